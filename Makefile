@@ -1,0 +1,81 @@
+# The one way to do anything here: the shell, the commit hook and CI all call these targets.
+# A fresh machine needs Python 3.10 or later with venv, git and make.
+
+PYTHON ?= python3
+ARGS ?=
+OUT ?= build/mnist
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := $(wildcard src tests scripts benchmarks examples)
+
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
+INSTALL := $(PIP) install --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help env format lint types layers check test mnist hooks constraints clean distclean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+env: $(STAMP) ## Make .venv with everything pinned; does nothing when it is up to date
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "schuss needs Python 3.10 or later, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
+			"name another: make env PYTHON=python3.12" >&2; exit 1; }
+	@echo "[1/4] $(VENV), with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "[2/4] the build backend"
+	@$(INSTALL) hatchling
+	@echo "[3/4] torch and the tools, pinned in constraints.txt (up to a few minutes)"
+	@$(INSTALL) --no-build-isolation --editable '.[dev]'
+	@echo "[4/4] labml-nn, without its own requirements"
+	@$(INSTALL) --no-deps labml-nn
+	@touch $@
+	@echo "done: make check, make test, or $(BIN)/schuss"
+
+format: $(STAMP) ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+lint: $(STAMP) ## Check format and style
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(STAMP) ## Check types
+	$(BIN)/mypy $(SOURCES)
+
+layers: $(STAMP) ## Check that imports point one way
+	$(BIN)/lint-imports --no-logo
+
+check: lint types layers ## All three checks
+
+test: check ## The checks, then the tests; ARGS are pytest's
+	$(BIN)/pytest $(ARGS)
+
+mnist: $(STAMP) ## Train on MNIST into OUT (build/mnist); ARGS are schuss mnist's
+	$(BIN)/schuss mnist --out $(OUT) $(ARGS)
+
+hooks: $(STAMP) ## Run the checks before every commit
+	$(BIN)/pre-commit install
+
+constraints: ## Pin everything anew to its latest release; torch and labml-nn stay as they are
+	mkdir -p build
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip --quiet install uv
+	grep -E '^(torch|labml-nn)==' constraints.txt > build/kept.txt
+	build/uv/bin/uv pip compile --universal --python-version 3.10 --upgrade --all-extras \
+		--constraint build/kept.txt --no-header --no-annotate --quiet \
+		--output-file build/pins.txt pyproject.toml
+	{ grep '^#' constraints.txt; grep '^labml-nn==' build/kept.txt; cat build/pins.txt; } \
+		> build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+clean: ## Remove what checks, tests and builds left
+	rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environment too
+	rm -rf $(VENV)

@@ -1,0 +1,47 @@
+"""schuss: optimizers for PyTorch, each written once, for one parameter."""
+
+from schuss import schedules
+from schuss.adaptive import GenericAdaptiveOptimizer
+from schuss.hyperparameters import Options
+from schuss.optimizer import Optimizer
+from schuss.optimizers import (
+    SGD,
+    AdaBelief,
+    Adam,
+    AdamW,
+    AdamWarmup,
+    AdamWarmupCosineDecay,
+    AMSGrad,
+    NAdam,
+    Noam,
+    RAdam,
+    Sophia,
+)
+from schuss.registry import OptimizerInfo, create_optimizer, list_optimizers
+from schuss.transforms import L1Decay, WeightDecay
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "AMSGrad",
+    "AdaBelief",
+    "Adam",
+    "AdamW",
+    "AdamWarmup",
+    "AdamWarmupCosineDecay",
+    "GenericAdaptiveOptimizer",
+    "L1Decay",
+    "NAdam",
+    "Noam",
+    "Optimizer",
+    "OptimizerInfo",
+    "Options",
+    "RAdam",
+    "Sophia",
+    "WeightDecay",
+    "__version__",
+    "create_optimizer",
+    "list_optimizers",
+    "schedules",
+]

@@ -1,0 +1,112 @@
+"""Checkpoints: `state_dict` and `load_state_dict`, exchangeable with `torch.optim`.
+
+Three things differ from torch's own loading. Values take the type and the precision of what the
+optimizer would itself have put there (`torch.optim` casts them to the parameter's, and float32
+moments of bfloat16 parameters are gone). They are copied, so that two optimizers never share a
+tensor. And nothing is changed until all of it has been checked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.engines.loop import initial_state
+from schuss.hyperparameters import EXECUTION_OPTIONS
+from schuss.storage import master
+
+if TYPE_CHECKING:
+    from schuss.optimizer import Optimizer
+
+
+def packed(state: State) -> State:
+    """Return a parameter's state as checkpoints hold it: with `step` as a 0-d tensor."""
+    step = state.get("step")
+    if isinstance(step, (int, float)):
+        # The precision that torch.optim gives a step count.
+        double = torch.get_default_dtype() is torch.float64
+        dtype = torch.float64 if double else torch.float32
+        return {**state, "step": torch.tensor(float(step), dtype=dtype)}
+    return state
+
+
+def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+    """Load `state_dict` into `optimizer`, running the hooks registered for it."""
+    state_dict = state_dict.copy()
+    for pre_hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
+        result = pre_hook(optimizer, state_dict)
+        state_dict = state_dict if result is None else result
+
+    groups = _loaded_groups(optimizer, state_dict["param_groups"])
+    saved = state_dict["state"]
+    state: defaultdict[Any, State] = defaultdict(dict)
+    keys = set()
+    for group, saved_group in zip(groups, state_dict["param_groups"], strict=True):
+        for key, param in zip(saved_group["params"], group["params"], strict=True):
+            keys.add(key)
+            if saved.get(key):
+                state[param] = _loaded_state(optimizer, group, param, saved[key])
+    # State that belongs to no parameter is kept as it is, as torch.optim does.
+    state.update({key: deepcopy(value) for key, value in saved.items() if key not in keys})
+    optimizer.__setstate__({"state": state, "param_groups": groups})
+
+    for post_hook in optimizer._optimizer_load_state_dict_post_hooks.values():
+        post_hook(optimizer)
+
+
+def _loaded_groups(optimizer: Optimizer, saved_groups: list[Group]) -> list[Group]:
+    groups = optimizer.param_groups
+    if len(saved_groups) != len(groups):
+        raise ValueError(
+            "loaded state dict has a different number of parameter groups: "
+            f"{len(saved_groups)}, but the optimizer has {len(groups)}"
+        )
+    loaded = []
+    for index, (group, saved) in enumerate(zip(groups, saved_groups, strict=True)):
+        if len(saved["params"]) != len(group["params"]):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of "
+                f"optimizer's group: group {index} has {len(saved['params'])} parameters, the "
+                f"optimizer's {len(group['params'])}"
+            )
+        kept = {key: group[key] for key in ("params", *EXECUTION_OPTIONS)}
+        merged = {**group, **deepcopy({k: v for k, v in saved.items() if k != "params"}), **kept}
+        optimizer.check_group(merged)
+        loaded.append(merged)
+    return loaded
+
+
+def _loaded_state(optimizer: Optimizer, group: Group, param: Tensor, saved: State) -> State:
+    """Return a copy of `saved`, in the types that the state of `param` would start with."""
+    state = initial_state(optimizer, group, param)
+    missing = state.keys() - saved.keys() - {master.KEY}
+    if missing:
+        raise ValueError(
+            f"the loaded state of a parameter of shape {tuple(param.shape)} has "
+            f"{', '.join(map(repr, saved))}, but {type(optimizer).__name__} needs "
+            f"{', '.join(map(repr, sorted(missing)))} too: it was saved by another optimizer"
+        )
+    for key, value in saved.items():
+        state[key] = _loaded_value(key, value, state.get(key), param)
+    return state
+
+
+def _loaded_value(key: str, value: Any, initial: Any, param: Tensor) -> Any:
+    if not isinstance(value, Tensor):
+        return deepcopy(value)
+    if isinstance(initial, (bool, int, float)):
+        return type(initial)(value.item())
+    if not isinstance(initial, Tensor):
+        # Made by the rule during a step. A tensor like the parameter goes where the parameter is.
+        return value.detach().to(param.device if value.shape == param.shape else None, copy=True)
+    if value.shape != initial.shape:
+        raise ValueError(
+            f"the loaded state {key!r} has shape {tuple(value.shape)}, but this optimizer's is of "
+            f"shape {tuple(initial.shape)}, for a parameter of shape {tuple(param.shape)}"
+        )
+    return initial.copy_(value)

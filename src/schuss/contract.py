@@ -1,0 +1,41 @@
+"""The contract between an optimizer and the engine that runs it.
+
+An optimizer is a *rule* for one parameter. An engine calls it for all of them, and stands between
+the rule and what the tensors really are: complex numbers, half precision, master weights, scaled
+gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from torch import Tensor
+
+State: TypeAlias = dict[str, Any]
+"""What an optimizer remembers of one parameter: tensors and Python numbers by name."""
+
+Group: TypeAlias = dict[str, Any]
+"""Parameters that share hyper-parameters, and these hyper-parameters by name."""
+
+Rule: TypeAlias = Callable[[State, Group, Tensor, Tensor], None]
+"""What is done to one parameter, called as `rule(state, group, grad, param)`."""
+
+
+class Slot(NamedTuple):
+    """One parameter whose turn it is."""
+
+    group: Group
+    param: Tensor
+    grad: Tensor
+
+
+class Stateful(Protocol):
+    """What an engine needs of an optimizer besides the rule: its state, and how that begins."""
+
+    @property
+    def state(self) -> MutableMapping[Tensor, State]:
+        """The state of every parameter."""
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Fill the empty `state` of `param`."""

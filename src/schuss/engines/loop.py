@@ -1,0 +1,65 @@
+"""The loop engine: the rule, called for each parameter with real tensors.
+
+It is the specification. It is also the slowest engine: every operation of the rule is one pass over
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, Rule, Slot, State, Stateful
+from schuss.storage import master
+from schuss.storage.precision import computable, is_computable, run_on_computable
+
+
+def initial_state(optimizer: Stateful, group: Group, param: Tensor) -> State:
+    """Return the state with which `param` starts, its master weight included."""
+    state: State = {}
+    if master.wants_master(group, param):
+        state[master.KEY] = master.new_master(param)
+    optimizer.init_state(state, group, state.get(master.KEY, param))
+    return state
+
+
+def run(
+    optimizer: Stateful, rule: Rule, slots: Sequence[Slot], *, grad_scale: Tensor | None = None
+) -> None:
+    """Run `rule` for every slot in turn.
+
+    Args:
+        optimizer: Owner of the state.
+        rule: Called as `rule(state, group, grad, param)`.
+        slots: Parameters with their groups and gradients.
+        grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does; the rule
+            sees them divided by it.
+    """
+    for group, param, stored_grad in slots:
+        state = optimizer.state[param]
+        if not state:
+            state.update(initial_state(optimizer, group, param))
+        with torch.set_grad_enabled(group["differentiable"]):
+            # Divided after the conversion: a small gradient over a large scale is zero in float16.
+            grad = computable(stored_grad)
+            if grad_scale is not None:
+                grad = grad / grad_scale.to(grad.device)
+            if group["maximize"]:
+                grad = -grad
+            _run_one(rule, state, group, grad, param)
+
+
+def _run_one(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+    if group["differentiable"]:
+        # Backward through the step needs the state as it was, and rules change it in place.
+        state.update({k: v.clone() for k, v in state.items() if isinstance(v, Tensor)})
+    if master.wants_master(group, param):
+        weight = master.synchronized_master(state, param)
+        rule(state, group, grad, weight)
+        param.copy_(weight)
+    elif is_computable(param):
+        rule(state, group, grad, param)
+    else:
+        run_on_computable(rule, state, group, grad, param)

@@ -1,0 +1,247 @@
+"""The base class of every optimizer: a rule for one parameter, and all that surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+import torch
+from torch import Tensor
+
+from schuss import checkpoint
+from schuss.contract import Group, Rule, Slot, State
+from schuss.engines import check_engine, loop
+from schuss.hyperparameters import OPTION_DEFAULTS, check_not_negative, check_options
+from schuss.transforms import WeightDecay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class Optimizer(torch.optim.Optimizer):
+    r"""Base class of optimizers: write the rule for one parameter, the class does the rest.
+
+    A subclass overrides `init_state`, if it keeps state, and one of two methods:
+
+    - `update(state, group, grad, param)` returns the direction $u_t$, and the parameter moves by
+      $-\gamma\, u_t$. Weight decay, the learning rate and the step count are taken care of.
+    - `step_param(state, group, grad, param)` does everything itself, in place.
+
+    Both are written for real numbers in at least single precision. Complex parameters arrive as
+    real ones with a last dimension of 2, half-precision ones as float32 copies, and `maximize` and
+    the scale of a `GradScaler` are already applied to the gradient.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        defaults: Hyper-parameters of the algorithm by name, among them `lr`. Not changed.
+        weight_decay: Decay object. Its hyper-parameters are added to the groups.
+        **options: See `schuss.Options`.
+
+    Raises:
+        ValueError: A hyper-parameter lies outside of its domain, or there are no parameters.
+        TypeError: The subclass has no rule, or there is no such option.
+
+    Example:
+        >>> import torch
+        >>> from schuss import Optimizer
+        >>> class SignSGD(Optimizer):
+        ...     def __init__(self, params, lr=1e-2, **options):
+        ...         super().__init__(params, {"lr": lr}, **options)
+        ...
+        ...     def update(self, state, group, grad, param):
+        ...         return grad.sign()
+        >>> weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+        >>> optimizer = SignSGD([weight], lr=0.5)
+        >>> weight.square().sum().backward()
+        >>> optimizer.step()
+        >>> weight.data
+        tensor([ 0.5000, -1.5000])
+    """
+
+    # GradScaler then hands us its scale and its verdict, instead of dividing p.grad in place.
+    _step_supports_amp_scaling = True
+
+    def __init__(
+        self,
+        params: ParamsT,
+        defaults: Mapping[str, Any],
+        *,
+        weight_decay: WeightDecay | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        name = type(self).__name__
+        self._check_rule(name)
+        check_options(name, options)
+        self.weight_decay = WeightDecay() if weight_decay is None else weight_decay
+        decay = self.weight_decay.defaults()
+        super().__init__(params, {**OPTION_DEFAULTS, **decay, **options, **defaults})
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Fill the empty `state` of `param`; override it if the rule keeps state.
+
+        A rule that needs the step count puts `state["step"] = 0` here, and finds it counted, from
+        1.
+        """
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the direction against which `param` moves; override it with the algorithm.
+
+        Args:
+            state: The parameter's state, to be changed in place.
+            group: The hyper-parameters.
+            grad: The gradient; only read.
+            param: The parameter; only read.
+
+        Returns:
+            A tensor of the shape of `param`, which will only be read (it may be `grad` or a state
+            tensor).
+        """
+        raise NotImplementedError
+
+    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Take one step with one parameter: count it, decay, and move against `update`."""
+        if "step" in state:
+            state["step"] += 1
+        lr = self.get_lr(state, group)
+        if lr is not group["lr"]:
+            group = {**group, "lr": lr}  # so that the decay follows the schedule
+        grad = self.weight_decay(param, grad, group)
+        update = self.update(state, group, grad, param)
+        if isinstance(lr, Tensor):
+            param.sub_(lr * update)
+        else:
+            param.add_(update, alpha=-lr)
+
+    def get_lr(self, state: State, group: Group) -> float | Tensor:
+        """Return the learning rate for step `state["step"]`; override it for a schedule."""
+        lr: float | Tensor = group["lr"]
+        return lr.squeeze() if isinstance(lr, Tensor) else lr
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group; extend it with those of the algorithm.
+
+        Raises:
+            ValueError: One lies outside of its domain.
+            TypeError: One is of the wrong type.
+        """
+        check_not_negative(group, "lr", "learning rate")
+        check_engine(group)
+        self.weight_decay.check_group(group)
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take one step with every parameter that has a gradient.
+
+        Args:
+            closure: Computes the loss and its gradients anew; called once, with gradients on.
+
+        Returns:
+            The closure's loss, or None without one.
+
+        Raises:
+            RuntimeError: A gradient is sparse. Nothing has been changed then.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._run(self.step_param)
+        return loss
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters, which may have hyper-parameters of its own.
+
+        Args:
+            param_group: The parameters under `params`, and any hyper-parameters. Not changed.
+
+        Raises:
+            ValueError: A hyper-parameter lies outside of its domain, or a parameter has a group
+                already.
+            TypeError: A hyper-parameter or a parameter is of the wrong type.
+        """
+        if isinstance(param_group, dict):
+            param_group = dict(param_group)
+            decay = param_group.get("weight_decay")
+            if isinstance(decay, WeightDecay):
+                self._check_same_kind(decay)
+                param_group = {**param_group, **decay.defaults()}
+            self.check_group({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
+        packed = super().state_dict()
+        state = {key: checkpoint.packed(value) for key, value in packed["state"].items()}
+        return {**packed, "state": state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
+
+        Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
+        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed.
+
+        Args:
+            state_dict: What `state_dict` returned.
+
+        Raises:
+            ValueError: It is of other parameters, of another optimizer, or has a value outside of
+                its domain. Nothing has been changed then.
+        """
+        checkpoint.load(self, state_dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickling and copying keep: all but hooks and wrappers around `step`."""
+        dropped = ("step", "_zero_grad_profile_name")
+        return {
+            key: value
+            for key, value in self.__dict__.items()
+            if not key.startswith("_optimizer_") and key not in dropped
+        }
+
+    def _run(self, rule: Rule) -> None:
+        """Run a rule for every parameter that has a gradient."""
+        found_inf: Tensor | None = getattr(self, "found_inf", None)
+        if found_inf is not None and found_inf.item():
+            return
+        slots = self._slots()
+        with torch.no_grad():
+            loop.run(self, rule, slots, grad_scale=getattr(self, "grad_scale", None))
+
+    def _slots(self) -> list[Slot]:
+        slots = []
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is None:
+                    continue
+                if param.grad.layout is not torch.strided:
+                    raise RuntimeError(
+                        f"{type(self).__name__} does not support sparse gradients, please consider "
+                        f"SparseAdam instead (the gradient of a parameter of shape "
+                        f"{tuple(param.shape)} has layout {param.grad.layout})"
+                    )
+                slots.append(Slot(group, param, param.grad))
+        return slots
+
+    def _check_rule(self, name: str) -> None:
+        cls = type(self)
+        if cls.update is Optimizer.update and cls.step_param is Optimizer.step_param:
+            raise TypeError(
+                f"{name} has no rule: override update(state, group, grad, param) or "
+                "step_param(state, group, grad, param)"
+            )
+
+    def _check_same_kind(self, decay: WeightDecay) -> None:
+        if type(decay) is not type(self.weight_decay):
+            raise TypeError(
+                f"a group asks for {decay!r}, but this optimizer decays by {self.weight_decay!r}; "
+                "give the optimizer itself the kind of decay, and groups its hyper-parameters"
+            )

@@ -1,0 +1,103 @@
+r"""AdaBelief: step far where the gradient is as expected.
+
+Zhuang et al., *AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients*, 2020,
+Algorithm 2.
+<https://arxiv.org/abs/2010.07468>
+
+$$
+\begin{aligned}
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \\
+s_t &= \beta_2 s_{t-1} + (1 - \beta_2)\, (g_t - m_t)^2 + \epsilon \\
+u_t &= \text{that of RAdam, or of Adam, with } v_t = s_t
+\end{aligned}
+$$
+
+Adam divides by the size of the gradient. AdaBelief divides by how far it strays from its own mean,
+so that a large but steady gradient makes large steps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.optimizers.adam import Adam
+from schuss.optimizers.radam import RAdam
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+    from schuss.transforms import WeightDecay
+
+
+class AdaBelief(RAdam):
+    """AdaBelief. Keeps two buffers per parameter, three with `amsgrad`.
+
+    Takes the arguments of `RAdam`, and:
+
+    Args:
+        eps: Stabilizer ε, at least 0, added to the second moment in every step, and to its root.
+        decoupled_weight_decay: As for `Adam`, but on by default, as in the authors' package.
+        optimized_update: As for `Adam`. None does what the authors' package does: yes if rectified,
+            else no.
+        rectify: Rectify the update, as RAdam does; False is the algorithm of the paper, Adam's
+            update.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-16,
+        weight_decay: float | WeightDecay = 0.0,
+        decoupled_weight_decay: bool = True,
+        *,
+        amsgrad: bool = False,
+        optimized_update: bool | None = None,
+        rectify: bool = True,
+        degenerated_to_sgd: bool = True,
+        rho_threshold: float = 5.0,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            decoupled_weight_decay,
+            amsgrad=amsgrad,
+            optimized_update=optimized_update,
+            degenerated_to_sgd=degenerated_to_sgd,
+            rho_threshold=rho_threshold,
+            defaults={"rectify": rectify},
+            **options,
+        )
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start both moments at zero."""
+        super().init_state(state, group, param)
+        state["exp_avg_var"] = state.pop("exp_avg_sq")
+
+    def moments(self, state: State, group: Group, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the gradient into its mean and its variance, and return them."""
+        beta1, beta2 = group["betas"]
+        m, s = state["exp_avg"], state["exp_avg_var"]
+        m.lerp_(grad, 1 - beta1)
+        surprise = grad - m
+        s.mul_(beta2).addcmul_(surprise, surprise, value=1 - beta2).add_(group["eps"])
+        return m, self.running_max(state, "max_exp_avg_var", s) if group["amsgrad"] else s
+
+    def direction(self, state: State, group: Group, m: Tensor, v: Tensor) -> Tensor:
+        """Return the update of RAdam, or that of Adam."""
+        rectify = group["rectify"]
+        if group["optimized_update"] is None:
+            group = {**group, "optimized_update": rectify}
+        if rectify:
+            return super().direction(state, group, m, v)
+        return Adam.direction(self, state, group, m, v)

@@ -1,0 +1,121 @@
+r"""Adam: adaptive moment estimation.
+
+Kingma and Ba, *Adam: A Method for Stochastic Optimization*, 2014, Algorithm 1.
+<https://arxiv.org/abs/1412.6980>
+
+$$
+\begin{aligned}
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \\
+v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2 \\
+\hat m_t &= m_t / (1 - \beta_1^t) \\
+\hat v_t &= v_t / (1 - \beta_2^t) \\
+u_t &= \hat m_t / \bigl(\sqrt{\hat v_t} + \epsilon\bigr)
+\end{aligned}
+$$
+
+The update does not depend on the scale of the gradient, and no coordinate moves by much more than
+$\gamma$ a step.
+
+Section 2 of the paper reorders this to save two divisions, for which it adds the stabilizer before
+the correction of the bias: $u_t = \tfrac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}\, m_t / (\sqrt{v_t} +
+\hat\epsilon)$, the same with $\hat\epsilon = \epsilon \sqrt{1 - \beta_2^t}$. That is
+`optimized_update`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from schuss.adaptive import GenericAdaptiveOptimizer
+from schuss.contract import Group, State
+from schuss.hyperparameters import Options
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+
+class AdamOptions(Options, total=False):
+    """Keyword options of Adam and its presets, beside those of every optimizer; see `Adam`."""
+
+    amsgrad: bool
+    decoupled_weight_decay: bool
+    optimized_update: bool
+
+
+class Adam(GenericAdaptiveOptimizer):
+    """Adam. Keeps two buffers per parameter, three with `amsgrad`.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0; about the largest change of a weight in one step.
+        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
+        eps: Stabilizer ε, at least 0, added to the root of the second moment.
+        weight_decay: Coefficient λ, at least 0, or a decay object.
+        amsgrad: Divide by the largest second moment so far; see `AMSGrad`.
+        decoupled_weight_decay: What a mere coefficient λ does: decay the weight itself, as `AdamW`.
+        optimized_update: Add ε before the correction of the bias.
+        defaults: Further hyper-parameters, those of a subclass.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 0.0,
+        amsgrad: bool = False,
+        *,
+        decoupled_weight_decay: bool = False,
+        optimized_update: bool | None = False,
+        defaults: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        own = {"amsgrad": amsgrad, "optimized_update": optimized_update, **(defaults or {})}
+        decay = as_weight_decay(weight_decay, decoupled=decoupled_weight_decay)
+        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start both moments at zero."""
+        state["step"] = 0
+        state["exp_avg"] = torch.zeros_like(param)
+        state["exp_avg_sq"] = torch.zeros_like(param)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the first moment over the root of the second."""
+        m, v = self.moments(state, group, grad)
+        return self.direction(state, group, m, v)
+
+    def moments(self, state: State, group: Group, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the gradient into both moments, and return them."""
+        beta1, beta2 = group["betas"]
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m.lerp_(grad, 1 - beta1)
+        v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        return m, self.running_max(state, "max_exp_avg_sq", v) if group["amsgrad"] else v
+
+    def running_max(self, state: State, key: str, v: Tensor) -> Tensor:
+        """Return the largest value of each coordinate of `v` so far."""
+        if key not in state:
+            state[key] = torch.zeros_like(v)
+        return state[key].copy_(torch.maximum(state[key], v))
+
+    def direction(self, state: State, group: Group, m: Tensor, v: Tensor) -> Tensor:
+        """Return the update, with the bias of both moments corrected."""
+        beta1, beta2 = group["betas"]
+        bias_correction1 = 1 - beta1 ** state["step"]
+        bias_correction2 = 1 - beta2 ** state["step"]
+        if group["optimized_update"]:
+            return m / (v.sqrt() + group["eps"]) * (bias_correction2**0.5 / bias_correction1)
+        m_hat = m / bias_correction1
+        v_hat = v / bias_correction2
+        return m_hat / (v_hat.sqrt() + group["eps"])

@@ -1,0 +1,74 @@
+r"""AdamW: Adam with decoupled weight decay.
+
+Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, 2017, Algorithm 2.
+<https://arxiv.org/abs/1711.05101>
+
+$$
+\begin{aligned}
+\theta_{t-1} &\leftarrow (1 - \gamma \lambda)\, \theta_{t-1} \\
+u_t &= \text{Adam's}
+\end{aligned}
+$$
+
+A decay that is added to the gradient gets divided by $\sqrt{\hat v_t}$ with the rest of it, and
+weights with large gradients decay less. This one acts on the weights themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from schuss.optimizers.adam import Adam
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.contract import Group
+    from schuss.hyperparameters import Options
+    from schuss.transforms import WeightDecay
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay. Keeps two buffers per parameter, three with `amsgrad`.
+
+    Takes the arguments of `Adam`; a decay object has to be a decoupled one.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 1e-2,
+        amsgrad: bool = False,
+        *,
+        optimized_update: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            decoupled_weight_decay=True,
+            optimized_update=optimized_update,
+            **options,
+        )
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group, and that its decay is decoupled."""
+        super().check_group(group)
+        if not group["decoupled_weight_decay"]:
+            raise ValueError(
+                "AdamW decouples its weight decay; for decoupled_weight_decay=False use Adam"
+            )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore a checkpoint; one of Adam's is decoupled from here on, as in `torch.optim`."""
+        groups = [{**g, "decoupled_weight_decay": True} for g in state_dict["param_groups"]]
+        super().load_state_dict({**state_dict, "param_groups": groups})

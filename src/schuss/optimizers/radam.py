@@ -1,0 +1,107 @@
+r"""RAdam: Adam that waits until it can trust its second moment.
+
+Liu et al., *On the Variance of the Adaptive Learning Rate and Beyond*, 2019, Algorithm 2.
+<https://arxiv.org/abs/1908.03265>
+
+$$
+\begin{aligned}
+\rho_\infty &= 2 / (1 - \beta_2) - 1 \\
+\rho_t &= \rho_\infty - 2 t \beta_2^t / (1 - \beta_2^t) \\
+r_t &= \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\, \rho_\infty}
+    {(\rho_\infty - 4)(\rho_\infty - 2)\, \rho_t}} \\
+u_t &= \begin{cases}
+    r_t \cdot \text{Adam's} & \text{if } \rho_t > 5 \\
+    m_t / (1 - \beta_1^t) & \text{otherwise}
+\end{cases}
+\end{aligned}
+$$
+
+$\rho_t$ is the number of gradients that the second moment averages over. With few of them its
+inverse root varies wildly; $r_t$ makes up for that, and below the threshold (the paper's is 4,
+`torch.optim`'s 5) the update is that of momentum. With $\beta_2 = 0.999$ the first five steps are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.optimizers.adam import Adam
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+    from schuss.transforms import WeightDecay
+
+
+class RAdam(Adam):
+    """Rectified Adam. Keeps two buffers per parameter, three with `amsgrad`.
+
+    Takes the arguments of `Adam`, and:
+
+    Args:
+        decoupled_weight_decay: As for `Adam`; True makes this RAdamW.
+        optimized_update: As for `Adam`, but on by default, as in the paper and in `torch.optim`.
+        degenerated_to_sgd: Below the threshold, use momentum; False keeps the parameter where it
+            is.
+        rho_threshold: The threshold, at least 4: rectify where ρ exceeds it. `torch.optim` has 5,
+            the paper 4, and "at least 5" is `math.nextafter(5, 0)`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 0.0,
+        decoupled_weight_decay: bool = False,
+        *,
+        amsgrad: bool = False,
+        optimized_update: bool | None = True,
+        degenerated_to_sgd: bool = True,
+        rho_threshold: float = 5.0,
+        defaults: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        own = {"degenerated_to_sgd": degenerated_to_sgd, "rho_threshold": rho_threshold}
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            decoupled_weight_decay=decoupled_weight_decay,
+            optimized_update=optimized_update,
+            defaults={**own, **(defaults or {})},
+            **options,
+        )
+
+    def direction(self, state: State, group: Group, m: Tensor, v: Tensor) -> Tensor:
+        """Return Adam's update, rectified, or the first moment if that cannot be done."""
+        (beta1, beta2), step = group["betas"], state["step"]
+        rho_inf = 2 / (1 - beta2) - 1
+        rho = rho_inf - 2 * step * beta2**step / (1 - beta2**step)
+        if rho > group["rho_threshold"]:
+            numerator = (rho - 4) * (rho - 2) * rho_inf
+            r = (numerator / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
+            return r * super().direction(state, group, m, v)
+        return m / (1 - beta1**step) if group["degenerated_to_sgd"] else torch.zeros_like(m)
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_not_negative(group, "rho_threshold", "rho_threshold value")
+        if group["rho_threshold"] < 4.0:
+            raise ValueError(
+                f"Invalid rho_threshold value: {group['rho_threshold']}; rho_threshold must be at "
+                "least 4, below which the rectification has no real root"
+            )

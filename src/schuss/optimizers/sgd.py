@@ -1,0 +1,89 @@
+r"""SGD: gradient descent, with momentum.
+
+Polyak, *Some methods of speeding up the convergence of iteration methods*, 1964; Sutskever et al.,
+*On the importance of initialization and momentum in deep learning*, 2013.
+<https://proceedings.mlr.press/v28/sutskever13.html>
+
+$$
+\begin{aligned}
+b_1 &= g_1, \qquad b_t = \mu\, b_{t-1} + (1 - \tau)\, g_t \\
+u_t &= \begin{cases}
+    g_t + \mu\, b_t & \text{Nesterov} \\
+    b_t & \text{otherwise}
+\end{cases}
+\end{aligned}
+$$
+
+The learning rate stands outside of the buffer, as in `torch.optim`, so that a change of it takes
+effect at once. A steady gradient makes steps that are $1 / (1 - \mu)$ times as long as without
+momentum.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class SGD(Optimizer):
+    """Gradient descent. Keeps one buffer per parameter with momentum, none without.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        momentum: Decay rate μ of the buffer, at least 0.
+        dampening: Share τ of the gradient that does not enter the buffer.
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
+        nesterov: Look ahead along the buffer; needs momentum, and no dampening.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float | WeightDecay = 0.0,
+        nesterov: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "nesterov": nesterov}
+        decay = as_weight_decay(weight_decay, decoupled=False)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient, gathered in the buffer if there is momentum."""
+        momentum = group["momentum"]
+        if momentum == 0:
+            return grad
+        b: Tensor | None = state.get("momentum_buffer")
+        if b is None:
+            b = state["momentum_buffer"] = grad.clone()
+        else:
+            b.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
+        return grad.add(b, alpha=momentum) if group["nesterov"] else b
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_not_negative(group, "momentum", "momentum value")
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError(
+                "Nesterov momentum requires a momentum and zero dampening; momentum is "
+                f"{group['momentum']}, dampening {group['dampening']}"
+            )

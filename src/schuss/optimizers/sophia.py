@@ -1,0 +1,137 @@
+r"""Sophia-G: a step along the momentum, divided by the curvature and clipped.
+
+Liu et al., *Sophia: A Scalable Stochastic Second-order Optimizer for Language Model Pre-training*,
+2023, Algorithms 2 and 3. <https://arxiv.org/abs/2305.14342>
+
+$$
+\begin{aligned}
+h_t &= \beta_2 h_{t-1} + (1 - \beta_2)\, B\, \hat g_t^2 \quad
+    \text{every } k \text{ steps, else } h_{t-1} \\
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \\
+u_t &= \operatorname{clip}\bigl(m_t / \max(\rho\, h_t,\, \epsilon),\, 1\bigr)
+\end{aligned}
+$$
+
+$\hat g_t$ is the gradient of the mean loss over a batch of $B$ examples whose labels are drawn from
+the model's own
+predictions: $B\, \hat g_t^2$ then estimates the diagonal of the Gauss-Newton matrix
+    (Gauss-Newton-Bartlett). Where the
+curvature is small, negative or not known yet, the step is a sign step of length $\gamma$.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.adaptive import GenericAdaptiveOptimizer
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class Sophia(GenericAdaptiveOptimizer):
+    """Sophia-G. Keeps two buffers per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0: the largest change of a weight in one step.
+        betas: Decay rates β₁ of the momentum and β₂ of the curvature, in [0, 1).
+        eps: Stabilizer ε, at least 0: the smallest divisor.
+        rho: Share ρ of the curvature to divide by, above 0; the smaller, the more coordinates are
+            clipped.
+        weight_decay: Coefficient λ, at least 0, or a decay object. A coefficient is decoupled.
+        add_eps: Divide by ρ (h + ε), as labml does, instead of by the larger of ρ h and ε.
+        **options: See `schuss.Options`.
+
+    Example:
+        >>> import torch
+        >>> from torch.nn.functional import cross_entropy
+        >>> from schuss import Sophia
+        >>> model, x, y = torch.nn.Linear(4, 3), torch.randn(8, 4), torch.arange(8) % 3
+        >>> optimizer = Sophia(model.parameters(), lr=1e-3)
+        >>> for step in range(20):
+        ...     if step % 10 == 0:
+        ...         logits = model(x)
+        ...         sampled = torch.distributions.Categorical(logits=logits).sample()
+        ...         cross_entropy(logits, sampled).backward()
+        ...         optimizer.update_hessian(n_tokens_training_batch=len(x))
+        ...         optimizer.zero_grad()
+        ...     cross_entropy(model(x), y).backward()
+        ...     optimizer.step()
+        ...     optimizer.zero_grad()
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.95),
+        eps: float = 1e-12,
+        rho: float = 0.03,
+        weight_decay: float | WeightDecay = 0.0,
+        *,
+        add_eps: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        own = {"rho": rho, "add_eps": add_eps}
+        decay = as_weight_decay(weight_decay, decoupled=True)
+        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the momentum and the curvature at zero."""
+        state["step"] = 0
+        state["exp_avg"] = torch.zeros_like(param)
+        state["hessian"] = torch.zeros_like(param)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the momentum over the curvature, clipped."""
+        beta1, rho, eps = group["betas"][0], group["rho"], group["eps"]
+        m, h = state["exp_avg"], state["hessian"]
+        m.lerp_(grad, 1 - beta1)
+        divisor = rho * (h + eps) if group["add_eps"] else (rho * h).clamp(min=eps)
+        return (m / divisor).clamp(-1, 1)
+
+    def update_hessian(self, n_tokens_training_batch: int) -> None:
+        """Take the present gradients, those of sampled labels, into the estimate of the curvature.
+
+        Call it every ten steps or so, after a backward pass of the mean loss on labels drawn from
+        the model's predictions, and clear the gradients afterwards.
+
+        Args:
+            n_tokens_training_batch: Number B of labels (tokens, for a language model) that the loss
+                is the mean of.
+
+        Raises:
+            ValueError: It is not positive.
+            RuntimeError: A gradient is sparse. Nothing has been changed then.
+        """
+        if not n_tokens_training_batch > 0:
+            raise ValueError(
+                f"n_tokens_training_batch = {n_tokens_training_batch} must be positive: the number "
+                "of labels that the loss is the mean of"
+            )
+
+        def update_curvature(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+            beta2 = group["betas"][1]
+            weight = (1 - beta2) * n_tokens_training_batch
+            state["hessian"].mul_(beta2).addcmul_(grad, grad, value=weight)
+
+        self._run(update_curvature)
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_not_negative(group, "rho", "rho value")
+        if group["rho"] == 0:
+            raise ValueError("Invalid rho value: 0; rho must be above 0")

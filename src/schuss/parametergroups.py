@@ -1,0 +1,44 @@
+"""Parameter groups made from a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+_NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+)
+
+
+def trainable(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Return the parameters of `model` that require gradients, with their names."""
+    return [(name, param) for name, param in model.named_parameters() if param.requires_grad]
+
+
+def decay_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Return two groups of the trainable parameters of a model, the second without weight decay.
+
+    Without decay are biases, whatever belongs to a normalization layer (one of torch's, or a class
+    with "Norm" in its name), and any other parameter with fewer than two dimensions. A group that
+    would be empty is left out.
+    """
+    exempt = {
+        id(param)
+        for module in model.modules()
+        for name, param in module.named_parameters(recurse=False)
+        if name.endswith("bias") or param.ndim < 2 or _is_norm(module)
+    }
+    named = trainable(model)
+    groups: list[dict[str, Any]] = [
+        {"params": [(name, param) for name, param in named if id(param) not in exempt]},
+        {"params": [(name, param) for name, param in named if id(param) in exempt]},
+    ]
+    groups[1]["weight_decay"] = 0.0
+    return [group for group in groups if group["params"]]
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, _NORMS) or "norm" in type(module).__name__.lower()

@@ -1,0 +1,159 @@
+"""The registry: optimizers by name, and what each one is."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import fnmatch
+import inspect
+import re
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import nn
+
+from schuss import optimizers
+from schuss.optimizer import Optimizer
+from schuss.parametergroups import decay_groups, trainable
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+
+
+class OptimizerInfo(NamedTuple):
+    """What an optimizer is.
+
+    Attributes:
+        name: Its name in the registry, the class's in lower case.
+        cls: The class.
+        summary: One line on the idea.
+        source: Where it was published.
+        memory: State that it keeps.
+    """
+
+    name: str
+    cls: type[Optimizer]
+    summary: str
+    source: str
+    memory: str
+
+
+def list_optimizers(pattern: str = "*") -> list[OptimizerInfo]:
+    """Return what there is to know of the optimizers whose name matches a shell pattern.
+
+    Example:
+        >>> from schuss import list_optimizers
+        >>> [info.name for info in list_optimizers("ada*belief")]
+        ['adabelief']
+        >>> list_optimizers("nadam")[0].memory
+        'two buffers per parameter'
+    """
+    names = sorted(_CLASSES)
+    return [_info(name) for name in fnmatch.filter(names, pattern.lower())]
+
+
+def create_optimizer(
+    name: str,
+    params: nn.Module | ParamsT,
+    *,
+    exempt_bias_and_norm: bool = False,
+    **hyperparameters: Any,
+) -> Optimizer:
+    """Create an optimizer by name.
+
+    Args:
+        name: Name in the registry, in any case; see `list_optimizers`.
+        params: What the optimizer takes, or a model: then its trainable parameters, with their
+            names.
+        exempt_bias_and_norm: Put biases, parameters of normalization layers and other vectors and
+            scalars of the model into a group of their own, without weight decay.
+        **hyperparameters: The other arguments of the optimizer's class.
+
+    Raises:
+        ValueError: There is no such optimizer, or a hyper-parameter lies outside of its domain.
+        TypeError: The optimizer has no such argument, or `exempt_bias_and_norm` comes without a
+            model.
+
+    Example:
+        >>> import torch
+        >>> from schuss import create_optimizer
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.LayerNorm(4))
+        >>> options = {"weight_decay": 0.1, "exempt_bias_and_norm": True}
+        >>> optimizer = create_optimizer("adamw", model, lr=3e-4, **options)
+        >>> [(group["param_names"], group["weight_decay"]) for group in optimizer.param_groups]
+        [(['0.weight'], 0.1), (['0.bias', '1.weight', '1.bias'], 0.0)]
+    """
+    cls = _lookup(name)
+    if isinstance(params, nn.Module):
+        params = decay_groups(params) if exempt_bias_and_norm else trainable(params)
+    elif exempt_bias_and_norm:
+        raise TypeError(
+            "exempt_bias_and_norm=True needs the model itself, to tell which of its parameters are "
+            f"biases or belong to a normalization layer; params is of type {type(params).__name__}"
+        )
+    return cls(params, **hyperparameters)
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """Parse a name and its options, as they are written on a command line.
+
+    Args:
+        spec: A name, or a name, a colon, and options as in a call with literal values.
+
+    Raises:
+        ValueError: It is neither.
+
+    Example:
+        >>> from schuss.registry import parse_spec
+        >>> parse_spec("adamw:lr=1e-3,betas=(0.9, 0.95)")
+        ('adamw', {'lr': 0.001, 'betas': (0.9, 0.95)})
+    """
+    name, _, options = spec.partition(":")
+    name = name.strip()
+    try:
+        call = ast.parse(f"_({options})", mode="eval").body
+        if not name or not isinstance(call, ast.Call) or call.args:
+            raise ValueError
+        pairs = [(keyword.arg, ast.literal_eval(keyword.value)) for keyword in call.keywords]
+    except (SyntaxError, ValueError):
+        pairs = [(None, None)]
+    parsed = {key: value for key, value in pairs if key is not None}
+    if len(parsed) != len(pairs):
+        raise ValueError(
+            f"cannot read {spec!r}; write it as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for "
+            "example adamw:lr=1e-3,betas=(0.9,0.95)"
+        )
+    return name, parsed
+
+
+_CLASSES: dict[str, type[Optimizer]] = {
+    name.lower(): getattr(optimizers, name) for name in optimizers.__all__
+}
+
+
+def _lookup(name: str) -> type[Optimizer]:
+    cls = _CLASSES.get(name.lower())
+    if cls is None:
+        close = difflib.get_close_matches(name.lower(), _CLASSES, n=3)
+        hint = (
+            f"did you mean {' or '.join(close)}?"
+            if close
+            else f"there are {', '.join(sorted(_CLASSES))}"
+        )
+        raise ValueError(f"no optimizer {name!r}; {hint}")
+    return cls
+
+
+def _info(name: str) -> OptimizerInfo:
+    """Read an optimizer's own page: title, source, and what the class says that it keeps."""
+    cls = _CLASSES[name]
+    title, source, *_ = (inspect.getdoc(sys.modules[cls.__module__]) or "\n\n").split("\n\n")
+    _, _, summary = title.rpartition(": ")
+    memory = re.search(r"Keeps (.+?)\.", inspect.getdoc(cls) or "")
+    return OptimizerInfo(
+        name=name,
+        cls=cls,
+        summary=summary.rstrip("."),
+        source=" ".join(source.split()),
+        memory=memory[1] if memory else "",
+    )

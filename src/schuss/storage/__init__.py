@@ -1,0 +1,1 @@
+"""How tensors are kept, as against what a rule computes on."""

@@ -1,0 +1,42 @@
+"""Master weights: a float32 copy of a half-precision parameter, which receives the updates.
+
+A bfloat16 weight near 1 cannot move by less than 0.004, so an update of 0.001 is rounded away, a
+thousand times in a row. The master weight keeps the bits that the parameter cannot hold.
+
+Micikevicius et al., *Mixed Precision Training*, 2018, section 3.1.
+<https://arxiv.org/abs/1710.03740>
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.storage.precision import HALF
+
+KEY = "master_param"
+
+
+def wants_master(group: Group, param: Tensor) -> bool:
+    """Tell whether `param` needs a master weight and its group asks for one."""
+    return bool(group["master_weights"]) and param.dtype in HALF
+
+
+def new_master(param: Tensor) -> Tensor:
+    """Return a float32 copy of `param`."""
+    return param.detach().float()
+
+
+def synchronized_master(state: State, param: Tensor) -> Tensor:
+    """Return the master weight, with the values of `param` that somebody else has changed.
+
+    Where the master rounds to the parameter, nobody has touched it since the last step. Elsewhere
+    the parameter was written from outside (loaded weights, pruning, averaging), and wins.
+    """
+    master: Tensor | None = state.get(KEY)
+    if master is None:
+        state[KEY] = master = new_master(param)
+        return master
+    untouched = master.to(param.dtype) == param
+    return master.copy_(torch.where(untouched, master, param.float()))

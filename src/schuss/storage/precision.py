@@ -1,0 +1,57 @@
+"""What a rule computes on: real numbers, in single precision or better.
+
+A complex tensor is its real and imaginary parts, side by side in a last dimension of 2 (so $|g|^2$
+is the sum of the squares of both, and neither part knows the other). Half precision is computed in
+float32 and rounded once, when the result is stored: 1e-8 added to a square root is not lost, as it
+would be if every operation rounded.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, Rule, State
+
+HALF = frozenset({torch.float16, torch.bfloat16})
+
+
+def is_computable(tensor: Tensor) -> bool:
+    """Tell whether a rule may work on `tensor` itself, in place."""
+    return not tensor.is_complex() and tensor.dtype not in HALF
+
+
+def computable(tensor: Tensor) -> Tensor:
+    """Return a real view of a complex tensor, a float32 copy of a half one, any other as it is."""
+    if tensor.is_complex():
+        # A lazily conjugated tensor (a gradient, usually) has no real view of its own.
+        return torch.view_as_real(tensor.resolve_conj())
+    return tensor.float() if tensor.dtype in HALF else tensor
+
+
+def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+    """Run `rule` on computable forms of `param` and its `state`, and store what it did to them."""
+    before = {k: computable(v) if isinstance(v, Tensor) else v for k, v in state.items()}
+    after = dict(before)
+    operand = computable(param)
+    rule(after, group, grad, operand)
+    if param.dtype in HALF:
+        param.copy_(operand)
+    for key in before.keys() - after.keys():
+        del state[key]
+    for key, value in after.items():
+        if not isinstance(value, Tensor):
+            state[key] = value
+        elif value is not before.get(key):
+            state[key] = _stored(value, param)
+        elif state[key].dtype in HALF:
+            state[key].copy_(value)
+
+
+def _stored(value: Tensor, param: Tensor) -> Tensor:
+    """Return a tensor that a rule has made for `param`, in the form in which state is kept."""
+    if param.is_complex() and value.shape == (*param.shape, 2):
+        return torch.view_as_complex(value.contiguous())
+    if param.dtype in HALF and value.dtype is torch.float32:
+        return value.to(param.dtype)
+    return value

@@ -1,7 +1,8 @@
-"""The package as a whole: what it exports, ships, costs and promises of its own source."""
+"""The package as a whole: what it exports, ships and costs, and the shape of its source."""
 
 import ast
-import inspect
+import re
+import statistics
 import subprocess
 import sys
 import types
@@ -16,54 +17,96 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-# numba and labml are not the library's: what it costs must not depend on what else is installed.
-EXTRAS = ["labml", "labml_nn", "matplotlib", "numba", "pooch", "rich", "sklearn", "typer"]
+# Packages that only the command line, the tests or an engine may load.
+EXTRAS = {"labml", "labml_nn", "matplotlib", "numba", "pooch", "rich", "sklearn", "typer"}
 
-# Every fork imports schuss anew, but torch only once. The processor's time, not the clock's, and the
-# median of several: whatever else runs on the machine is not counted.
+# Each fork imports schuss anew, and shares the one import of torch. Processor time, so that
+# nothing else that runs on the machine counts.
 IMPORT_PROBE = """
-import os, statistics, sys, time
+import os, time
 import torch
 
-def cost():
-    start = time.process_time()
-    import schuss
-    return time.process_time() - start
-
-seconds = []
 for _ in range(9):
-    inlet, outlet = os.pipe()
     if os.fork() == 0:
-        os.write(outlet, str(cost()).encode())
+        start = time.process_time()
+        import schuss
+        print(time.process_time() - start, flush=True)
         os._exit(0)
     os.wait()
-    seconds.append(float(os.read(inlet, 64)))
-print(statistics.median(seconds))
 """
 
 
-def run_python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def run_python(*arguments: str | Path) -> str:
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_all_names_everything_public_once() -> None:
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_all_holds_every_public_name_once() -> None:
     defined = {
         name
         for name, value in vars(schuss).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
-    exported = [name for name in schuss.__all__ if name != "__version__"]
-    modules = {name for name in exported if isinstance(getattr(schuss, name), types.ModuleType)}
-    assert len(set(exported)) == len(exported)
-    assert set(exported) == defined | modules
+    modules = {
+        name for name in schuss.__all__ if isinstance(getattr(schuss, name), types.ModuleType)
+    }
+    assert len(schuss.__all__) == len(set(schuss.__all__))
+    assert set(schuss.__all__) == defined | modules | {"__version__"}
 
 
 @pytest.mark.parametrize("name", sorted(set(schuss.__all__) - {"__version__"}))
-def test_every_public_name_has_a_docstring_of_its_own(name: str) -> None:
+def test_public_names_have_a_docstring_of_their_own(name: str) -> None:
     assert vars(getattr(schuss, name)).get("__doc__")
 
 
-def test_every_public_class_documents_its_constructor_arguments() -> None:
-    undocumented = []
+def test_the_wheel_ships_the_types_the_license_and_the_version(tmp_path: Path) -> None:
+    run_python("-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    files = zipfile.ZipFile(wheel).namelist()
+    info = f"schuss-{schuss.__version__}.dist-info"
+    assert {"schuss/py.typed", f"{info}/licenses/LICENSE"} <= set(files)
+    assert {file.split("/")[0] for file in files} == {"schuss", info}
+
+
+def test_import_loads_none_of_the_extras() -> None:
+    loaded = run_python("-c", "import schuss, sys; print(*sys.modules)").split()
+    assert not EXTRAS & set(loaded)
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="the probe forks")
+def test_import_costs_at_most_60_ms_over_torch() -> None:
+    seconds = [float(line) for line in run_python("-c", IMPORT_PROBE).split()]
+    assert len(seconds) == 9
+    assert statistics.median(seconds) < 0.060
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_files_have_at_most_300_lines_and_functions_40(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    functions = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert {name: length for name, length in lengths.items() if length > 40} == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_python_blocks_of_a_page_run_from_top_to_bottom(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    namespace: dict[str, object] = {"__name__": page.stem}
+    for block in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        # Blank lines in front make a traceback point into the page.
+        blanks = "\n" * text.count("\n", 0, block.start(1))
+        exec(compile(blanks + block[1], str(page), "exec"), namespace)

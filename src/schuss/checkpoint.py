@@ -109,4 +109,5 @@ def _loaded_value(key: str, value: Any, initial: Any, param: Tensor) -> Any:
             f"the loaded state {key!r} has shape {tuple(value.shape)}, but this optimizer's is of "
             f"shape {tuple(initial.shape)}, for a parameter of shape {tuple(param.shape)}"
         )
-    return initial.copy_(value)
+    # Not into `initial` itself, which may be the parameter: some rules keep what they are given.
+    return torch.empty_like(initial, requires_grad=False).copy_(value)

@@ -107,7 +107,9 @@ class Adam(GenericAdaptiveOptimizer):
         """Return the largest value of each coordinate of `v` so far."""
         if key not in state:
             state[key] = torch.zeros_like(v)
-        return state[key].copy_(torch.maximum(state[key], v))
+        v_max: Tensor = torch.maximum(state[key], v)
+        state[key] = v_max
+        return v_max
 
     def direction(self, state: State, group: Group, m: Tensor, v: Tensor) -> Tensor:
         """Return the update, with the bias of both moments corrected."""

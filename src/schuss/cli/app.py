@@ -1,0 +1,18 @@
+"""The commands, each in a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from schuss.cli.listing import list_command
+from schuss.cli.mnist.command import mnist_command
+
+app = typer.Typer(
+    name="schuss",
+    help="PyTorch optimizers, each written once as a rule for one parameter.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+app.command("mnist")(mnist_command)
+app.command("list")(list_command)

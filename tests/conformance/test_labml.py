@@ -1,0 +1,112 @@
+"""labml's own nine classes, unmodified, on our base class and with our weight decay."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import partial
+from types import ModuleType
+
+import labml_nn.optimizers
+import pytest
+import schuss
+import torch
+
+from tests.conformance.trajectories import Training, trajectory
+
+CLASSES = {
+    "adam": "Adam",
+    "amsgrad": "AMSGrad",
+    "radam": "RAdam",
+    "ada_belief": "AdaBelief",
+    "adam_warmup": "AdamWarmup",
+    "adam_warmup_cosine_decay": "AdamWarmupCosineDecay",
+    "noam": "Noam",
+    "adam_fp16": "AdamFP16",
+    "sophia": "Sophia",
+}
+OPTIONS = {
+    "noam": {"lr": 1.0, "warmup": 30},
+    "adam_warmup": {"warmup": 30},
+    "adam_warmup_cosine_decay": {"warmup": 30, "total_steps": 90},
+}
+
+
+def imported_anew() -> dict[str, ModuleType]:
+    """Import labml's modules again, so that they pick up the base classes of today."""
+    modules = {}
+    for name in CLASSES:
+        sys.modules.pop(f"labml_nn.optimizers.{name}", None)
+    for name in CLASSES:
+        modules[name] = importlib.import_module(f"labml_nn.optimizers.{name}")
+    return modules
+
+
+THEIRS = imported_anew()
+
+
+@pytest.fixture(scope="module")
+def on_our_base():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            labml_nn.optimizers, "GenericAdaptiveOptimizer", schuss.GenericAdaptiveOptimizer
+        )
+        patch.setattr(labml_nn.optimizers, "WeightDecay", schuss.WeightDecay)
+        yield imported_anew()
+    for name, module in THEIRS.items():
+        sys.modules[f"labml_nn.optimizers.{name}"] = module
+
+
+DECAYS = {
+    "none": (0.0,),
+    "decoupled": (0.3,),
+    "absolute": (0.01, True, True),
+    "added to the gradient": (0.3, False),
+}
+
+
+@pytest.mark.parametrize("decay", DECAYS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("name", CLASSES)
+def test_their_class_moves_as_on_their_own_base(on_our_base, name, dtype, decay):
+    def create(modules, weight_decay):
+        cls = getattr(modules[name], CLASSES[name])
+        options = {"lr": 3e-2, **OPTIONS.get(name, {})}
+        return partial(cls, weight_decay=weight_decay(*DECAYS[decay]), **options)
+
+    training = Training(dtype=dtype, second_group={"lr": 1e-2}, scheduled=True)
+    expected = trajectory(create(THEIRS, THEIRS["adam"].WeightDecay), training)
+    found = trajectory(create(on_our_base, schuss.WeightDecay), training)
+    # Not a tolerance: the same operations in the same order.
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert issubclass(getattr(on_our_base[name], CLASSES[name]), schuss.Optimizer)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_their_adamfp16_trains_half_precision_as_on_their_own_base(on_our_base, dtype):
+    training = Training(dtype=dtype)
+    expected = trajectory(partial(THEIRS["adam_fp16"].AdamFP16, lr=3e-2), training)
+    found = trajectory(partial(on_our_base["adam_fp16"].AdamFP16, lr=3e-2), training)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_their_classes_go_through_save_and_load_on_our_base(on_our_base):
+    for name, cls in CLASSES.items():
+        create = partial(getattr(on_our_base[name], cls), **OPTIONS.get(name, {}))
+        through = trajectory(create, Training(dtype=torch.float32))
+        interrupted = trajectory(create, Training(dtype=torch.float32, saved_after=47))
+        assert all(torch.equal(a, b) for a, b in zip(interrupted, through, strict=True)), name
+
+
+def test_their_sophia_takes_the_curvature_on_our_base(on_our_base):
+    def final(modules) -> torch.Tensor:
+        weight = torch.nn.Parameter(torch.linspace(-1, 1, 7))
+        optimizer = modules["sophia"].Sophia([weight], lr=1e-2)
+        for step in range(30):
+            weight.grad = weight.detach().sin()
+            if step % 10 == 0:
+                optimizer.update_hessian(16)
+            optimizer.step()
+        return weight.detach()
+
+    assert torch.equal(final(on_our_base), final(THEIRS))

@@ -1,0 +1,105 @@
+"""Trains a handful of parameters with any optimizer, ours or another's, on the same gradients."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SHAPES = ((5, 3), (7,), (), (2, 3, 4, 4), (1, 1))
+LATE, INTERMITTENT = 1, 2
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train.
+
+    Attributes:
+        steps: Number of steps.
+        dtype: Precision of parameters and gradients.
+        second_group: Hyper-parameters of the second of two groups.
+        scheduled: Let `torch.optim.lr_scheduler` change the learning rate.
+        saved_after: Save, create everything anew and load after so many steps.
+    """
+
+    steps: int = 100
+    dtype: torch.dtype = torch.float64
+    second_group: dict[str, Any] | None = None
+    scheduled: bool = False
+    saved_after: int | None = None
+
+
+Create = Callable[[Any], torch.optim.Optimizer]
+
+
+def trajectory(create: Create, training: Training, then: Create | None = None) -> list[Tensor]:
+    """Return the parameters after training, one flat tensor for each step.
+
+    The second parameter gets its first gradient after a third of the steps, the third one has none in every third.
+
+    Args:
+        create: Creates the optimizer from parameter groups.
+        training: How to train.
+        then: Creates the optimizer that goes on after `training.saved_after` steps, if another one.
+    """
+    generator = torch.Generator().manual_seed(0)
+    params = [_random(shape, training, generator).requires_grad_() for shape in SHAPES]
+    optimizer = create(_groups(params, training))
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=training.steps)
+    visited = []
+    for step in range(training.steps):
+        if step == training.saved_after:
+            saved = torch.load(_written((optimizer.state_dict(), scheduler.state_dict())))
+            optimizer = (then or create)(_groups(params, training))
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.steps)
+            scheduler.load_state_dict(saved[1])
+            optimizer.load_state_dict(saved[0])
+        for index, param in enumerate(params):
+            grad = _random(param.shape, training, generator)
+            absent = (index == LATE and step < training.steps // 3) or (
+                index == INTERMITTENT and step % 3 == 0
+            )
+            param.grad = None if absent else grad
+        optimizer.step()
+        if training.scheduled:
+            scheduler.step()
+        visited.append(
+            torch.cat(
+                [
+                    torch.view_as_real(p.detach()).flatten()
+                    if p.is_complex()
+                    else p.detach().flatten()
+                    for p in params
+                ]
+            )
+        )
+    return visited
+
+
+def distance(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+    """Return the largest relative distance, in norm, between two trajectories."""
+    pairs = zip(ours, theirs, strict=True)
+    return max(float((a - b).double().norm() / b.double().norm()) for a, b in pairs)
+
+
+def _random(shape: Sequence[int], training: Training, generator: torch.Generator) -> Tensor:
+    double = torch.complex128 if training.dtype.is_complex else torch.float64
+    return torch.randn(shape, generator=generator, dtype=double).to(training.dtype)
+
+
+def _groups(params: list[Tensor], training: Training) -> list[dict[str, Any]]:
+    return [
+        {"params": params[:3]},
+        {"params": params[3:], **(training.second_group or {})},
+    ]
+
+
+def _written(value: object) -> io.BytesIO:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    buffer.seek(0)
+    return buffer

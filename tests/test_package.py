@@ -1,6 +1,7 @@
 """The package as a whole: what it exports, ships and costs, and the shape of its source."""
 
 import ast
+import os
 import re
 import statistics
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import types
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ import schuss
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # Packages that only the command line, the tests or an engine may load.
 EXTRAS = {"labml", "labml_nn", "matplotlib", "numba", "pooch", "rich", "sklearn", "typer"}
@@ -38,7 +40,7 @@ for _ in range(9):
 
 def run_python(*arguments: str | Path) -> str:
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -53,16 +55,15 @@ def test_all_holds_every_public_name_once() -> None:
         for name, value in vars(schuss).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
-    modules = {
-        name for name in schuss.__all__ if isinstance(getattr(schuss, name), types.ModuleType)
-    }
-    assert len(schuss.__all__) == len(set(schuss.__all__))
-    assert set(schuss.__all__) == defined | modules | {"__version__"}
+    exported = {name: getattr(schuss, name) for name in schuss.__all__}
+    modules = {name for name, value in exported.items() if isinstance(value, types.ModuleType)}
+    assert len(schuss.__all__) == len(exported)
+    assert set(exported) == defined | modules | {"__version__"}
 
 
 @pytest.mark.parametrize("name", sorted(set(schuss.__all__) - {"__version__"}))
 def test_public_names_have_a_docstring_of_their_own(name: str) -> None:
-    assert vars(getattr(schuss, name)).get("__doc__")
+    assert getattr(schuss, name).__doc__
 
 
 def test_the_wheel_ships_the_types_the_license_and_the_version(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_import_loads_none_of_the_extras() -> None:
     assert not EXTRAS & set(loaded)
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="the probe forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the probe forks")
 def test_import_costs_at_most_60_ms_over_torch() -> None:
     seconds = [float(line) for line in run_python("-c", IMPORT_PROBE).split()]
     assert len(seconds) == 9
@@ -100,13 +101,16 @@ def test_files_have_at_most_300_lines_and_functions_40(path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
-def test_python_blocks_of_a_page_run_from_top_to_bottom(
+def test_python_blocks_and_tests_of_a_page_run_from_top_to_bottom(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
-    namespace: dict[str, object] = {"__name__": page.stem}
+    namespace: dict[str, Any] = {"__name__": page.stem}
     for block in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         # Blank lines in front make a traceback point into the page.
         blanks = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(blanks + block[1], str(page), "exec"), namespace)
+    for name, value in list(namespace.items()):
+        if name.startswith("test_"):
+            value()

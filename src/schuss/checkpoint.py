@@ -76,7 +76,7 @@ def _loaded_groups(optimizer: Optimizer, saved_groups: list[Group]) -> list[Grou
             )
         kept = {key: group[key] for key in ("params", *EXECUTION_OPTIONS)}
         merged = {**group, **deepcopy({k: v for k, v in saved.items() if k != "params"}), **kept}
-        optimizer.check_group(merged)
+        optimizer._check_group_number(index, merged)
         loaded.append(merged)
     return loaded
 

@@ -174,7 +174,7 @@ class Optimizer(torch.optim.Optimizer):
             if isinstance(decay, WeightDecay):
                 self._check_same_kind(decay)
                 param_group = {**param_group, **decay.defaults()}
-            self.check_group({**self.defaults, **param_group})
+            self._check_group_number(len(self.param_groups), {**self.defaults, **param_group})
         super().add_param_group(param_group)
 
     def state_dict(self) -> dict[str, Any]:
@@ -206,6 +206,16 @@ class Optimizer(torch.optim.Optimizer):
             for key, value in self.__dict__.items()
             if not key.startswith("_optimizer_") and key not in dropped
         }
+
+    def _check_group_number(self, number: int, group: Group) -> None:
+        """Check a group, and name it in the error."""
+        place = f"({type(self).__name__}, parameter group {number})"
+        try:
+            self.check_group(group)
+        except ValueError as error:
+            raise ValueError(f"{error} {place}") from None
+        except TypeError as error:
+            raise TypeError(f"{error} {place}") from None
 
     def _run(self, rule: Rule) -> None:
         """Run a rule for every parameter that has a gradient."""

@@ -112,7 +112,10 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     name = name.strip()
     try:
         call = ast.parse(f"_({options})", mode="eval").body
-        if not name or not isinstance(call, ast.Call) or call.args:
+        if (
+            not (name and isinstance(call, ast.Call) and isinstance(call.func, ast.Name))
+            or call.args
+        ):
             raise ValueError
         pairs = [(keyword.arg, ast.literal_eval(keyword.value)) for keyword in call.keywords]
     except (SyntaxError, ValueError):

@@ -6,10 +6,10 @@ import itertools
 from functools import partial
 
 import pytest
-import schuss
 import torch
 from adabelief_pytorch import AdaBelief
 
+import schuss
 from tests.conformance.trajectories import Training, distance, trajectory
 
 

@@ -9,9 +9,9 @@ from types import ModuleType
 
 import labml_nn.optimizers
 import pytest
-import schuss
 import torch
 
+import schuss
 from tests.conformance.trajectories import Training, trajectory
 
 CLASSES = {

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-import schuss
 import torch
 
+import schuss
 from tests.conformance.trajectories import Training, distance, trajectory
 
-# Both compute in float64, in another order of operations: about 100 steps of rounding errors of 1e-16.
+# Both compute in float64, in another order: 100 steps of rounding errors of 1e-16.
 TOLERANCE = 1e-12
 
 PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {

@@ -39,7 +39,8 @@ Create = Callable[[Any], torch.optim.Optimizer]
 def trajectory(create: Create, training: Training, then: Create | None = None) -> list[Tensor]:
     """Return the parameters after training, one flat tensor for each step.
 
-    The second parameter gets its first gradient after a third of the steps, the third one has none in every third.
+    The second parameter gets its first gradient after a third of the steps, the third one has none
+    in every third.
 
     Args:
         create: Creates the optimizer from parameter groups.

@@ -20,9 +20,10 @@ large gradients decay less. The others do not. The second follows the learning r
 schedule, the third does not.
 
 For `WeightDecay` $r(\theta) = \tfrac12 \lVert\theta\rVert_2^2$ and the decoupled step is the
-customary $\theta \leftarrow (1 - \gamma\lambda)\,\theta$, the proximal map to first order. For
-`L1Decay` $r(\theta) = \lVert\theta\rVert_1$ and the proximal map is the soft threshold, under which
-weights become exactly zero.
+customary $\theta \leftarrow (1 - \gamma\lambda)\,\theta$, the proximal map to first order.
+For `L1Decay` $r(\theta) = \lVert\theta\rVert_1$ and the proximal map is the soft threshold: as
+strong for small weights as for large ones, it takes them to zero and never past it. The step of the
+optimizer comes after the decay, so that a useless weight stays within one such step of zero.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ _ARGUMENTS = {"weight_decouple": "decoupled_weight_decay", "absolute": "absolute
 
 
 class L1Decay(WeightDecay):
-    """Decay weights by a constant ($L_1$), down to exactly zero.
+    """Decay weights by a constant ($L_1$), down to zero and not past it.
 
     Takes the place of `WeightDecay` in any optimizer, with the same arguments and hyper-parameters.
 

@@ -1,0 +1,31 @@
+"""What holds for every elementwise rule."""
+
+from __future__ import annotations
+
+import pytest
+
+import schuss
+from tests.optimizers.paths import GRADS, START, ends
+
+ALL = [info.name for info in schuss.list_optimizers()]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_permuting_the_coordinates_permutes_the_path(name):
+    cls = schuss.list_optimizers(name)[0].cls
+    straight = ends(cls, GRADS, START, weight_decay=0.1)
+    turned = ends(cls, [g[::-1] for g in GRADS], START[::-1], weight_decay=0.1)
+    assert turned == straight[::-1]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_coordinate_does_not_see_the_others(name):
+    cls = schuss.list_optimizers(name)[0].cls
+    alone = ends(cls, [g[:1] for g in GRADS], START[:1], weight_decay=0.1)
+    assert alone == ends(cls, GRADS, START, weight_decay=0.1)[:1]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_learning_rate_of_zero_stands_still(name):
+    cls = schuss.list_optimizers(name)[0].cls
+    assert ends(cls, GRADS, START, lr=0.0, weight_decay=0.1) == START

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import schuss
+
+
+def trained(cls=schuss.Adam, steps: int = 3, dtype=torch.float32, shapes=((3, 2), (4,)), **options):
+    params = [nn.Parameter(torch.ones(shape, dtype=dtype)) for shape in shapes]
+    optimizer = cls(params, **options)
+    for _ in range(steps):
+        for param in params:
+            param.grad = torch.full_like(param, 0.5)
+        optimizer.step()
+    return optimizer
+
+
+def buffers(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [v for s in optimizer.state.values() for v in s.values() if torch.is_tensor(v)]
+
+
+def test_the_step_count_is_saved_as_torch_saves_it_and_counted_as_a_number():
+    optimizer = trained()
+    step = optimizer.state_dict()["state"][0]["step"]
+    reference = trained(torch.optim.Adam).state_dict()["state"][0]["step"]
+    assert torch.equal(step, reference)
+    assert step.dtype is reference.dtype
+    fresh = trained(steps=0)
+    fresh.load_state_dict(optimizer.state_dict())
+    assert [state["step"] for state in fresh.state.values()] == [3, 3]
+    assert type(next(iter(fresh.state.values()))["step"]) is int
+
+
+def test_loaded_state_is_a_copy():
+    optimizer, fresh = trained(), trained(steps=0)
+    fresh.load_state_dict(optimizer.state_dict())
+    ours, theirs = buffers(fresh), buffers(optimizer)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert not {a.data_ptr() for a in ours} & {b.data_ptr() for b in theirs}
+
+
+def test_state_is_loaded_in_the_precision_that_the_optimizer_would_give_it():
+    double = trained(dtype=torch.float64)
+    single = trained(steps=0)
+    single.load_state_dict(double.state_dict())
+    assert {b.dtype for b in buffers(single)} == {torch.float32}
+
+    low = trained(dtype=torch.bfloat16, master_weights=True)
+    fresh = trained(dtype=torch.bfloat16, steps=0, master_weights=True)
+    fresh.load_state_dict(low.state_dict())
+    assert {b.dtype for b in buffers(fresh)} == {torch.float32}
+
+
+def test_state_keeps_the_memory_layout_of_its_parameter():
+    param = nn.Parameter(torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last))
+    optimizer = schuss.Adam([param])
+    param.grad = torch.ones_like(param)
+    optimizer.step()
+    state_dict = copy.deepcopy(optimizer.state_dict())
+    for value in state_dict["state"][0].values():
+        if value.ndim == 4:
+            value.data = value.contiguous()
+    optimizer.load_state_dict(state_dict)
+    assert optimizer.state[param]["exp_avg"].stride() == param.stride()
+
+
+def test_how_a_step_is_run_does_not_travel_but_hyperparameters_do():
+    theirs = trained(torch.optim.Adam, lr=0.25, fused=True, weight_decay=0.5)
+    ours = trained(steps=0, decoupled_weight_decay=True)
+    ours.load_state_dict(theirs.state_dict())
+    group = ours.param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["fused"]) == (0.25, 0.5, None)
+    assert group["decoupled_weight_decay"] is False
+
+
+def test_a_checkpoint_that_lacks_a_hyperparameter_leaves_it_as_it_is():
+    ours = trained(schuss.SGD, steps=0, momentum=0.9, weight_decay=schuss.WeightDecay(0.1))
+    ours.load_state_dict(trained(torch.optim.SGD, momentum=0.5).state_dict())
+    assert ours.param_groups[0]["momentum"] == 0.5
+    assert ours.param_groups[0]["decoupled_weight_decay"] is True
+
+
+@pytest.mark.parametrize("cls", [schuss.Adam, schuss.RAdam, schuss.AdaBelief, schuss.AdamWarmup])
+def test_amsgrad_may_be_switched_on_at_any_time(cls):
+    optimizer = trained(cls)
+    optimizer.param_groups[0]["amsgrad"] = True
+    param = optimizer.param_groups[0]["params"][0]
+    param.grad = torch.ones_like(param)
+    optimizer.step()
+    assert any(key.startswith("max_") for key in optimizer.state[param])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: trained(shapes=((3, 2),)), "group 0 has 1 parameters, the optimizer's 2"),
+        (lambda: trained(shapes=((2, 3), (4,))), r"'exp_avg' has shape \(2, 3\).*shape \(3, 2\)"),
+        (lambda: trained(schuss.SGD, momentum=0.9), "but Adam needs .*saved by another optimizer"),
+        (lambda: trained(schuss.AdaBelief), "but Adam needs 'exp_avg_sq' too"),
+    ],
+    ids=["another number", "another shape", "SGD's", "AdaBelief's"],
+)
+def test_a_checkpoint_of_something_else_is_refused_and_nothing_changed(make, message):
+    optimizer = trained(lr=0.125)
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(make().state_dict())
+    assert optimizer.state_dict()["param_groups"] == before["param_groups"]
+    assert all(
+        torch.equal(optimizer.state_dict()["state"][i][key], before["state"][i][key])
+        for i in (0, 1)
+        for key in before["state"][i]
+    )
+
+
+def test_another_number_of_groups_is_refused():
+    state_dict = trained().state_dict()
+    state_dict["param_groups"] *= 2
+    with pytest.raises(ValueError, match="different number of parameter groups: 2, but .* has 1"):
+        trained().load_state_dict(state_dict)
+
+
+def test_state_that_belongs_to_no_parameter_is_kept():
+    optimizer = trained()
+    optimizer.state["note"] = {"tokens": 7}
+    fresh = trained(steps=0)
+    fresh.load_state_dict(optimizer.state_dict())
+    assert fresh.state["note"] == {"tokens": 7}
+
+
+# One process is enough here, and torch warns that there is one.
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_torchs_distributed_checkpoint_reads_and_writes_it(tmp_path):
+    from torch.distributed import checkpoint
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    def build():
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        return model, schuss.NAdam(model.parameters(), lr=0.1)
+
+    def train(model, optimizer, steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            model(torch.ones(3)).square().sum().backward()
+            optimizer.step()
+
+    model, optimizer = build()
+    train(model, optimizer, 3)
+    saved = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer), strict=True))
+    checkpoint.save(saved, checkpoint_id=tmp_path, no_dist=True)
+    train(model, optimizer, 3)
+
+    resumed, other = build()
+    loaded = dict(zip(("model", "optimizer"), get_state_dict(resumed, other), strict=True))
+    checkpoint.load(loaded, checkpoint_id=tmp_path, no_dist=True)
+    set_state_dict(
+        resumed, other, model_state_dict=loaded["model"], optim_state_dict=loaded["optimizer"]
+    )
+    train(resumed, other, 3)
+    assert torch.equal(resumed.weight, model.weight)

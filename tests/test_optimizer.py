@@ -1,0 +1,476 @@
+"""The contract, and what a user of `torch.optim` expects of any optimizer."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+import schuss
+from schuss import GenericAdaptiveOptimizer, Optimizer, WeightDecay
+
+ALL = [info.name for info in schuss.list_optimizers()]
+
+
+class Descent(Optimizer):
+    """Gradient descent that keeps the number of its steps."""
+
+    def __init__(self, params, lr=0.5, **options):
+        super().__init__(params, {"lr": lr}, **options)
+
+    def init_state(self, state, group, param):
+        state["step"] = 0
+
+    def update(self, state, group, grad, param):
+        return grad
+
+
+class Adaptive(GenericAdaptiveOptimizer):
+    """Written as labml's classes are."""
+
+    def __init__(self, params, defaults=None, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, **options):
+        super().__init__(params, defaults or {}, lr, betas, eps, **options)
+
+    def init_state(self, state, group, param):
+        state["step"] = 0
+
+    def step_param(self, state, group, grad, param):
+        state["step"] += 1
+        param.data.add_(grad, alpha=-group["lr"])
+
+
+def weight(*values: float) -> nn.Parameter:
+    param = nn.Parameter(torch.tensor(values or (1.0, -2.0)))
+    param.grad = torch.ones_like(param)
+    return param
+
+
+def stepped(optimizer: torch.optim.Optimizer, param: nn.Parameter, steps: int = 3) -> torch.Tensor:
+    for _ in range(steps):
+        param.grad = param.detach() ** 2 + 1
+        optimizer.step()
+    return param.detach().clone()
+
+
+# The contract
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lr": -1.0}, "Invalid learning rate: -1.0"),
+        ({"lr": float("nan")}, "Invalid learning rate: nan"),
+        ({"eps": -1e-8}, "Invalid epsilon value: -1e-08"),
+        ({"betas": (1.0, 0.999)}, "Invalid beta parameter at index 0: 1.0"),
+        ({"betas": (0.9, -0.1)}, "Invalid beta parameter at index 1: -0.1"),
+    ],
+    ids=str,
+)
+def test_a_value_outside_its_domain_is_refused_for_all_groups_and_for_one(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Adaptive([weight()], **arguments)
+    with pytest.raises(ValueError, match=message):
+        Adaptive([{"params": [weight()]}, {"params": [weight()], **arguments}])
+    optimizer = Adaptive([weight()])
+    with pytest.raises(ValueError, match=message):
+        optimizer.add_param_group({"params": [weight()], **arguments})
+    assert len(optimizer.param_groups) == 1
+    state_dict = optimizer.state_dict()
+    state_dict["param_groups"][0].update(arguments)
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(state_dict)
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lr": "fast"}, "Invalid learning rate: 'fast'; lr must be a number"),
+        ({"eps": None}, "Invalid epsilon value: None; eps must be a number"),
+        ({"betas": 0.9}, "Invalid betas: 0.9; betas must be a tuple"),
+        ({"betas": ("a", 0.9)}, r"betas\[0\] must be a number"),
+    ],
+    ids=str,
+)
+def test_what_is_not_a_number_is_refused_by_name(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        Adaptive([weight()], **arguments)
+
+
+def test_a_learning_rate_of_two_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(2,\); lr must be a number or a tensor of one"):
+        Descent([weight()], lr=torch.tensor([0.1, 0.2]))
+
+
+def test_the_error_names_the_optimizer_and_the_group():
+    with pytest.raises(ValueError, match=r"Adaptive, parameter group 1"):
+        Adaptive([{"params": [weight()]}, {"params": [weight()], "lr": -1.0}])
+
+
+def test_defaults_and_groups_of_the_caller_are_never_changed():
+    defaults, group = {"mine": 1}, {"params": [weight()], "lr": 0.1}
+    optimizer = Adaptive([group], defaults)
+    assert defaults == {"mine": 1}
+    assert set(group) == {"params", "lr"}
+    assert optimizer.param_groups[0]["mine"] == 1
+
+
+def test_forgetting_the_rule_or_the_state_is_an_error():
+    class NoRule(GenericAdaptiveOptimizer):
+        def init_state(self, state, group, param):
+            state["step"] = 0
+
+    class NoState(GenericAdaptiveOptimizer):
+        def step_param(self, state, group, grad, param):
+            param.sub_(grad)
+
+    class Nothing(Optimizer):
+        pass
+
+    with pytest.raises(TypeError, match="NoRule has no rule: override update"):
+        NoRule([weight()], {}, 0.1, (0.9, 0.999), 1e-8)
+    with pytest.raises(TypeError, match="NoState has no state: override init_state"):
+        NoState([weight()], {}, 0.1, (0.9, 0.999), 1e-8)
+    with pytest.raises(TypeError, match="Nothing has no rule"):
+        Nothing([weight()], {"lr": 0.1})
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(TypeError, match="AdamW got an unexpected keyword argument 'momentum'"):
+        schuss.AdamW([weight()], momentum=0.9)
+
+
+@pytest.mark.parametrize("flag", ["foreach", "fused", "capturable"])
+def test_an_engine_that_there_is_not_is_refused(flag):
+    with pytest.raises(ValueError, match=f"{flag}=True asks for an engine"):
+        schuss.Adam([weight()], **{flag: True})
+
+
+def test_the_closure_is_called_once_with_gradients_on_and_its_loss_returned():
+    param, calls = weight(), []
+    optimizer = Descent([param], lr=0.5)
+
+    def closure():
+        calls.append(torch.is_grad_enabled())
+        optimizer.zero_grad()
+        loss = param.square().sum()
+        loss.backward()
+        return loss
+
+    with torch.no_grad():
+        loss = optimizer.step(closure)
+    assert (loss.item(), calls) == (5.0, [True])
+    # theta - 0.5 * 2 theta = 0
+    assert param.tolist() == [0.0, 0.0]
+    assert optimizer.step() is None
+
+
+def test_parameters_without_gradient_are_skipped_and_state_comes_with_the_first_gradient():
+    first, late = weight(), weight()
+    late.grad = None
+    optimizer = Descent([first, late])
+    optimizer.step()
+    assert late not in optimizer.state
+    late.grad = torch.ones_like(late)
+    optimizer.step()
+    assert (optimizer.state[first]["step"], optimizer.state[late]["step"]) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_sparse_gradient_is_refused_before_anything_is_changed(name):
+    dense, embedding = weight(), nn.Embedding(4, 2, sparse=True)
+    optimizer = schuss.create_optimizer(name, [dense, embedding.weight])
+    embedding(torch.tensor([1])).sum().backward()
+    before = dense.detach().clone()
+    with pytest.raises(
+        RuntimeError, match=r"does not support sparse gradients, please consider SparseAdam instead"
+    ):
+        optimizer.step()
+    assert torch.equal(dense, before)
+    assert not optimizer.state
+
+
+def test_a_rule_that_fails_in_init_state_leaves_no_half_of_a_state():
+    class Fails(Descent):
+        def init_state(self, state, group, param):
+            state["step"] = 0
+            raise MemoryError
+
+    optimizer = Fails([weight()])
+    with pytest.raises(MemoryError):
+        optimizer.step()
+    assert not any(optimizer.state.values())
+
+
+def test_the_learning_rate_of_a_schedule_in_the_rule_reaches_the_decay():
+    class Halved(Descent):
+        def get_lr(self, state, group):
+            return group["lr"] / 2 ** state["step"]
+
+    param = weight(1.0)
+    optimizer = Halved([param], lr=0.8, weight_decay=WeightDecay(0.5))
+    optimizer.step()
+    # lr = 0.4: 1 * (1 - 0.4 * 0.5) - 0.4 * 1 = 0.4
+    assert param.item() == pytest.approx(0.4)
+    param.grad.fill_(1.0)
+    optimizer.step()
+    # lr = 0.2: 0.4 * (1 - 0.2 * 0.5) - 0.2 = 0.16
+    assert param.item() == pytest.approx(0.16)
+
+
+# A good torch citizen
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_gradients_are_never_changed(name):
+    param = weight(3.0, -0.5)
+    optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1, maximize=True)
+    grad = param.grad
+    before = grad.clone()
+    optimizer.step()
+    assert param.grad is grad
+    assert torch.equal(grad, before)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_maximizing_is_minimizing_the_negative(name):
+    up, down = weight(3.0, -0.5), weight(3.0, -0.5)
+    ascent = schuss.create_optimizer(name, [up], maximize=True, lr=0.1)
+    descent = schuss.create_optimizer(name, [down], lr=0.1)
+    for step in range(5):
+        up.grad = torch.tensor([1.0, -step])
+        down.grad = -up.grad
+        ascent.step()
+        descent.step()
+    assert torch.equal(up, down)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_copied_or_pickled_optimizer_goes_on_by_itself(name):
+    param = weight()
+    optimizer = schuss.create_optimizer(name, [param], weight_decay=schuss.L1Decay(0.1), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    stepped(optimizer, param)
+    scheduler.step()
+    twins = [copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))]
+    expected = stepped(optimizer, param)
+    for twin in twins:
+        (twin_param,) = twin.param_groups[0]["params"]
+        assert twin_param is not param
+        assert torch.equal(stepped(twin, twin_param), expected)
+
+
+def test_hooks_run_around_steps_zero_grad_and_checkpoints():
+    param, events = weight(), []
+    optimizer = schuss.Adam([param])
+    optimizer.register_step_pre_hook(lambda *_: events.append("before step"))
+    optimizer.register_step_post_hook(lambda *_: events.append("after step"))
+    optimizer.register_state_dict_pre_hook(lambda _: events.append("before save"))
+    optimizer.register_state_dict_post_hook(lambda _, saved: {**saved, "note": "kept"})
+    optimizer.register_load_state_dict_pre_hook(lambda _, saved: events.append(saved["note"]))
+    optimizer.register_load_state_dict_post_hook(lambda _: events.append("after load"))
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.zero_grad()
+    assert events == ["before step", "after step", "before save", "kept", "after load"]
+    assert param.grad is None
+
+
+def test_a_group_may_be_added_in_the_middle_of_training():
+    first, second = weight(), weight()
+    optimizer = schuss.AdamW([first], lr=0.1)
+    optimizer.step()
+    optimizer.add_param_group({"params": second, "lr": 0.5, "weight_decay": 0.0})
+    optimizer.step()
+    assert [optimizer.state[p]["step"] for p in (first, second)] == [2, 1]
+    # The first step of Adam is of length lr: 1 - 0.5, -2 - 0.5.
+    assert second.tolist() == pytest.approx([0.5, -2.5])
+
+
+def test_named_parameters_keep_their_names_through_a_checkpoint():
+    model = nn.Linear(2, 2)
+    optimizer = schuss.SGD(model.named_parameters(), lr=0.1, momentum=0.9)
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+
+
+def test_empty_groups_empty_parameters_and_scalars_are_fine():
+    empty, scalar = nn.Parameter(torch.zeros(0, 3)), nn.Parameter(torch.tensor(2.0))
+    empty.grad, scalar.grad = torch.zeros(0, 3), torch.tensor(1.0)
+    for name in ALL:
+        optimizer = schuss.create_optimizer(name, [{"params": []}, {"params": [empty, scalar]}])
+        before = scalar.item()
+        optimizer.step()
+        assert scalar.item() < before, name
+    with pytest.raises(ValueError, match="empty parameter list"):
+        schuss.Adam([])
+
+
+def test_a_parameter_in_two_groups_or_of_no_leaf_is_refused():
+    param = weight()
+    with pytest.raises(ValueError, match="more than one parameter group"):
+        schuss.Adam([{"params": [param]}, {"params": [param]}])
+    with pytest.raises(ValueError, match="non-leaf"):
+        schuss.Adam([param * 2])
+
+
+def test_a_parameter_that_two_modules_share_moves_once():
+    first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    second.weight = first.weight
+    model = nn.Sequential(first, second)
+    optimizer = Descent(model.parameters(), lr=1.0)
+    before = first.weight.detach().clone()
+    model(torch.ones(2)).sum().backward()
+    optimizer.step()
+    assert torch.allclose(first.weight, before - first.weight.grad)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_layout_of_a_gradient_or_a_parameter_does_not_matter(name):
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(2, 3, 4, 4, generator=generator)
+    results = []
+    for layout in ("contiguous", "channels last", "transposed", "strided gradient"):
+        param = nn.Parameter(start.clone())
+        if layout == "channels last":
+            param = nn.Parameter(start.to(memory_format=torch.channels_last))
+        elif layout == "transposed":
+            param = nn.Parameter(start.transpose(0, 3).contiguous().transpose(0, 3))
+        optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1)
+        for _ in range(3):
+            grad = param.detach().cos()
+            if layout == "strided gradient":
+                grad = torch.stack([grad, grad], dim=-1)[..., 0]
+                assert not grad.is_contiguous()
+            param.grad = grad
+            optimizer.step()
+        results.append(param.detach())
+    assert all(torch.equal(result, results[0]) for result in results)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_frozen_parameter_with_a_gradient_moves_as_in_torch(name):
+    frozen = torch.tensor([1.0], requires_grad=False)
+    frozen.grad = torch.tensor([1.0])
+    schuss.create_optimizer(name, [frozen], lr=0.1).step()
+    assert frozen.item() < 1.0
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_complex_parameter_moves_as_its_two_parts_do(name):
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(5, dtype=torch.complex64, generator=generator)
+    whole, parts = nn.Parameter(start.clone()), nn.Parameter(torch.view_as_real(start).clone())
+    of_whole = schuss.create_optimizer(name, [whole], weight_decay=0.1, lr=0.1)
+    of_parts = schuss.create_optimizer(name, [parts], weight_decay=0.1, lr=0.1)
+    for _ in range(10):
+        grad = torch.randn(5, dtype=torch.complex64, generator=generator)
+        whole.grad, parts.grad = grad.conj(), torch.view_as_real(grad.conj().resolve_conj())
+        of_whole.step()
+        of_parts.step()
+    assert torch.equal(torch.view_as_real(whole), parts)
+    buffers = [v for v in of_whole.state[whole].values() if isinstance(v, torch.Tensor)]
+    assert all(buffer.dtype is torch.complex64 for buffer in buffers)
+
+
+# GradScaler
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("name", ALL)
+def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(name, dtype):
+    scaled, plain = (nn.Parameter(torch.tensor([1.0, -2.0], dtype=dtype)) for _ in range(2))
+    ours = schuss.create_optimizer(name, [scaled], lr=0.1)
+    unscaled = schuss.create_optimizer(name, [plain], lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for loss_factor in (1.0, float("inf"), 0.5):
+        scaled.grad = plain.grad = None
+        loss = (scaled * loss_factor).sum()
+        scaler.scale(loss).backward()
+        scaler.step(ours)
+        scaler.update()
+        if loss_factor < float("inf"):
+            (plain * loss_factor).sum().backward()
+            unscaled.step()
+    assert torch.equal(scaled, plain)
+    assert not torch.equal(plain, torch.tensor([1.0, -2.0], dtype=dtype))
+    assert scaler.get_scale() == 512.0
+
+
+def test_gradients_that_the_user_has_unscaled_and_clipped_are_used_as_they_are():
+    param = weight()
+    optimizer = Descent([param], lr=1.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    param.grad = None
+    scaler.scale((param * 3).sum()).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_value_(param, 0.25)
+    scaler.step(optimizer)
+    assert param.tolist() == [0.75, -2.25]
+
+
+# Schedulers
+
+
+def test_every_scheduler_of_torch_drives_the_learning_rate():
+    schedulers = torch.optim.lr_scheduler
+    makers = {
+        "LambdaLR": lambda o: schedulers.LambdaLR(o, lambda epoch: 0.9**epoch),
+        "MultiplicativeLR": lambda o: schedulers.MultiplicativeLR(o, lambda epoch: 0.9),
+        "StepLR": lambda o: schedulers.StepLR(o, 2),
+        "MultiStepLR": lambda o: schedulers.MultiStepLR(o, [1, 3]),
+        "ConstantLR": schedulers.ConstantLR,
+        "LinearLR": schedulers.LinearLR,
+        "ExponentialLR": lambda o: schedulers.ExponentialLR(o, 0.9),
+        "CosineAnnealingLR": lambda o: schedulers.CosineAnnealingLR(o, 5),
+        "PolynomialLR": schedulers.PolynomialLR,
+        "CyclicLR": lambda o: schedulers.CyclicLR(o, 0.01, 0.1, 2, cycle_momentum=False),
+        "CyclicLR with momentum": lambda o: schedulers.CyclicLR(o, 0.01, 0.1, 2),
+        "OneCycleLR": lambda o: schedulers.OneCycleLR(o, 0.1, total_steps=6),
+        "CosineAnnealingWarmRestarts": lambda o: schedulers.CosineAnnealingWarmRestarts(o, 3),
+    }
+    for name, make in makers.items():
+        ours, theirs = weight(), weight()
+        optimizers = schuss.AdamW([ours], lr=0.1), torch.optim.AdamW([theirs], lr=0.1)
+        driven = [make(optimizer) for optimizer in optimizers]
+        for _ in range(5):
+            for optimizer, scheduler in zip(optimizers, driven, strict=True):
+                optimizer.step()
+                scheduler.step()
+        torch.testing.assert_close(ours, theirs, msg=name)
+
+
+def test_reduce_on_plateau_drives_the_learning_rate():
+    optimizer = Descent([weight()], lr=0.5)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    for loss in (1.0, 2.0):
+        optimizer.step()
+        scheduler.step(loss)
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+def test_a_scheduler_writes_into_a_tensor_and_the_next_step_uses_it():
+    param, lr = weight(0.0), torch.tensor([0.5])
+    optimizer = Descent([param], lr=lr)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    optimizer.step()
+    scheduler.step()
+    optimizer.step()
+    # -0.5 - 0.25
+    assert param.item() == -0.75
+    assert optimizer.param_groups[0]["lr"] is lr
+
+
+def test_an_optimizer_is_saved_and_loaded_by_torch_with_weights_only():
+    param = weight()
+    optimizer = schuss.NAdam([param], lr=0.1)
+    stepped(optimizer, param)
+    buffer = io.BytesIO()
+    torch.save(optimizer.state_dict(), buffer)
+    buffer.seek(0)
+    optimizer.load_state_dict(torch.load(buffer, weights_only=True))
+    assert optimizer.state[param]["step"] == 3

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+import schuss
+from schuss.registry import parse_spec
+
+
+def test_every_optimizer_is_listed_with_a_description_a_source_and_its_memory():
+    listed = schuss.list_optimizers()
+    classes = {value for value in vars(schuss).values() if isinstance(value, type)}
+    algorithms = {
+        cls
+        for cls in classes
+        if issubclass(cls, schuss.Optimizer)
+        and cls not in (schuss.Optimizer, schuss.GenericAdaptiveOptimizer)
+    }
+    assert {info.cls for info in listed} == algorithms
+    for info in listed:
+        assert info.summary
+        assert re.search(r"[12]\d{3}", info.source), info.source
+        assert "per parameter" in info.memory
+
+
+def test_a_pattern_selects():
+    assert [info.name for info in schuss.list_optimizers("ADA*F")] == ["adabelief"]
+    assert schuss.list_optimizers("nothing*") == []
+
+
+@pytest.mark.parametrize("name", [info.name for info in schuss.list_optimizers()])
+def test_the_memory_that_is_listed_is_the_memory_that_is_kept(name):
+    (info,) = schuss.list_optimizers(name)
+    param = nn.Parameter(torch.ones(10))
+    param.grad = torch.ones(10)
+    optimizer = schuss.create_optimizer(name, [param])
+    optimizer.step()
+    kept = sum(torch.is_tensor(v) and v.numel() == 10 for v in optimizer.state[param].values())
+    stated = {"one": 1, "two": 2, "three": 3}[info.memory.split()[0]]
+    if name == "sgd":
+        kept += 1  # "with momentum"
+    assert kept == stated
+
+
+def test_a_name_that_there_is_not_gets_a_suggestion():
+    with pytest.raises(ValueError, match="no optimizer 'adamv'; did you mean adam"):
+        schuss.create_optimizer("adamv", [nn.Parameter(torch.ones(1))])
+    with pytest.raises(ValueError, match="no optimizer 'zzz'; there are adabelief, adam"):
+        schuss.create_optimizer("zzz", [nn.Parameter(torch.ones(1))])
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(5, 4)
+        self.norm = nn.LayerNorm((4, 4))
+        self.linear = nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(4))
+        self.frozen = nn.Parameter(torch.ones(4, 4), requires_grad=False)
+        self.tied = nn.Linear(4, 5, bias=False)
+        self.tied.weight = self.embedding.weight
+
+
+def test_a_model_gives_its_trainable_parameters_with_their_names():
+    optimizer = schuss.create_optimizer("adamw", Net(), weight_decay=0.1)
+    (group,) = optimizer.param_groups
+    assert group["param_names"] == [
+        "scale",
+        "embedding.weight",
+        "norm.weight",
+        "norm.bias",
+        "linear.weight",
+        "linear.bias",
+    ]
+
+
+def test_biases_norms_and_vectors_are_exempt_from_decay_when_asked():
+    model = Net()
+    optimizer = schuss.create_optimizer("adamw", model, weight_decay=0.1, exempt_bias_and_norm=True)
+    decayed, exempt = optimizer.param_groups
+    assert decayed["param_names"] == ["embedding.weight", "linear.weight"]
+    assert exempt["param_names"] == ["scale", "norm.weight", "norm.bias", "linear.bias"]
+    assert (decayed["weight_decay"], exempt["weight_decay"]) == (0.1, 0.0)
+    for param in model.parameters():
+        param.grad = torch.zeros_like(param)
+    before = model.norm.weight.clone()
+    optimizer.step()
+    assert torch.equal(model.norm.weight, before)
+
+
+def test_a_model_of_vectors_alone_makes_one_group():
+    optimizer = schuss.create_optimizer("sgd", nn.LayerNorm(3), exempt_bias_and_norm=True)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0]
+
+
+def test_exempting_needs_the_model():
+    with pytest.raises(TypeError, match=r"needs the model itself.*type list"):
+        schuss.create_optimizer("sgd", [nn.Parameter(torch.ones(1))], exempt_bias_and_norm=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("sgd", ("sgd", {})),
+        ("sgd:", ("sgd", {})),
+        (" adamw : lr=1e-3 , betas=(0.9, 0.95)", ("adamw", {"lr": 1e-3, "betas": (0.9, 0.95)})),
+        ("sgd:nesterov=True,momentum=.9", ("sgd", {"nesterov": True, "momentum": 0.9})),
+        ("wsd:shape='sqrt'", ("wsd", {"shape": "sqrt"})),
+    ],
+)
+def test_a_specification_is_a_name_and_literal_options(spec, expected):
+    assert parse_spec(spec) == expected
+
+
+@pytest.mark.parametrize(
+    "spec", ["", ":lr=1", "sgd:lr", "sgd:lr=", "sgd:1", "sgd:lr=f()", "sgd:lr=1)(", "sgd:**{'a':1}"]
+)
+def test_anything_else_is_refused(spec):
+    with pytest.raises(ValueError, match="cannot read .*; write it as NAME"):
+        parse_spec(spec)

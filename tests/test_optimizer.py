@@ -141,7 +141,7 @@ def test_forgetting_the_rule_or_the_state_is_an_error():
 
 def test_an_unknown_option_is_refused():
     with pytest.raises(TypeError, match="AdamW got an unexpected keyword argument 'momentum'"):
-        schuss.AdamW([weight()], momentum=0.9)
+        schuss.create_optimizer("adamw", [weight()], momentum=0.9)
 
 
 @pytest.mark.parametrize("flag", ["foreach", "fused", "capturable"])
@@ -159,11 +159,11 @@ def test_the_closure_is_called_once_with_gradients_on_and_its_loss_returned():
         optimizer.zero_grad()
         loss = param.square().sum()
         loss.backward()
-        return loss
+        return loss.item()
 
     with torch.no_grad():
         loss = optimizer.step(closure)
-    assert (loss.item(), calls) == (5.0, [True])
+    assert (loss, calls) == (5.0, [True])
     # theta - 0.5 * 2 theta = 0
     assert param.tolist() == [0.0, 0.0]
     assert optimizer.step() is None
@@ -216,7 +216,7 @@ def test_the_learning_rate_of_a_schedule_in_the_rule_reaches_the_decay():
     optimizer.step()
     # lr = 0.4: 1 * (1 - 0.4 * 0.5) - 0.4 * 1 = 0.4
     assert param.item() == pytest.approx(0.4)
-    param.grad.fill_(1.0)
+    param.grad = torch.ones(1)
     optimizer.step()
     # lr = 0.2: 0.4 * (1 - 0.2 * 0.5) - 0.2 = 0.16
     assert param.item() == pytest.approx(0.16)
@@ -229,7 +229,7 @@ def test_the_learning_rate_of_a_schedule_in_the_rule_reaches_the_decay():
 def test_gradients_are_never_changed(name):
     param = weight(3.0, -0.5)
     optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1, maximize=True)
-    grad = param.grad
+    param.grad = grad = torch.tensor([3.0, -2.0])
     before = grad.clone()
     optimizer.step()
     assert param.grad is grad
@@ -324,9 +324,10 @@ def test_a_parameter_that_two_modules_share_moves_once():
     model = nn.Sequential(first, second)
     optimizer = Descent(model.parameters(), lr=1.0)
     before = first.weight.detach().clone()
+    (grad,) = torch.autograd.grad(model(torch.ones(2)).sum(), [first.weight])
     model(torch.ones(2)).sum().backward()
     optimizer.step()
-    assert torch.allclose(first.weight, before - first.weight.grad)
+    assert torch.allclose(first.weight, before - grad)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -142,6 +143,8 @@ def path(make, steps: int = 12, late: int = 0) -> list[float]:
     return visited
 
 
+DECAY: dict[str, Any] = {"weight_decay": 0.3, "decoupled_weight_decay": True}
+
 PRESETS = {
     "warmup": (
         lambda p: schuss.AdamWarmup([p], lr=0.1, warmup=5, **DECAY),
@@ -156,7 +159,6 @@ PRESETS = {
         lambda o: NoamLR(o, warmup=5, d_model=4),
     ),
 }
-DECAY = {"weight_decay": 0.3, "decoupled_weight_decay": True}
 
 
 @pytest.mark.parametrize("name", PRESETS)

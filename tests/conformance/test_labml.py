@@ -25,7 +25,7 @@ CLASSES = {
     "adam_fp16": "AdamFP16",
     "sophia": "Sophia",
 }
-OPTIONS = {
+OPTIONS: dict[str, dict[str, float]] = {
     "noam": {"lr": 1.0, "warmup": 30},
     "adam_warmup": {"warmup": 30},
     "adam_warmup_cosine_decay": {"warmup": 30, "total_steps": 90},

@@ -25,9 +25,17 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "RAdam": (schuss.RAdam, torch.optim.RAdam, {}),
 }
 
-COMMON = {"lr": [0.0, 3e-2], "weight_decay": [0.0, 0.3], "maximize": [False, True]}
-ADAPTIVE = {**COMMON, "betas": [(0.9, 0.999), (0.0, 0.5)], "eps": [1e-8, 1e-2]}
-DECOUPLED = {"decoupled_weight_decay": [False, True]}
+COMMON: dict[str, list[Any]] = {
+    "lr": [0.0, 3e-2],
+    "weight_decay": [0.0, 0.3],
+    "maximize": [False, True],
+}
+ADAPTIVE: dict[str, list[Any]] = {
+    **COMMON,
+    "betas": [(0.9, 0.999), (0.0, 0.5)],
+    "eps": [1e-8, 1e-2],
+}
+DECOUPLED: dict[str, list[Any]] = {"decoupled_weight_decay": [False, True]}
 
 KEYWORDS: dict[str, dict[str, list[Any]]] = {
     "SGD": {**COMMON, "momentum": [0.0, 0.9], "dampening": [0.0, 0.2], "nesterov": [False, True]},

@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-OUT ?= build/mnist
+OUT ?= runs/mnist
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -56,7 +56,7 @@ check: lint types layers ## All three checks
 test: check ## The checks, then the tests; ARGS are pytest's
 	$(BIN)/pytest $(ARGS)
 
-mnist: $(STAMP) ## Train on MNIST into OUT (build/mnist); ARGS are schuss mnist's
+mnist: $(STAMP) ## Train on MNIST into OUT (runs/mnist); ARGS are schuss mnist's
 	$(BIN)/schuss mnist --out $(OUT) $(ARGS)
 
 hooks: $(STAMP) ## Run the checks before every commit

@@ -144,7 +144,7 @@ def test_an_unknown_option_is_refused():
         schuss.create_optimizer("adamw", [weight()], momentum=0.9)
 
 
-@pytest.mark.parametrize("flag", ["foreach", "fused", "capturable"])
+@pytest.mark.parametrize("flag", ["foreach", "capturable"])
 def test_an_engine_that_there_is_not_is_refused(flag):
     with pytest.raises(ValueError, match=f"{flag}=True asks for an engine"):
         schuss.Adam([weight()], **{flag: True})

@@ -45,6 +45,13 @@ def run_python(*arguments: str | Path) -> str:
     return done.stdout
 
 
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    # The signature of a command is its help, in annotations, and does nothing.
+    is_command = "Annotated[" in ast.unparse(function.args)
+    first = function.body[0] if is_command else function
+    return (function.end_lineno or 0) - first.lineno + 1
+
+
 def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -96,8 +103,7 @@ def test_files_have_at_most_300_lines_and_functions_40(path: Path) -> None:
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
-    assert {name: length for name, length in lengths.items() if length > 40} == {}
+    assert [(node.name, length(node)) for node in functions if length(node) > 40] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)

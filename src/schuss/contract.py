@@ -22,12 +22,12 @@ Rule: TypeAlias = Callable[[State, Group, Tensor, Tensor], None]
 """What is done to one parameter, called as `rule(state, group, grad, param)`."""
 
 
-class Slot(NamedTuple):
-    """One parameter whose turn it is."""
+class Batch(NamedTuple):
+    """The parameters of one group whose turn it is, with their gradients in the same order."""
 
     group: Group
-    param: Tensor
-    grad: Tensor
+    params: list[Tensor]
+    grads: list[Tensor]
 
 
 class Stateful(Protocol):

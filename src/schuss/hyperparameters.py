@@ -25,8 +25,10 @@ class Options(TypedDict, total=False):
     `differentiable` lets autograd go through the step; the parameters must then be non-leaf
     tensors.
 
-    `foreach`, `fused` and `capturable` are torch's choices of an implementation. Leave them out:
-    this version has one engine, and refuses True.
+    `fused` compiles the rule into one kernel for all parameters, and raises where that cannot be
+    done: for rules that are not elementwise, half precision, devices other than the CPU.
+
+    `foreach` and `capturable` are torch's; this version refuses True.
     """
 
     maximize: bool

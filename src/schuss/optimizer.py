@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 from torch import Tensor
 
-from schuss import checkpoint
-from schuss.contract import Group, Rule, Slot, State
-from schuss.engines import check_engine, loop
+from schuss import checkpoint, engines
+from schuss.contract import Batch, Group, Rule, State
 from schuss.hyperparameters import OPTION_DEFAULTS, check_not_negative, check_options
 from schuss.transforms import WeightDecay
 
@@ -129,7 +128,7 @@ class Optimizer(torch.optim.Optimizer):
             TypeError: One is of the wrong type.
         """
         check_not_negative(group, "lr", "learning rate")
-        check_engine(group)
+        engines.check_engine(group)
         self.weight_decay.check_group(group)
 
     @overload
@@ -222,24 +221,21 @@ class Optimizer(torch.optim.Optimizer):
         found_inf: Tensor | None = getattr(self, "found_inf", None)
         if found_inf is not None and found_inf.item():
             return
-        slots = self._slots()
+        batches = [self._batch(group) for group in self.param_groups]
         with torch.no_grad():
-            loop.run(self, rule, slots, grad_scale=getattr(self, "grad_scale", None))
+            engines.run(self, rule, batches, getattr(self, "grad_scale", None))
 
-    def _slots(self) -> list[Slot]:
-        slots = []
-        for group in self.param_groups:
-            for param in group["params"]:
-                if param.grad is None:
-                    continue
-                if param.grad.layout is not torch.strided:
-                    raise RuntimeError(
-                        f"{type(self).__name__} does not support sparse gradients, please consider "
-                        f"SparseAdam instead (the gradient of a parameter of shape "
-                        f"{tuple(param.shape)} has layout {param.grad.layout})"
-                    )
-                slots.append(Slot(group, param, param.grad))
-        return slots
+    def _batch(self, group: Group) -> Batch:
+        params = [param for param in group["params"] if param.grad is not None]
+        grads = [param.grad for param in params]
+        for param, grad in zip(params, grads, strict=True):
+            if grad.layout is not torch.strided:
+                raise RuntimeError(
+                    f"{type(self).__name__} does not support sparse gradients, please consider "
+                    f"SparseAdam instead (the gradient of a parameter of shape "
+                    f"{tuple(param.shape)} has layout {grad.layout})"
+                )
+        return Batch(group, params, grads)
 
     def _check_rule(self, name: str) -> None:
         cls = type(self)

@@ -6,12 +6,10 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, Rule, Slot, State, Stateful
+from schuss.contract import Batch, Group, Rule, State, Stateful
 from schuss.storage import master
 from schuss.storage.precision import computable, is_computable, run_on_computable
 
@@ -25,19 +23,18 @@ def initial_state(optimizer: Stateful, group: Group, param: Tensor) -> State:
     return state
 
 
-def run(
-    optimizer: Stateful, rule: Rule, slots: Sequence[Slot], *, grad_scale: Tensor | None = None
-) -> None:
-    """Run `rule` for every slot in turn.
+def run(optimizer: Stateful, rule: Rule, batch: Batch, grad_scale: Tensor | None) -> None:
+    """Run `rule` for every parameter of a batch in turn.
 
     Args:
         optimizer: Owner of the state.
         rule: Called as `rule(state, group, grad, param)`.
-        slots: Parameters with their groups and gradients.
-        grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does; the rule
-            sees them divided by it.
+        batch: Parameters of one group, with their gradients.
+        grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or None;
+            the rule sees them divided by it.
     """
-    for group, param, stored_grad in slots:
+    group = batch.group
+    for param, stored_grad in zip(batch.params, batch.grads, strict=True):
         state = optimizer.state[param]
         if not state:
             state.update(initial_state(optimizer, group, param))

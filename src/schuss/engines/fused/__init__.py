@@ -1,0 +1,1 @@
+"""The fused engine: one rule, traced once, runs as one generated kernel over all parameters."""

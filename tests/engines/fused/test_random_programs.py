@@ -1,0 +1,80 @@
+"""Rules drawn at random: the kernel takes the path of the loop."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import hypothesis.strategies as st
+import torch
+from hypothesis import HealthCheck, given, settings
+from torch import Tensor, nn
+
+from schuss import Optimizer
+
+# Each takes two tensors and a number, and stays in [-8, 8] if they do.
+OPERATIONS = {
+    "add": lambda x, y, a: (x + y) / 2,
+    "sub": lambda x, y, a: x.sub(y, alpha=a).clamp(-8, 8),
+    "rsub": lambda x, y, a: (a - x).clamp(max=8),
+    "mul": lambda x, y, a: (x * y).tanh(),
+    "div": lambda x, y, a: a / (1 + y.square()),
+    "lerp": lambda x, y, a: x.lerp(y, a),
+    "addcmul": lambda x, y, a: torch.addcmul(x, x, y, value=a).clamp(-8, 8),
+    "addcdiv": lambda x, y, a: torch.addcdiv(x, y, 1 + y.abs(), value=a).clamp(-8, 8),
+    "maximum": lambda x, y, a: torch.maximum(x, y),
+    "minimum": lambda x, y, a: torch.minimum(x, a * y),
+    "sqrt": lambda x, y, a: x.abs().sqrt() - (y.abs() + a) ** 0.5,
+    "pow": lambda x, y, a: (x.abs() + 0.5) ** a,
+    "exp": lambda x, y, a: (-x.abs()).exp() + (1 + y.abs()).log(),
+    "sign": lambda x, y, a: x.sign() * a - (-y).atan2(x),
+    "where": lambda x, y, a: torch.where((x > y) | (x <= -a), x, -y),
+    "in place": lambda x, y, a: x.clone().mul_(a).add_(y, alpha=0.5).neg_().clamp_(-8, 8),
+    "copied": lambda x, y, a: torch.zeros_like(x).copy_(y).fill_(a).add_(x / 2).clamp_(-8, 8),
+}
+
+STEP = st.tuples(
+    st.sampled_from(sorted(OPERATIONS)),
+    st.integers(0, 5),
+    st.integers(0, 5),
+    st.floats(0, 1, width=32),
+    st.integers(0, 5),
+)
+
+
+class Drawn(Optimizer):
+    """Runs a list of drawn operations over five places: gradient, parameter, and three states."""
+
+    def __init__(self, params, steps, **options):
+        self.steps = steps
+        super().__init__(params, {"lr": 0.1}, **options)
+
+    def init_state(self, state, group, param):
+        state["step"], state["s"] = 0, torch.zeros_like(param)
+
+    def step_param(self, state, group, grad, param):
+        state["step"] += 1
+        values: list[Tensor] = [grad, param, state["s"], grad * 0.5, param - 1, state["s"] + 1]
+        for name, first, second, number, into in self.steps:
+            values[into] = OPERATIONS[name](values[first], values[second], number)
+        state["s"].copy_(values[2])
+        if "late" not in state:
+            state["late"] = values[3].clone()
+        state["late"] = (state["late"] + values[4]) / (1 + state["step"])
+        param.copy_(values[1].clamp(-8, 8)).add_(values[5].clamp(-8, 8), alpha=-group["lr"])
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(STEP, min_size=1, max_size=8))
+def test_a_drawn_rule_takes_the_path_of_the_loop(steps):
+    ends = []
+    for fused in (False, True):
+        generator = torch.Generator().manual_seed(0)
+        draw = partial(torch.randn, 7, dtype=torch.float64, generator=generator)
+        param = nn.Parameter(draw().clamp(-8, 8))
+        optimizer = Drawn([param], steps, fused=fused)
+        for _ in range(3):
+            param.grad = draw().clamp(-8, 8)
+            optimizer.step()
+        ends.append([param.detach(), *(optimizer.state[param][k] for k in ("s", "late"))])
+    # Rounding errors of float64; a comparison that falls the other way would be off by 1e-1.
+    torch.testing.assert_close(ends[1], ends[0], rtol=1e-9, atol=1e-9)

@@ -1,10 +1,10 @@
 """Errors that a user can put right: shown as a message, without a traceback.
 
-    ValueError
-    └── UserError             exit status 1
-        ├── OptionError       an option on the command line; exit status 2
-        ├── DataFileError     a file with data
-        └── CheckpointError   a file to resume from
+ValueError
+└── UserError             exit status 1
+    ├── OptionError       an option on the command line; exit status 2
+    ├── DataFileError     a file with data
+    └── CheckpointError   a file to resume from
 """
 
 from __future__ import annotations

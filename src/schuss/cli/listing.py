@@ -8,6 +8,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schuss.cli.errors import UserError, shown_as_message
 from schuss.registry import list_optimizers
@@ -25,10 +26,14 @@ def list_command(
             raise UserError(
                 f"no optimizer matches {pattern!r}; `schuss list` without a pattern shows them all"
             )
-    table = Table(box=box.SIMPLE_HEAD, show_lines=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", style="bold", no_wrap=True)
-    for heading in ("what it does", "source", "memory"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("what it does, and where it was published", overflow="fold")
+    table.add_column("memory", max_width=17)
     for info in infos:
-        table.add_row(info.name, info.summary, info.source, info.memory)
-    Console(markup=False).print(table)
+        # Titles stand in Markdown's italics.
+        source, _, address = info.source.replace("*", "").partition("<")
+        published = "\n".join(filter(None, (source.strip(), address.rstrip(">"))))
+        page = Text.assemble(info.summary, "\n", (published, "dim"), "\n")
+        table.add_row(info.name, page, info.memory)
+    Console().print(table)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -90,7 +91,7 @@ def test_two_threads_may_step_two_optimizers_at_once():
     assert all((param == -4.0).all() for param, _ in pairs)
 
 
-def step_after_the_fork(queue: multiprocessing.SimpleQueue) -> None:
+def step_after_the_fork(queue: Any) -> None:
     torch.set_num_threads(1)  # torch's own threads hang in a forked process
     param, optimizer = large()
     torch.set_num_threads(2)

@@ -2,7 +2,7 @@
 
 A file begins with two zero bytes, one byte for the type of the values (8 stands for unsigned bytes)
 and one for the number of dimensions. The size of each dimension follows, as a big-endian 32-bit
-integer, then the values, the last dimension first. <https://github.com/cvdfoundation/mnist>
+integer, then the values, in the order of a C array. <https://github.com/cvdfoundation/mnist>
 
 Whether a file is gzipped is told by its content: browsers and tools like to unpack a `.gz` file and
 keep its name.
@@ -127,7 +127,9 @@ def _check_magic(path: Path, content: bytes, dimensions: int) -> None:
     magic = content[:4]
     if magic == expected:
         return
-    wanted = f"expected {_CONTENTS[dimensions]} in the IDX format, which begin with {expected.hex()}"
+    wanted = (
+        f"expected {_CONTENTS[dimensions]} in the IDX format, which begin with {expected.hex()}"
+    )
     if len(magic) < len(expected):
         raise DataFileError(f"{path} has only {len(magic)} bytes; {wanted}: get it anew")
     zeros, kind, rank = struct.unpack(">HBB", magic)

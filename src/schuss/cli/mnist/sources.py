@@ -33,8 +33,8 @@ class Source:
     sha256: Mapping[str, str]
 
 
-# The digests are those that TensorFlow Datasets records (url_checksums/*.txt), and torchvision for
-# Ruby; the MD5 that the authors of Fashion-MNIST and torchvision publish belong to the same files.
+# The digests are those that TensorFlow Datasets records (url_checksums/*.txt), as does torchvision
+# for Ruby. Those of Fashion-MNIST are of the files with the MD5 digests that its authors publish.
 SOURCES: Final[Mapping[str, Source]] = {
     "mnist": Source(
         name="mnist",
@@ -73,3 +73,9 @@ SOURCES: Final[Mapping[str, Source]] = {
         },
     ),
 }
+
+DIGITS: Final = "digits"
+"""The data set that needs no files: scikit-learn brings it."""
+
+NAMES: Final = (DIGITS, *SOURCES)
+"""What `--data` may be."""

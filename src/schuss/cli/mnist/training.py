@@ -1,0 +1,222 @@
+"""One run: the network, its optimizer, and what was measured on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LRScheduler
+
+from schuss.cli.mnist.datasets import Dataset
+from schuss.cli.mnist.model import seeded_model
+from schuss.cli.mnist.settings import Settings, build_optimizer, build_schedule
+from schuss.optimizer import Optimizer
+
+_CURVATURE_INTERVAL: Final = 10  # steps; k of Sophia's Algorithm 3
+_POINTS_PER_EPOCH: Final = 20
+_TEST_BATCH: Final = 500
+
+
+@runtime_checkable
+class UsesCurvature(Protocol):
+    """An optimizer that wants to see gradients of labels drawn from the model, such as Sophia."""
+
+    def update_hessian(self, n_tokens_training_batch: int) -> None:
+        """Take the present gradients into the estimate of the curvature."""
+
+
+@dataclass
+class Curve:
+    """What was measured, in columns.
+
+    Attributes:
+        step: Steps taken, about twenty times an epoch.
+        train_loss: Mean loss since the `step` before.
+        train_accuracy: Share of right answers since the `step` before.
+        test_loss: Mean loss on the test images after each epoch.
+        test_accuracy: Share of right answers on the test images after each epoch.
+        seconds: Time that each epoch of training took.
+        diverged_at: The `step` at which the loss was no longer finite, if there was one.
+    """
+
+    step: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    test_loss: list[float] = field(default_factory=list)
+    test_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    diverged_at: int | None = None
+
+
+@dataclass
+class Run:
+    """A run of the experiment, and how far it has come.
+
+    Attributes:
+        name: Its name, unique in the experiment.
+        spec: Its optimizer and the hyper-parameters, as they were asked for.
+        settings: What it shares with the other runs.
+        steps_per_epoch: Number of batches.
+        model: The network.
+        optimizer: The optimizer.
+        schedule: The schedule of the learning rate.
+        order: Draws the order of the images.
+        labels: Draws labels for optimizers that estimate curvature.
+        curve: What was measured.
+    """
+
+    name: str
+    spec: str
+    settings: Settings
+    steps_per_epoch: int
+    model: nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler
+    order: torch.Generator
+    labels: torch.Generator
+    curve: Curve = field(default_factory=Curve)
+
+    @property
+    def label(self) -> str:
+        """What it is called before the reader."""
+        name, _, options = self.spec.partition(":")
+        return f"{name} {options.replace(',', ', ')}".strip()
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs done."""
+        return len(self.curve.seconds)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.curve.diverged_at is not None or self.epochs >= self.settings.epochs
+
+
+class Watcher(Protocol):
+    """Sees how a run gets on."""
+
+    def batches_done(self, run: Run, images: int) -> None:
+        """Take note of a new point on the curve of the training, `images` images after the last."""
+
+    def epoch_done(self, run: Run) -> None:
+        """Take note that an epoch is done and tested."""
+
+
+def build_run(name: str, spec: str, settings: Settings, data: Dataset) -> Run:
+    """Return a run that has not begun.
+
+    Runs with the same seed begin with the same weights and see the same batches.
+
+    Raises:
+        OptionError: The optimizer or the schedule cannot be had.
+    """
+    model = seeded_model(settings.seed).to(settings.device)
+    steps_per_epoch = -(-len(data.train_labels) // settings.batch_size)
+    optimizer = build_optimizer(spec, model)
+    schedule = build_schedule(settings.schedule, optimizer, settings.epochs * steps_per_epoch)
+    return Run(
+        name,
+        spec,
+        settings,
+        steps_per_epoch,
+        model,
+        optimizer,
+        schedule,
+        order=torch.Generator().manual_seed(settings.seed),
+        labels=torch.Generator().manual_seed(settings.seed),
+    )
+
+
+def train(run: Run, data: Dataset, watcher: Watcher, save: Callable[[Run], None]) -> None:
+    """Train until all epochs are done, or the loss is no longer finite.
+
+    Args:
+        run: The run, new or resumed.
+        data: The data set, on the run's device.
+        watcher: Sees how it gets on.
+        save: Called after each epoch.
+    """
+    while not run.finished:
+        _train_epoch(run, data, watcher)
+        _test(run, data)
+        save(run)
+        watcher.epoch_done(run)
+
+
+def _train_epoch(run: Run, data: Dataset, watcher: Watcher) -> None:
+    start = time.perf_counter()
+    interval = max(1, run.steps_per_epoch // _POINTS_PER_EPOCH)
+    first = run.epochs * run.steps_per_epoch
+    losses: list[Tensor] = []
+    right: list[Tensor] = []
+    seen = 0
+    for step, (images, labels) in enumerate(_batches(run, data), start=first + 1):
+        loss, correct = _train_step(run, images, labels, step)
+        losses.append(loss * len(labels))
+        right.append(correct)
+        seen += len(labels)
+        if (step - first) % interval == 0 or step - first == run.steps_per_epoch:
+            run.curve.step.append(step)
+            run.curve.train_loss.append(torch.stack(losses).sum().item() / seen)
+            run.curve.train_accuracy.append(torch.stack(right).sum().item() / seen)
+            watcher.batches_done(run, seen)
+            if not math.isfinite(run.curve.train_loss[-1]):
+                run.curve.diverged_at = step
+                break
+            losses, right, seen = [], [], 0
+    run.curve.seconds.append(time.perf_counter() - start)
+
+
+def _batches(run: Run, data: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
+    order = torch.randperm(len(data.train_labels), generator=run.order)
+    for indices in order.to(data.train_labels.device).split(run.settings.batch_size):
+        yield _pixels(data.train_images[indices], data), data.train_labels[indices]
+
+
+def _pixels(images: Tensor, data: Dataset) -> Tensor:
+    return (images.float() - data.mean) / data.deviation
+
+
+def _train_step(run: Run, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """Take one step; return the loss before it, and how many answers were right."""
+    if isinstance(run.optimizer, UsesCurvature) and step % _CURVATURE_INTERVAL == 1:
+        _estimate_curvature(run, run.optimizer, images)
+    logits = run.model(images)
+    loss = cross_entropy(logits, labels)
+    loss.backward()
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    run.schedule.step()
+    return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+
+def _estimate_curvature(run: Run, optimizer: UsesCurvature, images: Tensor) -> None:
+    logits = run.model(images)
+    # Drawn on the CPU, from a generator that a checkpoint carries from device to device.
+    share = logits.detach().softmax(1).cpu()
+    if not share.isfinite().all():
+        return
+    labels = torch.multinomial(share, 1, generator=run.labels).squeeze(1)
+    cross_entropy(logits, labels.to(logits.device)).backward()
+    optimizer.update_hessian(len(images))
+    run.optimizer.zero_grad()
+
+
+@torch.no_grad()
+def _test(run: Run, data: Dataset) -> None:
+    loss = right = 0.0
+    for images, labels in zip(
+        data.test_images.split(_TEST_BATCH), data.test_labels.split(_TEST_BATCH), strict=True
+    ):
+        logits = run.model(_pixels(images, data))
+        loss += cross_entropy(logits, labels, reduction="sum").item()
+        right += (logits.argmax(1) == labels).sum().item()
+    run.curve.test_loss.append(loss / len(data.test_labels))
+    run.curve.test_accuracy.append(right / len(data.test_labels))

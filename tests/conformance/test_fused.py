@@ -310,3 +310,36 @@ def test_a_new_learning_rate_or_step_needs_no_new_kernel():
         misses = kernel.cache_info().misses
         assert before in (None, misses)
         before = misses
+
+
+def test_state_that_is_loaded_cleared_or_replaced_between_steps_is_used_by_the_next():
+    ends = []
+    for fused in (False, True):
+        params = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))]
+        optimizer = schuss.Adam(params, lr=0.1, fused=fused)
+
+        def steps(count=2, optimizer=optimizer, params=params):
+            for _ in range(count):
+                for param in params:
+                    param.grad = param.detach() + 0.5
+                optimizer.step()
+
+        steps()
+        saved = {**optimizer.state_dict()}
+        steps()
+        optimizer.load_state_dict(saved)
+        steps()
+        optimizer.state[params[0]]["step"] = 7
+        steps()
+        optimizer.state[params[1]]["exp_avg"] = torch.full((3,), 2.0)
+        steps()
+        optimizer.state.clear()
+        steps()
+        params[0].data = params[0].data.clone()
+        steps()
+        optimizer.param_groups[0]["amsgrad"] = True
+        steps()
+        params[1].grad = None
+        optimizer.step()
+        ends.append(torch.cat([param.detach() for param in params]))
+    torch.testing.assert_close(ends[1], ends[0], rtol=1e-6, atol=0)

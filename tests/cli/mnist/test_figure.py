@@ -50,7 +50,7 @@ def look(line: Line2D) -> tuple[object, ...]:
 def test_both_panels_are_labelled(data: Dataset) -> None:
     figure = draw([make_run("adam", data)], data)
     loss, accuracy = figure.axes
-    assert loss.get_ylabel() == "training loss, mean over half an epoch"
+    assert loss.get_ylabel() == "training loss, running mean"
     assert accuracy.get_ylabel() == "test accuracy"
     assert loss.get_xlabel() == accuracy.get_xlabel() == "epoch"
     titles = " ".join(text.get_text() for text in figure.texts)

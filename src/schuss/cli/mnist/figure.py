@@ -13,7 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 from numpy.typing import NDArray
 
 from schuss.cli.mnist.atomic import written_atomically
@@ -25,7 +32,11 @@ from schuss.cli.mnist.training import Run
 _COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES: Final = ("-", "--", ":", "-.")
-_TICKS: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+_COARSE: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+_FINE: Final = (
+    *(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.82, 0.84, 0.86, 0.88),
+    *(0.9, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.993, 0.995, 0.998),
+)
 
 _WIDTH: Final = 10.0  # inches, as are the heights
 _PANELS: Final = 3.6
@@ -36,6 +47,7 @@ _LEGEND_LETTER: Final = 0.078
 _LEGEND_HANDLE: Final = 0.75
 
 _FEW: Final = 6  # runs whose every point can be drawn without hiding the others
+_SMOOTHED: Final = 12  # batches before and behind; points of large data sets are means already
 
 
 @dataclass(frozen=True)
@@ -111,39 +123,44 @@ def _label(run: Run) -> str:
 
 
 def _plot_loss(axes: Axes, runs: Sequence[Run]) -> None:
-    """Draw the running mean of each run over half an epoch, and faintly every point."""
+    """Draw the running mean of each run, and faintly every point."""
     axes.set_yscale("log")
-    means = []
+    shown = []
     for index, run in enumerate(runs):
         style = _Style.of(index)
-        epochs = np.array(run.curve.step) / run.steps_per_epoch
-        loss = np.array(run.curve.train_loss)
+        # Only the last point can be none, where the run diverged.
+        loss = np.array([value for value in run.curve.train_loss if math.isfinite(value)])
+        epochs = np.array(run.curve.step[: len(loss)]) / run.steps_per_epoch
         per_epoch = max(1, round(len(loss) / run.epochs))
-        mean = _running_mean(loss, max(1, per_epoch // 2))
-        means.append(mean)
+        mean = _running_mean(loss, min(_SMOOTHED // run.curve.step[0], per_epoch // 4))
+        shown.extend(mean[mean > 0])
         if len(runs) <= _FEW:
             axes.plot(epochs, loss, color=style.color, linewidth=0.7, alpha=0.2)
         axes.plot(epochs, mean, **style.line(), markevery=(per_epoch - 1, per_epoch))
-        if run.curve.diverged_at is not None and len(loss) > 1:
-            cross: dict[str, Any] = {
-                "marker": "x",
-                "markersize": 11,
-                "markeredgewidth": 2.5,
-                "zorder": 5,
-            }
-            axes.plot(epochs[-2], mean[-2], color=style.color, **cross)
-    every = np.concatenate(means)
-    shown = every[np.isfinite(every) & (every > 0)]
-    if len(shown):
-        axes.set_ylim(shown.min() / 1.5, shown.max() * 1.5)
-    axes.set_ylabel("training loss, mean over half an epoch")
+        if run.curve.diverged_at is not None:
+            cross: dict[str, Any] = {"markersize": 11, "markeredgewidth": 2.5, "zorder": 5}
+            axes.plot(epochs[-1:], mean[-1:], "x", color=style.color, **cross)
+    if shown:
+        _tick_loss(axes, min(shown) / 1.5, max(shown) * 1.5)
+    axes.set_ylabel("training loss, running mean")
     _label_epochs(axes)
 
 
-def _running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return the mean of each value and those up to `window` before it."""
+def _tick_loss(axes: Axes, lowest: float, highest: float) -> None:
+    """Set the limits and the ticks of an axis of losses."""
+    axes.set_ylim(lowest, highest)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    if highest < 100 * lowest:
+        narrow = highest < 10 * lowest
+        digits = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if narrow else (1.0, 2.0, 5.0)
+        axes.yaxis.set_major_locator(LogLocator(subs=digits))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _running_mean(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Return the mean of each value and those up to `reach` before and behind it."""
     return np.array(
-        [values[max(0, index - window + 1) : index + 1].mean() for index in range(len(values))]
+        [values[max(0, index - reach) : index + reach + 1].mean() for index in range(len(values))]
     )
 
 
@@ -179,14 +196,23 @@ def _tick_accuracy(axes: Axes, runs: Sequence[Run], floor: float) -> None:
     """Set the limits and the ticks of an axis of accuracies."""
     sound = [run for run in runs if run.curve.diverged_at is None] or runs
     accuracies = [value for run in sound for value in run.curve.test_accuracy]
-    ticks = [tick for tick in _TICKS if 1 - tick > 2 * floor] + [1.0]
-    lowest = max((tick for tick in ticks if tick < min(accuracies)), default=0.0)
-    highest = min((tick for tick in ticks if tick > max(accuracies)), default=1.0)
+    lowest, highest, ticks = _around(accuracies, _COARSE, floor)
+    if 1 - lowest <= 10 * max(1 - highest, floor):
+        lowest, highest, ticks = _around(accuracies, _FINE, floor)
     axes.set_ylim(lowest, highest)
-    shown = [tick for tick in ticks if lowest <= tick <= highest]
-    axes.yaxis.set_major_locator(FixedLocator(shown))
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+
+
+def _around(
+    accuracies: Sequence[float], ticks: Sequence[float], floor: float
+) -> tuple[float, float, list[float]]:
+    """Return those of the ticks that enclose the accuracies, and with them those between."""
+    usable = [tick for tick in ticks if 1 - tick > 2 * floor] + [1.0]
+    lowest = max((tick for tick in usable if tick < min(accuracies)), default=0.0)
+    highest = min((tick for tick in usable if tick > max(accuracies)), default=1.0)
+    return lowest, highest, [tick for tick in usable if lowest <= tick <= highest]
 
 
 def _label_epochs(axes: Axes) -> None:

@@ -41,11 +41,8 @@ def launch(
 
     Raises:
         UserError: Something that the user can put right.
-        typer.Exit: Interrupted.
     """
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, _PAGE))
+    console = _console()
     plan = resumed(resume, optimizers, given) if resume else Plan(_fresh(optimizers, given))
     settings.check(plan.experiment)
     data = datasets.load(plan.experiment.settings.data, data_dir, partial(shown_download, console))
@@ -65,6 +62,11 @@ def launch(
     write_figure(runs, data, figure)
     console.print(summary(runs, data))
     console.print(f"figure, records and checkpoints: {out}", markup=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _PAGE))
 
 
 def _fresh(optimizers: list[str] | None, given: dict[str, Any]) -> Experiment:

@@ -152,7 +152,7 @@ def train(run: Run, data: Dataset, watcher: Watcher, save: Callable[[Run], None]
 
 def _train_epoch(run: Run, data: Dataset, watcher: Watcher) -> None:
     start = time.perf_counter()
-    interval = max(1, run.steps_per_epoch // _POINTS_PER_EPOCH)
+    interval = math.ceil(run.steps_per_epoch / _POINTS_PER_EPOCH)
     first = run.epochs * run.steps_per_epoch
     losses: list[Tensor] = []
     right: list[Tensor] = []

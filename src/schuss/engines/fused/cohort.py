@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import is_
 
 import numpy as np
@@ -40,6 +40,11 @@ class Cohort:
         self._keys = [key for key, value in states[0].items() if isinstance(value, Tensor)]
         self._scalars = {k: v for k, v in states[0].items() if k not in self._keys}
         self.addresses = self._found()
+
+    def holds(self, state: Mapping[Tensor, State]) -> bool:
+        """Tell whether the parameters, in `state`, still have the states that are this cohort's."""
+        found = list(map(state.get, self.params))
+        return all(map(is_, found, self.states)) or not (any(found) or any(self.states))
 
     def take(self, batch: Batch) -> bool:
         """Take the gradients of a step, if all else is as it was when the cohort was made."""

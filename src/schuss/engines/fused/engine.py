@@ -71,19 +71,21 @@ def run(optimizer: Stateful, launches: Sequence[Launch]) -> None:
         if traced.program.outputs:
             columns = [cohort.addresses[place] for place in compiled.places]
             launch(compiled, cohort.counts, columns, traced.arguments)
-        for param, state in zip(cohort.params, cohort.states, strict=True):
+        for state in cohort.states:
             state.update(traced.scalars)
             for key in traced.dropped:
                 del state[key]
-            if state:
-                optimizer.state[param] = state
+        if not cohort.holds(optimizer.state):  # they are new
+            optimizer.state.update(zip(cohort.params, cohort.states, strict=True))
 
 
 def _cohorts(optimizer: Stateful, number: int, batch: Batch) -> list[Cohort]:
     """Return the cohorts of a batch, those of the last step if they still hold."""
     known = _known.setdefault(optimizer, {})
     cohorts = known.get(number, [])
-    if same_parameters(batch, cohorts) and all(cohort.take(batch) for cohort in cohorts):
+    if same_parameters(batch, cohorts) and all(
+        cohort.holds(optimizer.state) and cohort.take(batch) for cohort in cohorts
+    ):
         return cohorts
     states = [
         optimizer.state.get(param) or initial_state(optimizer, batch.group, param)

@@ -125,7 +125,7 @@ def _label(run: Run) -> str:
 def _plot_loss(axes: Axes, runs: Sequence[Run]) -> None:
     """Draw the running mean of each run, and faintly every point."""
     axes.set_yscale("log")
-    shown = []
+    shown: list[float] = []
     for index, run in enumerate(runs):
         style = _Style.of(index)
         # Only the last point can be none, where the run diverged.

@@ -133,7 +133,7 @@ def _plot_loss(axes: Axes, runs: Sequence[Run]) -> None:
         epochs = np.array(run.curve.step[: len(loss)]) / run.steps_per_epoch
         per_epoch = max(1, round(len(loss) / run.epochs))
         mean = _running_mean(loss, min(_SMOOTHED // run.curve.step[0], per_epoch // 4))
-        shown.extend(mean[mean > 0])
+        shown.extend(mean[mean > 0].tolist())
         if len(runs) <= _FEW:
             axes.plot(epochs, loss, color=style.color, linewidth=0.7, alpha=0.2)
         axes.plot(epochs, mean, **style.line(), markevery=(per_epoch - 1, per_epoch))

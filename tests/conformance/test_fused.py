@@ -343,3 +343,27 @@ def test_state_that_is_loaded_cleared_or_replaced_between_steps_is_used_by_the_n
         optimizer.step()
         ends.append(torch.cat([param.detach() for param in params]))
     torch.testing.assert_close(ends[1], ends[0], rtol=1e-6, atol=0)
+
+
+def test_a_key_of_the_state_may_be_any_text():
+    keys = ("a b", "a.b", "a_b", "x = 1\n", "for", "")
+
+    def rule(state, group, grad, param):
+        for number, key in enumerate(keys):
+            state[key] = state.get(key, grad) * 0.5 + number
+            param.sub_(state[key])
+
+    training = Training(steps=5)
+    expected = trajectory(partial(Ruled, rule=rule), training)
+    found = trajectory(partial(Ruled, rule=rule, fused=True), training)
+    assert distance(found, expected) <= 1e-13
+
+
+def test_the_name_of_an_optimizer_says_nothing_about_its_numbers():
+    class Float64(schuss.SGD):
+        """Steps float32 parameters of more than a chunk all the same."""
+
+    param = nn.Parameter(torch.ones(40_000))
+    param.grad = torch.ones_like(param)
+    Float64([param], lr=0.25, fused=True).step()
+    assert (param == 0.75).all()

@@ -26,11 +26,13 @@ class Kernel(NamedTuple):
     Attributes:
         function: Called as `function(table, arguments, first, last)`; runs some rows of a table.
         places: The places whose addresses the columns of the table hold, after the count.
+        itemsize: Bytes of one number.
         path: The source.
     """
 
     function: Callable[[Any, Any, int, int], None]
     places: tuple[str, ...]
+    itemsize: int
     path: Path
 
 
@@ -53,7 +55,7 @@ def kernel(title: str, program: Program, real: str) -> Kernel:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where the compiler's cache looks it up
     spec.loader.exec_module(module)
-    return Kernel(module.kernel, tuple(places(program)), path)
+    return Kernel(module.kernel, tuple(places(program)), 8 if real == "float64" else 4, path)
 
 
 def cache_directory() -> Path:

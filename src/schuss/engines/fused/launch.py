@@ -36,11 +36,10 @@ def launch(
         arguments: The numbers that the kernel takes.
     """
     owner, offset, length = _chunks(counts)
-    itemsize = 8 if "float64" in kernel.path.name else 4
     table = np.empty((len(owner), 1 + len(columns)), dtype=np.int64)
     table[:, 0] = length
     for number, addresses in enumerate(columns, start=1):
-        table[:, number] = addresses[owner] + offset * itemsize
+        table[:, number] = addresses[owner] + offset * kernel.itemsize
     _run(kernel, table, np.array(arguments, dtype=np.float64), int(length.sum()))
 
 

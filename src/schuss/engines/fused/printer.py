@@ -52,7 +52,7 @@ def kernel_source(title: str, program: Program, real: str) -> str:
         real: `float32` or `float64`.
     """
     columns = places(program)
-    names = {place: place.replace(".", "_") for place in columns}
+    names = {place: _name(place, column) for column, place in enumerate(columns)}
     loads = [
         f"v{number} = {names[place]}[i]"
         for number, place in enumerate(program.inputs)
@@ -76,6 +76,12 @@ def kernel_source(title: str, program: Program, real: str) -> str:
         ),
         body=_lines(12, [*loads, *steps, *stores]),
     )
+
+
+def _name(place: str, column: int) -> str:
+    """Return a variable's name for a place; a key of the state can be any text."""
+    name = place.replace("state.", "state_", 1)
+    return name if name.isidentifier() else f"place_{column}"
 
 
 def _lines(indent: int, lines: list[str]) -> str:

@@ -144,10 +144,18 @@ def test_an_unknown_option_is_refused():
         schuss.create_optimizer("adamw", [weight()], momentum=0.9)
 
 
-@pytest.mark.parametrize("flag", ["foreach", "capturable"])
-def test_an_engine_that_there_is_not_is_refused(flag):
-    with pytest.raises(ValueError, match=f"{flag}=True asks for an engine"):
-        schuss.Adam([weight()], **{flag: True})
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"capturable": True}, "which this version does not have; leave capturable out"),
+        ({"foreach": True, "fused": True}, "ask for two engines"),
+        ({"foreach": True, "differentiable": True}, "foreach=True cannot be differentiated"),
+        ({"fused": True, "differentiable": True}, "fused=True cannot be differentiated"),
+    ],
+)
+def test_ways_to_run_that_there_are_not_are_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        schuss.Adam([weight()], **flags)
 
 
 def test_the_closure_is_called_once_with_gradients_on_and_its_loss_returned():

@@ -7,7 +7,7 @@ gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from torch import Tensor
@@ -31,11 +31,7 @@ class Batch(NamedTuple):
 
 
 class Stateful(Protocol):
-    """What an engine needs of an optimizer besides the rule: its state, and how that begins."""
-
-    @property
-    def state(self) -> MutableMapping[Tensor, State]:
-        """The state of every parameter."""
+    """What an engine needs of an optimizer besides the rule: how its state begins."""
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""

@@ -25,10 +25,12 @@ class Options(TypedDict, total=False):
     `differentiable` lets autograd go through the step; the parameters must then be non-leaf
     tensors.
 
-    `fused` compiles the rule into one kernel for all parameters, and raises where that cannot be
-    done: for rules that are not elementwise, half precision, devices other than the CPU.
+    `fused=True` compiles the rule into one kernel for all parameters, `foreach=True` plays it with
+    torch's operations on lists of tensors; both raise where that cannot be done. With neither, the
+    fastest engine that is right is taken. False for one of them, and nothing for the other, calls
+    the rule for each parameter in turn.
 
-    `foreach` and `capturable` are torch's; this version refuses True.
+    `capturable` is torch's; this version refuses True.
     """
 
     maximize: bool

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
 
-from schuss import checkpoint, engines
-from schuss.contract import Batch, Group, Rule, State
+from schuss import checkpoint
+from schuss.contract import Group, Rule, State
+from schuss.engines import Engine, check_engine
 from schuss.hyperparameters import OPTION_DEFAULTS, check_not_negative, check_options
 from schuss.transforms import WeightDecay
 
@@ -77,6 +79,7 @@ class Optimizer(torch.optim.Optimizer):
         check_options(name, options)
         self.weight_decay = WeightDecay() if weight_decay is None else weight_decay
         decay = self.weight_decay.defaults()
+        self._engine = Engine()
         super().__init__(params, {**OPTION_DEFAULTS, **decay, **options, **defaults})
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
@@ -128,7 +131,7 @@ class Optimizer(torch.optim.Optimizer):
             TypeError: One is of the wrong type.
         """
         check_not_negative(group, "lr", "learning rate")
-        engines.check_engine(group)
+        check_engine(group)
         self.weight_decay.check_group(group)
 
     @overload
@@ -197,14 +200,32 @@ class Optimizer(torch.optim.Optimizer):
         """
         checkpoint.load(self, state_dict)
 
+    @property
+    def state(self) -> defaultdict[Any, State]:
+        """The state of every parameter: tensors and numbers by name."""
+        return self._engine.exposed_state()
+
+    @state.setter
+    def state(self, state: defaultdict[Any, State]) -> None:
+        self._engine.replace_state(state)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickling and copying keep: all but hooks and wrappers around `step`."""
-        dropped = ("step", "_zero_grad_profile_name")
-        return {
+        dropped = ("step", "_zero_grad_profile_name", "_engine")
+        kept = {
             key: value
             for key, value in self.__dict__.items()
             if not key.startswith("_optimizer_") and key not in dropped
         }
+        return {**kept, "state": self.state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what `__getstate__` returned, or a part of it."""
+        state = dict(state)
+        if "_engine" not in self.__dict__:
+            self._engine = Engine()
+        self.state = state.pop("state", self.state)
+        super().__setstate__(state)
 
     def _check_group_number(self, number: int, group: Group) -> None:
         """Check a group, and name it in the error."""
@@ -221,21 +242,8 @@ class Optimizer(torch.optim.Optimizer):
         found_inf: Tensor | None = getattr(self, "found_inf", None)
         if found_inf is not None and found_inf.item():
             return
-        batches = [self._batch(group) for group in self.param_groups]
         with torch.no_grad():
-            engines.run(self, rule, batches, getattr(self, "grad_scale", None))
-
-    def _batch(self, group: Group) -> Batch:
-        params = [param for param in group["params"] if param.grad is not None]
-        grads = [param.grad for param in params]
-        for param, grad in zip(params, grads, strict=True):
-            if grad.layout is not torch.strided:
-                raise RuntimeError(
-                    f"{type(self).__name__} does not support sparse gradients, please consider "
-                    f"SparseAdam instead (the gradient of a parameter of shape "
-                    f"{tuple(param.shape)} has layout {grad.layout})"
-                )
-        return Batch(group, params, grads)
+            self._engine.run(self, rule, self.param_groups, getattr(self, "grad_scale", None))
 
     def _check_rule(self, name: str) -> None:
         cls = type(self)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import schuss
-from tests.conformance.trajectories import Training, trajectory
+from tests.conformance.trajectories import TOLERANCE, Training, distance, trajectory
 
 CLASSES = {
     "adam": "Adam",
@@ -57,6 +57,15 @@ def on_our_base():
         sys.modules[f"labml_nn.optimizers.{name}"] = module
 
 
+def on_engine(create, flag, value):
+    """Return a way to create an optimizer whose class knows nothing of engines on one of them."""
+
+    def created(params):
+        return create([{**group, flag: value} for group in params])
+
+    return created
+
+
 DECAYS = {
     "none": (0.0,),
     "decoupled": (0.3,),
@@ -76,17 +85,33 @@ def test_their_class_moves_as_on_their_own_base(on_our_base, name, dtype, decay)
 
     training = Training(dtype=dtype, second_group={"lr": 1e-2}, scheduled=True)
     expected = trajectory(create(THEIRS, THEIRS["adam"].WeightDecay), training)
-    found = trajectory(create(on_our_base, schuss.WeightDecay), training)
+    ours = create(on_our_base, schuss.WeightDecay)
+    found = trajectory(on_engine(ours, "foreach", False), training)
     # Not a tolerance: the same operations in the same order.
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     assert issubclass(getattr(on_our_base[name], CLASSES[name]), schuss.Optimizer)
+
+
+@pytest.mark.parametrize("engine", ["foreach", "fused"])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", CLASSES)
+def test_their_class_moves_so_on_every_engine(on_our_base, name, dtype, engine):
+    if name == "adam_fp16" and dtype in (torch.float64, torch.complex128, torch.complex64):
+        return  # it knows real numbers of at most single precision
+    options = {"lr": 3e-2, **OPTIONS.get(name, {})}
+    create = partial(getattr(on_our_base[name], CLASSES[name]), **options)
+    training = Training(dtype=dtype, second_group={"lr": 1e-2}, scheduled=True, saved_after=47)
+    expected = trajectory(on_engine(create, "foreach", False), training)
+    found = trajectory(on_engine(create, engine, True), training)
+    assert distance(found, expected) <= TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_their_adamfp16_trains_half_precision_as_on_their_own_base(on_our_base, dtype):
     training = Training(dtype=dtype)
     expected = trajectory(partial(THEIRS["adam_fp16"].AdamFP16, lr=3e-2), training)
-    found = trajectory(partial(on_our_base["adam_fp16"].AdamFP16, lr=3e-2), training)
+    ours = partial(on_our_base["adam_fp16"].AdamFP16, lr=3e-2)
+    found = trajectory(on_engine(ours, "foreach", False), training)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 

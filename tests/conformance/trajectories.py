@@ -13,6 +13,18 @@ from torch import Tensor
 SHAPES = ((5, 3), (7,), (), (2, 3, 4, 4), (1, 1))
 LATE, INTERMITTENT = 1, 2
 
+# The loop rounds after every operation; the other engines may contract a product and a sum into one
+# rounding, or multiply by a reciprocal, so that a step may be off by a few units in the last place.
+# In half precision a rounding that falls the other way is off by the last place of the parameter.
+TOLERANCE = {
+    torch.float64: 1e-14,
+    torch.float32: 3e-6,
+    torch.bfloat16: 8e-3,
+    torch.float16: 1e-3,
+    torch.complex128: 1e-14,
+    torch.complex64: 3e-6,
+}
+
 
 @dataclass(frozen=True)
 class Training:

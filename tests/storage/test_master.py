@@ -32,7 +32,7 @@ def train(optimizer: torch.optim.Optimizer, param: nn.Parameter, along: list[tor
 @pytest.mark.parametrize("name", ALL)
 def test_the_master_takes_the_path_of_a_float32_parameter(name, dtype):
     low, full = start(dtype), nn.Parameter(start(dtype).detach().float())
-    create = partial(schuss.create_optimizer, name, lr=1e-3, weight_decay=0.1)
+    create = partial(schuss.create_optimizer, name, lr=1e-3, weight_decay=0.1, foreach=False)
     ours = create([low], master_weights=True)
     storage = low.data_ptr()
     train(ours, low, grads(dtype))

@@ -6,6 +6,8 @@ memory.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
 import torch
 from torch import Tensor
 
@@ -23,29 +25,67 @@ def initial_state(optimizer: Stateful, group: Group, param: Tensor) -> State:
     return state
 
 
-def run(optimizer: Stateful, rule: Rule, batch: Batch, grad_scale: Tensor | None) -> None:
+def run(
+    optimizer: Stateful,
+    states: MutableMapping[Tensor, State],
+    rule: Rule,
+    batch: Batch,
+    grad_scale: float | None,
+) -> bool:
     """Run `rule` for every parameter of a batch in turn.
 
     Args:
-        optimizer: Owner of the state.
+        optimizer: Whose rule it is.
+        states: The state of every parameter.
         rule: Called as `rule(state, group, grad, param)`.
         batch: Parameters of one group, with their gradients.
         grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or None;
             the rule sees them divided by it.
+
+    Returns:
+        True: the loop keeps nothing that could be out of date.
     """
     group = batch.group
     for param, stored_grad in zip(batch.params, batch.grads, strict=True):
-        state = optimizer.state[param]
+        state = states[param]
         if not state:
             state.update(initial_state(optimizer, group, param))
         with torch.set_grad_enabled(group["differentiable"]):
             # Divided after the conversion: a small gradient over a large scale is zero in float16.
             grad = computable(stored_grad)
             if grad_scale is not None:
-                grad = grad / grad_scale.to(grad.device)
+                grad = grad / grad_scale
             if group["maximize"]:
                 grad = -grad
-            _run_one(rule, state, group, grad, param)
+            if grad is stored_grad and not group["differentiable"]:
+                _run_guarded(optimizer, rule, state, group, grad, param)
+            else:
+                _run_one(rule, state, group, grad, param)
+    return True
+
+
+_writers: dict[tuple[type, str], bool] = {}
+"""Whether a rule writes into the gradient that it is given, by optimizer and name."""
+
+
+def _run_guarded(
+    optimizer: Stateful, rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor
+) -> None:
+    """Run a rule so that the gradient stays as it is, whatever the rule does to it.
+
+    What a rule does to its first gradient, a copy, tells whether it needs copies of the others.
+    """
+    key = (type(optimizer), rule.__qualname__)
+    given = grad.clone() if _writers.get(key, True) else grad
+    version = given._version
+    _run_one(rule, state, group, given, param)
+    written = given._version != version
+    if written and given is grad:
+        raise RuntimeError(
+            f"{key[0].__name__} wrote into a gradient, which it does not do in every step; let the "
+            "rule write into grad.clone()"
+        )
+    _writers.setdefault(key, written)
 
 
 def _run_one(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:

@@ -43,12 +43,12 @@ def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, para
         if not isinstance(value, Tensor):
             state[key] = value
         elif value is not before.get(key):
-            state[key] = _stored(value, param)
+            state[key] = stored(value, param)
         elif state[key].dtype in HALF:
             state[key].copy_(value)
 
 
-def _stored(value: Tensor, param: Tensor) -> Tensor:
+def stored(value: Tensor, param: Tensor) -> Tensor:
     """Return a tensor that a rule has made for `param`, in the form in which state is kept."""
     if param.is_complex() and value.shape == (*param.shape, 2):
         return torch.view_as_complex(value.contiguous())

@@ -1,112 +1,73 @@
-"""The fused engine: trace once for each cohort, compile, and launch.
-
-Nothing is written before every cohort has been traced and its kernel compiled: a step happens or
-it does not.
-"""
+"""The fused engine: what the program of a cohort does, in one kernel for all of its parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
+import numpy as np
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule, State, Stateful
-from schuss.engines.fused.cohort import REALS, Cohort, divided, obstacle, same_parameters
-from schuss.engines.fused.kernels import Kernel, kernel
-from schuss.engines.fused.launch import launch
-from schuss.engines.fused.program import STATE
-from schuss.engines.fused.tracer import Trace, UnfusableError, trace
-from schuss.engines.loop import initial_state
-from schuss.storage.precision import computable
+from schuss.contract import Batch, Group, Rule
+from schuss.engines.cohort import Cohort
+from schuss.engines.fused.binding import Binding
+from schuss.engines.fused.gather import Gradients
 
-_known: WeakKeyDictionary[Stateful, dict[int, list[Cohort]]] = WeakKeyDictionary()
-"""Cohorts of the last step, by optimizer and number of the batch."""
+Step: TypeAlias = Callable[[], bool]
 
 
-class Launch(NamedTuple):
-    """A cohort, what is to be done to it, and the kernel that does it."""
-
-    cohort: Cohort
-    trace: Trace
-    kernel: Kernel
-
-
-def plan(
-    optimizer: Stateful, rule: Rule, batches: Sequence[Batch], grad_scale: float | None
-) -> list[Launch]:
-    """Prepare a step: trace and compile, but write nothing.
+class FusedBatch:
+    """The cohorts of a batch, bound to memory, from step to step.
 
     Args:
-        optimizer: Owner of the state.
-        rule: Called as `rule(state, group, grad, param)`, with stand-ins for the tensors.
-        batches: Parameters by group, with their gradients.
-        grad_scale: What the gradients were multiplied by, or None.
+        cohorts: The cohorts.
+        batch: The batch that they are of.
+        params: The parameters of the group, those without a gradient too.
+        title: Name of the optimizer.
 
     Raises:
-        UnfusableError: There is no kernel for the rule or for the tensors.
+        UnfusableError: There is no kernel for such tensors.
     """
-    launches = []
-    for number, batch in enumerate(batches):
-        for cohort in _cohorts(optimizer, number, batch):
-            like = computable(cohort.params[0].detach())
-            state = {
-                key: computable(value) if isinstance(value, Tensor) else value
-                for key, value in cohort.states[0].items()
-            }
-            traced = trace(_prepared(rule, grad_scale), state, batch.group, like, like)
-            real = REALS[cohort.params[0].dtype]
-            compiled = kernel(type(optimizer).__name__, traced.program, real)
-            launches.append(Launch(cohort, traced, compiled))
-    return launches
 
+    def __init__(
+        self, cohorts: Sequence[Cohort], batch: Batch, params: Sequence[Tensor], title: str
+    ) -> None:
+        self.cohorts = cohorts
+        self._bindings = [Binding(cohort, title) for cohort in cohorts]
+        forms: dict[int, Tensor] = {}
+        for binding in self._bindings:
+            forms |= zip(binding.cohort.indices, binding.forms, strict=True)
+        self._gradients = Gradients(params, batch, [forms[index] for index in range(len(forms))])
+        self._indices = [np.array(cohort.indices) for cohort in cohorts]
 
-def run(optimizer: Stateful, launches: Sequence[Launch]) -> None:
-    """Take the step that was planned."""
-    for cohort, traced, compiled in launches:
-        for place, _ in traced.program.outputs:
-            if place not in cohort.addresses:
-                cohort.add(place.removeprefix(STATE))
-        if traced.program.outputs:
-            columns = [cohort.addresses[place] for place in compiled.places]
-            launch(compiled, cohort.counts, columns, traced.arguments)
-        for state in cohort.states:
-            state.update(traced.scalars)
-            for key in traced.dropped:
-                del state[key]
-        if not cohort.holds(optimizer.state):  # they are new
-            optimizer.state.update(zip(cohort.params, cohort.states, strict=True))
+    def plan(
+        self, rule: Rule, group: Group, grad_scale: float | None, batch: Batch | None
+    ) -> list[Step] | None:
+        """Prepare a step: trace and compile, but write nothing.
 
+        Args:
+            rule: Called as `rule(state, group, grad, param)`, with stand-ins for the tensors.
+            group: The group.
+            grad_scale: What the gradients were multiplied by, or None.
+            batch: The parameters and their gradients. None for those of the step before.
 
-def _cohorts(optimizer: Stateful, number: int, batch: Batch) -> list[Cohort]:
-    """Return the cohorts of a batch, those of the last step if they still hold."""
-    known = _known.setdefault(optimizer, {})
-    cohorts = known.get(number, [])
-    if same_parameters(batch, cohorts) and all(
-        cohort.holds(optimizer.state) and cohort.take(batch) for cohort in cohorts
-    ):
-        return cohorts
-    states = [
-        optimizer.state.get(param) or initial_state(optimizer, batch.group, param)
-        for param in batch.params
-    ]
-    for param, state in zip(batch.params, states, strict=True):
-        reason = obstacle(param, state)
-        if reason is not None:
-            raise UnfusableError(reason)
-    known[number] = divided(batch, states)
-    for cohort in known[number]:
-        cohort.take(batch)
-    return known[number]
-
-
-def _prepared(rule: Rule, grad_scale: float | None) -> Rule:
-    """Return the rule with the gradient prepared as the loop engine does."""
-
-    def prepared(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        if grad_scale is not None:
-            grad = grad / grad_scale
-        rule(state, group, -grad if group["maximize"] else grad, param)
-
-    return prepared
+        Returns:
+            A function for each cohort, which takes the step and returns whether the cohort remains
+            as it is. Or None, if there was no batch, and more has changed than gradients.
+        """
+        found = None
+        if batch is None:
+            found = self._gradients.addresses(group["params"])
+            if found is None:
+                return None
+        steps: list[Step] = []
+        for binding, indices in zip(self._bindings, self._indices, strict=True):
+            trace = binding.cohort.trace(rule, group, grad_scale)
+            launch = binding.launch(trace)
+            if found is not None:
+                steps.append(partial(binding.run, trace, launch, found[indices]))
+            elif batch is not None:
+                grads = binding.laid_out([batch.grads[index] for index in indices])
+                steps.append(partial(binding.run, trace, launch, grads))
+        return steps

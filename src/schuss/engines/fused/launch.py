@@ -1,78 +1,97 @@
-"""Launching a kernel: a table of chunks, divided among threads."""
+"""Launching a kernel: a table of chunks, which threads share among themselves."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache, lru_cache
-from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from schuss.engines.fused import threads
 from schuss.engines.fused.kernels import Kernel
+from schuss.engines.fused.printer import JOB
+from schuss.engines.tracing.primitives import REDUCTIONS
 
 CHUNK = 1 << 14
 """Numbers in a row: 64 KiB of float32, so that the arrays of a row fit into a core's cache."""
 
-ALONE = 1 << 20
+ALONE = 1 << 15
 """Numbers that one thread steps in less time than it takes to wake another."""
 
+SHARES = 8
+"""How often each thread comes for more rows, so that none waits long for the slowest."""
 
-def launch(
-    kernel: Kernel,
-    counts: tuple[int, ...],
-    columns: Sequence[NDArray[np.int64]],
-    arguments: Sequence[float],
-) -> None:
-    """Run a kernel over the parameters of a cohort.
 
-    Args:
+_NEXT, _GRAIN, _ARGUMENTS = map(JOB.index, ("next_row", "grain", "arguments"))
+
+
+class Launch:
+    """A kernel and the parameters of a cohort, ready to be launched in every step.
+
+    Attributes:
         kernel: The kernel.
-        counts: How many real numbers each parameter has.
-        columns: For each place of the kernel, where the numbers of each parameter begin.
-        arguments: The numbers that the kernel takes.
+        addresses: For each of its columns, where the numbers of each parameter begin.
+        totals: For each of its reductions, the value for each parameter.
     """
-    owner, offset, length = _chunks(counts)
-    table = np.empty((len(owner), 1 + len(columns)), dtype=np.int64)
-    table[:, 0] = length
-    for number, addresses in enumerate(columns, start=1):
-        table[:, number] = addresses[owner] + offset * kernel.itemsize
-    _run(kernel, table, np.array(arguments, dtype=np.float64), int(length.sum()))
+
+    def __init__(self, kernel: Kernel, counts: Sequence[int]) -> None:
+        self.kernel = kernel
+        sizes = np.array(counts, dtype=np.int64)
+        self._size = int(sizes.sum())
+        self._table, self._first_rows = _rows(sizes)
+        self._owners = np.flatnonzero(sizes)
+        rows, tensors = len(self._table), len(sizes)
+        self.addresses = np.zeros((len(kernel.columns), tensors), dtype=np.int64)
+        self.totals = np.zeros((sum(map(len, kernel.reductions)), tensors))
+        self._parts = np.zeros((max(map(len, kernel.reductions), default=0), rows))
+        self._arguments = np.zeros(0)
+        arrays = (self._table, self.addresses, self._arguments, self.totals, self._parts)
+        table, addresses, arguments, totals, parts = (array.ctypes.data for array in arrays)
+        self._job = np.array(
+            [0, 1, rows, table, tensors, addresses, arguments, totals, parts], dtype=np.int64
+        )
+        self._address = self._job.ctypes.data
+
+    def run(self, arguments: Sequence[float]) -> None:
+        """Run the kernel.
+
+        Args:
+            arguments: The numbers that it takes.
+        """
+        if len(self._arguments) != len(arguments):
+            self._arguments = np.zeros(len(arguments))
+            self._job[_ARGUMENTS] = self._arguments.ctypes.data
+        self._arguments[:] = arguments
+        rows = len(self._table)
+        count = min(threads.available(), rows) if self._size > ALONE else 1
+        self._job[_GRAIN] = -(-rows // (count * SHARES)) if count > 1 else max(rows, 1)
+        done = 0
+        for function, reductions in zip(self.kernel.passes, self.kernel.reductions, strict=True):
+            self._job[_NEXT] = 0
+            threads.run(function, self._address, count)
+            for parts, reduction in zip(self._parts, reductions, strict=False):
+                self._join(parts, reduction, self.totals[done])
+                done += 1
+        if self.kernel.closing is not None:
+            threads.run(self.kernel.closing, self._address, 1)
+
+    def _join(self, parts: NDArray[np.float64], name: str, into: NDArray[np.float64]) -> None:
+        """Join the parts that the rows of each parameter have made."""
+        reduction = REDUCTIONS[name]
+        into[:] = reduction.empty
+        if len(parts):
+            into[self._owners] = reduction.join.reduceat(parts, self._first_rows)
 
 
-def _run(
-    kernel: Kernel, table: NDArray[np.int64], numbers: NDArray[np.float64], total: int
-) -> None:
-    threads = min(torch.get_num_threads(), len(table)) if total > ALONE else 1
-    if threads <= 1:
-        kernel.function(table, numbers, 0, len(table))
-        return
-    cuts = [len(table) * thread // threads for thread in range(threads + 1)]
-    pool = _pool(threads - 1, os.getpid())
-    others = [pool.submit(kernel.function, table, numbers, *part) for part in pairwise(cuts[1:])]
-    try:
-        kernel.function(table, numbers, 0, cuts[1])
-    finally:
-        wait(others)
-    for other in others:
-        other.result()
+def _rows(sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the table (for each row whose it is, its first number, how many it has).
 
-
-@lru_cache(maxsize=256)
-def _chunks(counts: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
-    """Return, for each row, whose it is, at which number it begins, and how many it has."""
-    sizes = np.array(counts, dtype=np.int64)
-    rows = -(-sizes // CHUNK)
-    owner = np.repeat(np.arange(len(sizes)), rows)
-    first_row = np.cumsum(rows) - rows
-    offset = (np.arange(len(owner)) - first_row[owner]) * CHUNK
-    return owner, offset, np.minimum(sizes[owner] - offset, CHUNK)
-
-
-@cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Return helper threads. A forked process gets its own: threads do not survive a fork."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="schuss")
+    And for each parameter that has any, which row is its first.
+    """
+    counts = -(-sizes // CHUNK)
+    owner = np.repeat(np.arange(len(sizes)), counts)
+    first_rows = np.cumsum(counts) - counts
+    first = (np.arange(len(owner)) - first_rows[owner]) * CHUNK
+    length = np.minimum(sizes[owner] - first, CHUNK)
+    table = np.ascontiguousarray(np.stack([owner, first, length], axis=1), dtype=np.int64)
+    return table, first_rows[counts > 0]

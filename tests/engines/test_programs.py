@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 import schuss
-from schuss.contract import State
-from schuss.engines.fused.tracer import trace
+from schuss.contract import Batch, State
+from schuss.engines.cohort import Needs, divided
 
 
 def traced(optimizer: schuss.Optimizer):
@@ -13,27 +13,28 @@ def traced(optimizer: schuss.Optimizer):
     (param,) = group["params"]
     state: State = {}
     optimizer.init_state(state, group, param)
-    return trace(optimizer.step_param, state, group, param.detach(), param.detach())
+    (cohort,) = divided(Batch(group, [param], [torch.ones_like(param)]), [state], Needs())
+    return cohort.trace(optimizer.step_param, group, None)
 
 
 ADAMW = """\
 v0 = grad
 v1 = param
-v2 = state.exp_avg
-v3 = state.exp_avg_sq
-v4 = mul(v1, a0)
-v5 = lerp(v2, v0, a1)
-v6 = mul(v3, a2)
-v7 = addcmul(v6, v0, v0, a3)
-v8 = div(v5, a4)
-v9 = div(v7, a5)
-v10 = sqrt(v9)
-v11 = add(v10, a6)
-v12 = div(v8, v11)
-v13 = add_scaled(v4, v12, a7)
-param <- v13
-state.exp_avg <- v5
-state.exp_avg_sq <- v7"""
+v3 = state.exp_avg
+v4 = state.exp_avg_sq
+v5 = mul(v1, a0)
+v6 = lerp(v3, v0, a1)
+v7 = mul(v4, a2)
+v8 = addcmul(v7, v0, v0, a3)
+v9 = div(v6, a4)
+v10 = div(v8, a5)
+v11 = sqrt(v10)
+v12 = add(v11, a6)
+v13 = div(v9, v12)
+v14 = add_scaled(v5, v13, a7)
+state.exp_avg <- v6
+state.exp_avg_sq <- v8
+param <- v14"""
 
 
 def test_the_program_of_adamw_reads_as_its_page():
@@ -54,7 +55,7 @@ def test_hyperparameters_make_other_arguments_of_the_same_program():
 
 def test_state_that_is_only_read_is_not_written():
     found = traced(schuss.Sophia([nn.Parameter(torch.ones(3))]))
-    assert [place for place, _ in found.program.outputs] == ["param", "state.exp_avg"]
+    assert [place for (place, _), _ in found.program.outputs] == ["state.exp_avg", "param"]
 
 
 def test_what_leads_to_nothing_is_left_out():
@@ -64,4 +65,4 @@ def test_what_leads_to_nothing_is_left_out():
             return grad.clone().detach()
 
     found = traced(Wasteful([nn.Parameter(torch.ones(3))], {"lr": 1.0}))
-    assert str(found.program) == ("v0 = grad\nv1 = param\nv2 = add_scaled(v1, v0, a0)\nparam <- v2")
+    assert str(found.program) == ("v0 = grad\nv1 = param\nv3 = add_scaled(v1, v0, a0)\nparam <- v3")

@@ -1,0 +1,225 @@
+"""Cohorts: parameters for which the rule's Python does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schuss.contract import Batch, Group, Rule, State
+from schuss.engines.tracing.errors import UnfusableError
+from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place
+from schuss.engines.tracing.tracer import Trace, trace
+from schuss.storage import master
+from schuss.storage.precision import computable
+
+
+class Needs(NamedTuple):
+    """What a rule was found to need when it was traced.
+
+    Attributes:
+        shapes: It reads shapes, so that a cohort has only one.
+        per_tensor: Keys of state of one number that take values of the program.
+    """
+
+    shapes: bool = False
+    per_tensor: frozenset[str] = frozenset()
+
+
+class Cohort:
+    """Parameters of one group that share a dtype, a device, and all of their state but the tensors.
+
+    Attributes:
+        indices: Their positions in the batch.
+        params: The parameters.
+        states: Their states, in the same order. Of `scalars` they may hold old values.
+        inputs: The places that a program for them reads.
+        scalars: What their states have in common: numbers, and tensors of one number.
+        like: A tensor with the dtype and the device that the rule sees.
+        shape: Their shape as the rule sees it, if it needs to know.
+        aliases: Keys of the state under which the parameters themselves are kept.
+        has_master: They have master weights.
+    """
+
+    def __init__(self, batch: Batch, indices: list[int], states: list[State], needs: Needs) -> None:
+        self.indices = indices
+        self.params = [batch.params[index] for index in indices]
+        self.states = states
+        first = self.params[0]
+        self.has_master = master.wants_master(batch.group, first)
+        self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
+        self.shape = _shape(first) if needs.shapes else None
+        element, whole, self.scalars, self.aliases = _parts(first, states[0], needs)
+        places = [Place(GRAD), Place(PARAM), COUNT]
+        places += [Place(STATE + key) for key in element]
+        self.inputs = (*places, *(Place(STATE + key, per_tensor=True) for key in whole))
+        self._stale = False
+
+    def tensors(self, place: Place) -> list[Tensor]:
+        """Return the tensors at a place of the parameters or of the states."""
+        if place.name == PARAM:
+            return self.params
+        return [state[place.name.removeprefix(STATE)] for state in self.states]
+
+    def trace(self, rule: Rule, group: Group, grad_scale: float | None) -> Trace:
+        """Trace a rule, with the gradient prepared as the loop engine does.
+
+        Args:
+            rule: Called as `rule(state, group, grad, param)`.
+            group: The group.
+            grad_scale: What the gradients were multiplied by, or None.
+
+        Raises:
+            UntraceableError: The rule did what no program can express.
+            ShapeRead: The rule needs to know the shape.
+            PerTensorState: The rule writes a value of the program into a tensor of one number.
+        """
+        if grad_scale is not None or group["maximize"] or self.has_master:
+            rule = _prepared(rule, grad_scale, self.params[0].dtype if self.has_master else None)
+        scalars = {k: v.clone() if isinstance(v, Tensor) else v for k, v in self.scalars.items()}
+        return trace(rule, self.inputs, self.aliases, scalars, group, self.like, self.shape)
+
+    def take_scalars(self, scalars: State) -> None:
+        """Take what a step has made of `scalars`; the states hold old values from here on."""
+        self.scalars = scalars
+        self._stale = True
+
+    def write_scalars(self) -> None:
+        """Write `scalars` into the states, if these hold old values."""
+        if not self._stale:
+            return
+        self._stale = False
+        for state in self.states:
+            for key, value in self.scalars.items():
+                if not isinstance(value, Tensor):
+                    state[key] = value
+                elif key in state:
+                    state[key].copy_(value)
+                else:
+                    state[key] = value.clone()
+
+
+def _prepared(rule: Rule, grad_scale: float | None, half: torch.dtype | None) -> Rule:
+    """Return a rule with what the loop engine does around it.
+
+    Args:
+        rule: The rule.
+        grad_scale: What the gradient was multiplied by.
+        half: The precision of the parameter, if the rule is to see its master weight.
+    """
+
+    def prepared(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        if grad_scale is not None:
+            grad = grad / grad_scale
+        if group["maximize"]:
+            grad = -grad
+        if half is None:
+            rule(state, group, grad, param)
+            return
+        weight = state[master.KEY]
+        rounded = weight.tape.record(f"rounded_to_{str(half).removeprefix('torch.')}", weight)
+        weight.copy_(torch.where(rounded == param, weight, param))
+        rule(state, group, grad, weight)
+        param.copy_(weight)
+
+    return prepared
+
+
+def divided(batch: Batch, states: Sequence[State], needs: Needs) -> list[Cohort]:
+    """Divide a batch into cohorts.
+
+    Args:
+        batch: Parameters of one group.
+        states: Their states.
+        needs: What the rule is known to need.
+
+    Raises:
+        UnfusableError: A parameter or its state is unlike anything that a program is for.
+    """
+    found: dict[object, list[int]] = {}
+    for index, (param, state) in enumerate(zip(batch.params, states, strict=True)):
+        found.setdefault(_signature(param, state, needs), []).append(index)
+    cohorts = [Cohort(batch, at, [states[i] for i in at], needs) for at in found.values()]
+    for cohort in cohorts:
+        _check_apart(cohort)
+    return cohorts
+
+
+def _signature(param: Tensor, state: State, needs: Needs) -> object:
+    """Return what parameters of one cohort have in common."""
+    if type(param) not in (Tensor, torch.nn.Parameter):
+        raise UnfusableError(f"a {type(param).__name__} is not a plain tensor")
+    parts = _parts(param, state, needs)
+    tensors = tuple((key, state[key].dtype) for key in (*parts.element, *parts.whole))
+    numbers = tuple(
+        (key, value.dtype, value.item()) if isinstance(value, Tensor) else (key, value)
+        for key, value in parts.scalars.items()
+    )
+    shape = _shape(param) if needs.shapes else None
+    return param.dtype, param.device, tensors, tuple(parts.aliases), numbers, shape
+
+
+class _Parts(NamedTuple):
+    """The keys of a state by what is under them.
+
+    Attributes:
+        element: Tensors like the parameter.
+        whole: Tensors of one number, which take values of the program.
+        scalars: All other numbers, with their values.
+        aliases: The parameter itself.
+    """
+
+    element: list[str]
+    whole: list[str]
+    scalars: State
+    aliases: list[str]
+
+
+def _parts(param: Tensor, state: State, needs: Needs) -> _Parts:
+    parts = _Parts([], [], {}, [])
+    for key, value in state.items():
+        if isinstance(value, Tensor):
+            if value.shape == param.shape:
+                (parts.aliases if _is_same(value, param) else parts.element).append(key)
+            elif value.numel() != 1 or value.is_complex():
+                raise UnfusableError(
+                    f"state {key!r} has shape {tuple(value.shape)}, unlike its parameter's "
+                    f"{tuple(param.shape)}"
+                )
+            elif key in needs.per_tensor:
+                parts.whole.append(key)
+            else:
+                parts.scalars[key] = value
+        elif isinstance(value, (int, float, str, type(None))):
+            parts.scalars[key] = value
+        else:
+            raise UnfusableError(f"state {key!r} is a {type(value).__name__}")
+    return parts
+
+
+def _is_same(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether two tensors of one shape are the same memory."""
+    alike = tensor.dtype is param.dtype and tensor.stride() == param.stride()
+    return alike and bool(param.numel()) and tensor.data_ptr() == param.data_ptr()
+
+
+def _shape(param: Tensor) -> torch.Size:
+    """Return the shape of a parameter as rules see it."""
+    return torch.Size((*param.shape, 2)) if param.is_complex() else param.shape
+
+
+def _check_apart(cohort: Cohort) -> None:
+    """Refuse tensors that share memory, whose old values an engine would use here and new there."""
+    places = [place for place in cohort.inputs if place.name not in (GRAD, COUNT.name)]
+    tensors = [tensor for place in places for tensor in cohort.tensors(place)]
+    if cohort.like.device.type == "meta":
+        return
+    starts = np.array([tensor.data_ptr() for tensor in tensors])
+    sizes = np.array([tensor.numel() * tensor.element_size() for tensor in tensors])
+    order = np.argsort(starts[sizes > 0], kind="stable")
+    starts, sizes = starts[sizes > 0][order], sizes[sizes > 0][order]
+    if (starts[:-1] + sizes[:-1] > starts[1:]).any():
+        raise UnfusableError("tensors of parameters or of their state share memory")

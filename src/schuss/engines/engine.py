@@ -1,0 +1,230 @@
+"""The engine of one optimizer: keeps the state, and runs the rule on what is fastest and right."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Batch, Group, Rule, State, Stateful
+from schuss.engines import foreach, loop
+from schuss.engines.cohort import Needs, divided
+from schuss.engines.tracing.errors import (
+    NoDeviceKernelError,
+    PerTensorState,
+    ShapeRead,
+    UnfusableError,
+    UntraceableError,
+)
+
+if TYPE_CHECKING:
+    from schuss.engines.fused.engine import FusedBatch
+
+Step = Callable[[], bool]
+"""Takes a planned step for some parameters; returns whether their cohort remains as it is."""
+
+
+class Engine:
+    """Runs rules for all parameters of an optimizer.
+
+    Nothing is written before every group has been planned: a step happens or it does not.
+
+    The state of the parameters is kept here. As long as nobody else has a hand on it, scalars that
+    all parameters of a cohort share are kept once, and nothing has to be looked at again before a
+    step but the gradients.
+    """
+
+    def __init__(self) -> None:
+        self._state: defaultdict[Tensor, State] = defaultdict(dict)
+        self._exposed = True
+        self._needs = Needs()
+        self._fused: dict[int, FusedBatch] = {}
+        self.passed_over: dict[int, dict[str, str]] = {}
+
+    def exposed_state(self) -> defaultdict[Tensor, State]:
+        """Return the state of every parameter, to read or to change."""
+        self._exposed = True
+        self._write_scalars()
+        return self._state
+
+    def replace_state(self, state: defaultdict[Tensor, State]) -> None:
+        """Take another state."""
+        self._write_scalars()
+        self._state = state
+        self._exposed = True
+        self._fused.clear()
+
+    def run(
+        self, optimizer: Stateful, rule: Rule, groups: Sequence[Group], grad_scale: Tensor | None
+    ) -> None:
+        """Run `rule` for every parameter that has a gradient.
+
+        Args:
+            optimizer: Whose rule it is.
+            rule: Called as `rule(state, group, grad, param)`.
+            groups: The parameters by group.
+            grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or
+                None.
+
+        Raises:
+            RuntimeError: A gradient is sparse, or a group asks for an engine that cannot run the
+                rule. Nothing has been changed then.
+        """
+        scale = None if grad_scale is None else float(grad_scale)
+        steps = {
+            number: self._planned(optimizer, rule, number, group, scale)
+            for number, group in enumerate(groups)
+        }
+        while steps:
+            number, planned = steps.popitem()
+            remain = True
+            while planned:
+                remain &= planned.pop(0)()
+            if not remain:
+                self._forget(number)
+        if self._exposed:
+            self._exposed = self._is_held()
+
+    def _planned(
+        self, optimizer: Stateful, rule: Rule, number: int, group: Group, scale: float | None
+    ) -> list[Step]:
+        """Plan the step of one group; write nothing."""
+        engines = wanted(group)
+        if number in self._fused and not self._exposed and "fused" in engines:
+            try:
+                steps = self._fused[number].plan(rule, group, scale, None)
+            except (UnfusableError, ShapeRead, PerTensorState):
+                steps = None
+            if steps is not None:
+                return steps
+        self._forget(number)
+        batch = _batch(optimizer, group)
+        for name in engines if batch.params else ():
+            if name == "loop":
+                return [partial(loop.run, optimizer, self._state, rule, batch, scale)]
+            if name in self.passed_over.get(number, ()):
+                continue
+            try:
+                return self._planned_on(name, optimizer, rule, number, batch, scale)
+            except UnfusableError as error:
+                if len(engines) == 1:
+                    raise RuntimeError(
+                        f"{type(optimizer).__name__} with {name}=True: {error}; leave {name} out "
+                        "to run it on the fastest engine that can"
+                    ) from None
+                self._pass_over(optimizer, number, name, error)
+        return []
+
+    def _planned_on(
+        self,
+        name: str,
+        optimizer: Stateful,
+        rule: Rule,
+        number: int,
+        batch: Batch,
+        scale: float | None,
+    ) -> list[Step]:
+        """Plan the step of one group on `foreach` or `fused`."""
+        group = batch.group
+        states = [
+            self._state.get(param) or loop.initial_state(optimizer, group, param)
+            for param in batch.params
+        ]
+        steps: list[Step] = [partial(self._adopt, batch.params, states)]
+        try:
+            cohorts = divided(batch, states, self._needs)
+            if name == "foreach":
+                for cohort in cohorts:
+                    grads = [batch.grads[index] for index in cohort.indices]
+                    trace = cohort.trace(rule, group, scale)
+                    steps.append(partial(foreach.run, cohort, trace, grads))
+                return steps
+            from schuss.engines.fused.engine import FusedBatch
+
+            fused = FusedBatch(cohorts, batch, group["params"], type(optimizer).__name__)
+            steps += fused.plan(rule, group, scale, batch) or ()
+            self._fused[number] = fused
+        except ShapeRead:
+            self._needs = self._needs._replace(shapes=True)
+        except PerTensorState as request:
+            per_tensor = self._needs.per_tensor | {request.key}
+            self._needs = self._needs._replace(per_tensor=per_tensor)
+        else:
+            return steps
+        return self._planned_on(name, optimizer, rule, number, batch, scale)
+
+    def _adopt(self, params: Sequence[Tensor], states: Sequence[State]) -> bool:
+        self._state.update(zip(params, states, strict=True))
+        return True
+
+    def _pass_over(
+        self, optimizer: Stateful, number: int, name: str, error: UnfusableError
+    ) -> None:
+        """Note that an engine cannot run a group, and say so once."""
+        reasons = self.passed_over.setdefault(number, {})
+        reasons[name] = str(error)
+        if isinstance(error, UntraceableError):
+            reasons["foreach"] = str(error)
+        if not isinstance(error, NoDeviceKernelError):
+            instead = next(other for other in ("foreach", "loop") if other not in reasons)
+            warnings.warn(
+                f"{type(optimizer).__name__} runs parameter group {number} on the {instead} "
+                f"engine, which is slower: {error}",
+                stacklevel=2,
+            )
+
+    def _forget(self, number: int) -> None:
+        """Forget the cohorts of a group."""
+        fused = self._fused.pop(number, None)
+        for cohort in fused.cohorts if fused else ():
+            cohort.write_scalars()
+
+    def _write_scalars(self) -> None:
+        for fused in self._fused.values():
+            for cohort in fused.cohorts:
+                cohort.write_scalars()
+
+    def _is_held(self) -> bool:
+        """Tell whether somebody else refers to the state, and so could change it unseen."""
+        if sys.getrefcount(self._state) > 2:  # the attribute and the argument
+            return True
+        states = [s for fused in self._fused.values() for c in fused.cohorts for s in c.states]
+        tensors = [value for s in states for value in s.values() if torch.is_tensor(value)]
+        # States: by the dictionary of all, the cohort, the list above, the argument. Tensors: by
+        # their state, the list above, the argument.
+        return any(count > 4 for count in map(sys.getrefcount, states)) or any(
+            count > 3 for count in map(sys.getrefcount, tensors)
+        )
+
+
+def wanted(group: Group) -> tuple[str, ...]:
+    """Return the engines that a group may run on, the fastest first."""
+    if group["differentiable"]:
+        return ("loop",)
+    if group["fused"]:
+        return ("fused",)
+    if group["foreach"]:
+        return ("foreach",)
+    if group["fused"] is None and group["foreach"] is None:
+        return ("fused", "foreach", "loop")
+    return ("loop",)
+
+
+def _batch(optimizer: Stateful, group: Group) -> Batch:
+    """Return the parameters that have a gradient."""
+    params = [param for param in group["params"] if param.grad is not None]
+    grads = [param.grad for param in params]
+    for param, grad in zip(params, grads, strict=True):
+        if grad.layout is not torch.strided:
+            raise RuntimeError(
+                f"{type(optimizer).__name__} does not support sparse gradients, please consider "
+                f"SparseAdam instead (the gradient of a parameter of shape {tuple(param.shape)} "
+                f"has layout {grad.layout})"
+            )
+    return Batch(group, params, grads)

@@ -1,0 +1,173 @@
+"""The foreach engine: plays a program on lists of tensors, one operation at a time.
+
+It takes every device, dtype and memory layout that torch does. A value lives until the last
+operation that needs it, which writes its result in the same place if it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from schuss.engines.cohort import Cohort
+from schuss.engines.tracing.primitives import DRAWS, PRIMITIVES, REDUCTIONS
+from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
+from schuss.engines.tracing.tracer import Trace
+from schuss.storage.precision import computable, stored
+
+_KEYWORDS = {"add_scaled": ("add", "alpha"), "addcdiv": ("addcdiv", "value")}
+_KEYWORDS["addcmul"] = ("addcmul", "value")
+"""What torch calls some operations on lists, and their last operand."""
+
+
+def run(cohort: Cohort, trace: Trace, grads: Sequence[Tensor]) -> bool:
+    """Take a step.
+
+    Args:
+        cohort: The cohort.
+        trace: What is to be done.
+        grads: The gradients, in the order of the cohort.
+
+    Returns:
+        Whether the cohort remains as it is: no state has come or gone.
+    """
+    program = trace.program
+    player = _Player(program, trace.arguments, _inputs(cohort, program, grads))
+    player.play()
+    for place, tensors in player.outputs():
+        _store(cohort, place, tensors)
+    cohort.take_scalars(trace.scalars)
+    cohort.write_scalars()
+    for key in trace.dropped:
+        for state in cohort.states:
+            del state[key]
+    return not trace.dropped and all(place in program.inputs for place, _ in program.outputs)
+
+
+def _inputs(cohort: Cohort, program: Program, grads: Sequence[Tensor]) -> list[list[Tensor]]:
+    lists = []
+    for place in program.inputs:
+        if place == COUNT:
+            numbers = [computable(param.detach()).numel() for param in cohort.params]
+            lists.append([cohort.like.new_tensor(float(number)) for number in numbers])
+        else:
+            tensors = grads if place.name == GRAD else cohort.tensors(place)
+            lists.append([computable(tensor.detach()) for tensor in tensors])
+    return lists
+
+
+def _store(cohort: Cohort, place: Place, tensors: list[Tensor]) -> None:
+    key = place.name.removeprefix(STATE)
+    for param, state, tensor in zip(cohort.params, cohort.states, tensors, strict=True):
+        target = param.detach() if place.name == PARAM else state.get(key)
+        if target is None:
+            value = tensor if cohort.has_master else stored(tensor, param)
+            state[key] = value.clone(memory_format=torch.preserve_format)
+        elif target.is_complex():
+            torch.view_as_real(target).copy_(tensor)
+        elif tensor.data_ptr() != target.data_ptr() or tensor.dtype is not target.dtype:
+            target.copy_(tensor)
+
+
+class _Player:
+    """Plays one program.
+
+    Args:
+        program: The program.
+        arguments: Its numbers.
+        inputs: For each input a list of tensors.
+    """
+
+    def __init__(
+        self, program: Program, arguments: Sequence[float], inputs: list[list[Tensor]]
+    ) -> None:
+        self._program = program
+        self._arguments = arguments
+        self._values: dict[int, list[Tensor]] = dict(enumerate(inputs))
+        written = {place for place, _ in program.outputs}
+        # What may be written over: values of our own, and inputs that get new values anyway.
+        self._ours = {n for n, place in enumerate(program.inputs) if place in written}
+        # At which place's memory a value is, if at any.
+        self._homes = dict(enumerate(program.inputs))
+        self._last_use = {number: number for number in range(len(program.values))}
+        for number, (_, *operands) in enumerate(program.nodes, start=len(inputs)):
+            self._last_use |= {operand: number for operand in operands if operand >= 0}
+        self._last_use |= {number: len(program.values) for _, number in program.outputs}
+
+    def play(self) -> None:
+        """Make all values, and keep those that go to the outputs."""
+        for number in range(len(self._program.inputs), len(self._program.values)):
+            self._values[number] = self._made(number)
+            self._ours.add(number)
+            for operand in (self._program.node(number) or ())[1:]:
+                if operand in self._values and self._last_use[operand] == number:
+                    del self._values[operand]
+
+    def outputs(self) -> list[tuple[Place, list[Tensor]]]:
+        """Return what goes to each place, none of it in the memory of another one."""
+        program = self._program
+        result = []
+        for place, number in program.outputs:
+            tensors = self._values[number]
+            if self._homes.get(number, place) != place:  # where another value is to go
+                tensors = [tensor.clone() for tensor in tensors]
+            result.append((place, tensors))
+        return result
+
+    def _made(self, number: int) -> list[Tensor]:
+        """Return the value of one operation."""
+        program = self._program
+        operation, *operands = program.node(number) or ()
+        lists: list[Any] = [self._values[o] if o >= 0 else self._arguments[~o] for o in operands]
+        known = [program.values[o] for o in operands if o >= 0]
+        if operation in DRAWS:
+            return _drawn(operation, int(lists[0]), self._values[1])
+        if operation in REDUCTIONS:
+            return [REDUCTIONS[operation].function(x) for x in lists[0]]
+        if operands[0] < 0 or any(k.predicate or k.per_tensor for k in known):
+            return _one_by_one(operation, lists)
+        first = operands[0]
+        reusable = first in self._ours and self._last_use[first] == number
+        made = _together(operation, lists, in_place=reusable and operands.count(first) == 1)
+        if made is lists[0] and first in self._homes:
+            self._homes[number] = self._homes[first]
+        return made
+
+
+def _together(operation: str, lists: list[Any], *, in_place: bool) -> list[Tensor]:
+    """Call torch's operation on lists, if there is one that takes these operands."""
+    name, keyword = _KEYWORDS.get(operation, (operation, None))
+    function = getattr(torch, f"_foreach_{name}_" if in_place else f"_foreach_{name}", None)
+    if function is None or (keyword and not isinstance(lists[-1], float)):
+        return _one_by_one(operation, lists)
+    positional, named = (lists[:-1], {keyword: lists[-1]}) if keyword else (lists, {})
+    result = function(*positional, **named)
+    return lists[0] if in_place else list(result)
+
+
+def _one_by_one(operation: str, lists: list[Any]) -> list[Tensor]:
+    tensors = next(x for x in lists if isinstance(x, list))
+    columns = [
+        x
+        if isinstance(x, list)
+        else [tensor.new_tensor(x, dtype=_real(lists)) for tensor in tensors]
+        for x in lists
+    ]
+    function = PRIMITIVES[operation].function
+    return [function(*row) for row in zip(*columns, strict=True)]
+
+
+def _real(lists: list[Any]) -> torch.dtype:
+    """Return the precision of the numbers among the operands."""
+    dtypes = [x[0].dtype for x in lists if isinstance(x, list) and x[0].is_floating_point()]
+    return dtypes[0] if dtypes else torch.get_default_dtype()
+
+
+def _drawn(operation: str, seed: int, like: list[Tensor]) -> list[Tensor]:
+    """Return random numbers for every element, the same for the same seed."""
+    generator = torch.Generator(like[0].device).manual_seed(seed)
+    function = torch.rand if operation == "uniform" else torch.randn
+    return [function(x.shape, generator=generator, dtype=x.dtype, device=x.device) for x in like]

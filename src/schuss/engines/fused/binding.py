@@ -1,0 +1,186 @@
+"""Binding kernels to the memory of a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from schuss.engines.cohort import Cohort
+from schuss.engines.fused.kernels import kernel
+from schuss.engines.fused.launch import Launch
+from schuss.engines.fused.storage import KINDS, LOADED, Storage
+from schuss.engines.tracing.errors import NoDeviceKernelError, UnfusableError
+from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
+from schuss.engines.tracing.tracer import Trace
+from schuss.storage.precision import HALF
+
+
+class Binding:
+    """The tensors of a cohort as arrays that kernels take, from step to step.
+
+    A kernel takes the tensors of a row as equally long arrays, side by side in memory. A tensor
+    that has gaps, or another layout than its parameter, is copied in and out.
+
+    Args:
+        cohort: The cohort.
+        title: Name of the optimizer.
+
+    Raises:
+        UnfusableError: There is no kernel for such tensors.
+    """
+
+    def __init__(self, cohort: Cohort, title: str) -> None:
+        param = cohort.params[0]
+        if param.device.type != "cpu":
+            raise NoDeviceKernelError(param.device)
+        if param.dtype not in KINDS:
+            raise UnfusableError(f"there is no kernel for {param.dtype}")
+        self.cohort = cohort
+        self.forms = [
+            p if is_dense(p) else torch.empty(p.shape, dtype=p.dtype) for p in cohort.params
+        ]
+        self._title = title
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        self._launches: dict[int, tuple[Program, Launch]] = {}
+        # Addresses, not tensors: who else refers to those is looked at before every step.
+        arrays = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
+        self._addresses = {place: addresses(tensors) for place, tensors in arrays.items()}
+        self._addresses[COUNT] = np.array(self._counts, dtype=np.int64)
+        self._storage = _storage(cohort, {place: a[0].dtype for place, a in arrays.items()})
+
+    def launch(self, trace: Trace) -> Launch:
+        """Return the kernel of a trace, ready to run; compile it if it is new."""
+        _, launch = self._launches.get(id(trace.program), (None, None))
+        if launch is None:
+            launch = self._new_launch(trace.program)
+            self._launches[id(trace.program)] = trace.program, launch  # which keeps the id its own
+        return launch
+
+    def run(self, trace: Trace, launch: Launch, grads: NDArray[np.int64] | list[Tensor]) -> bool:
+        """Take a step.
+
+        Args:
+            trace: What is to be done.
+            launch: Its kernel.
+            grads: The gradients in the layout of `forms`, or their addresses.
+
+        Returns:
+            Whether the cohort remains as it is: no state has come or gone.
+        """
+        launch.addresses[0] = addresses(grads) if isinstance(grads, list) else grads
+        cohort = self.cohort
+        made = [place for place in launch.kernel.columns if place not in cohort.inputs]
+        for place in made:
+            self._add(place, launch)
+        for tensor, copy in self._copies:
+            copy.copy_(tensor)
+        if trace.program.outputs:
+            launch.run(trace.arguments)
+        for tensor, copy in self._copies:
+            tensor.copy_(copy)
+        cohort.take_scalars(trace.scalars)
+        for key in trace.dropped:
+            for state in cohort.states:
+                del state[key]
+        return not made and not trace.dropped
+
+    def laid_out(self, grads: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients in the layout of `forms`, as copies where need be."""
+        laid_out = []
+        for form, grad in zip(self.forms, grads, strict=True):
+            plain = is_alike(grad, form) and not grad.is_conj() and not grad.is_neg()
+            laid_out.append(
+                grad if plain else torch.empty_like(form, requires_grad=False).copy_(grad)
+            )
+        return laid_out
+
+    def _new_launch(self, program: Program) -> Launch:
+        launch = Launch(kernel(self._title, program, self._storage), self._counts)
+        for column, place in enumerate(launch.kernel.columns):
+            if place in self._addresses:
+                launch.addresses[column] = self._addresses[place]
+        return launch
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        return [p.numel() * (2 if p.is_complex() else 1) for p in self.forms]
+
+    def _bound(self, place: Place) -> list[Tensor]:
+        """Return arrays for the tensors at a place, and note which are copies."""
+        tensors = self.cohort.tensors(place)
+        if place.per_tensor:
+            return tensors
+        arrays = []
+        for form, tensor in zip(self.forms, tensors, strict=True):
+            if is_alike(tensor, form):
+                arrays.append(tensor)
+                continue
+            copy = (
+                form
+                if place.name == PARAM
+                else torch.empty_like(form, dtype=tensor.dtype, requires_grad=False)
+            )
+            self._copies.append((tensor.detach(), copy))
+            arrays.append(copy)
+        return arrays
+
+    def _add(self, place: Place, launch: Launch) -> None:
+        """Give every state a new tensor, whose numbers are yet to be written."""
+        dtype, key = _kept_dtype(self.cohort), place.name.removeprefix(STATE)
+        tensors = [
+            torch.empty((), dtype=self.cohort.like.dtype if dtype.is_complex else dtype)
+            if place.per_tensor
+            else torch.empty_like(form, dtype=dtype, requires_grad=False)
+            for form in self.forms
+        ]
+        for state, tensor in zip(self.cohort.states, tensors, strict=True):
+            state[key] = tensor
+        launch.addresses[launch.kernel.columns.index(place)] = addresses(tensors)
+
+
+def _kept_dtype(cohort: Cohort) -> torch.dtype:
+    """Return the precision of state that a rule makes."""
+    return torch.float32 if cohort.has_master else cohort.params[0].dtype
+
+
+def _storage(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Storage:
+    """Return how the numbers are stored, given the precision at each place."""
+    param = cohort.params[0]
+    kinds = {GRAD: KINDS[param.dtype]}
+    for place, dtype in dtypes.items():
+        wider = param.dtype in HALF and dtype is torch.float32
+        alike = KINDS.get(dtype) == KINDS[param.dtype]
+        if not (alike or (dtype in KINDS and (wider or place.per_tensor))):
+            raise UnfusableError(f"{place.name} is {dtype}, for a parameter of {param.dtype}")
+        kinds[place.name] = KINDS[dtype]
+    real = LOADED[KINDS[param.dtype]]
+    return Storage(real, tuple(kinds.items()), KINDS[_kept_dtype(cohort)])
+
+
+def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+    """Return where the numbers of tensors begin."""
+    return np.array(list(map(Tensor.data_ptr, tensors)), dtype=np.int64)
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Tell whether the elements of a tensor fill one stretch of memory, in whatever order."""
+    if tensor.is_contiguous():
+        return True
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size != 1 and stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def is_alike(tensor: Tensor, form: Tensor) -> bool:
+    """Tell whether two tensors of one shape have their elements in one order."""
+    if tensor.stride() == form.stride():
+        return True
+    return tensor.is_contiguous() and form.is_contiguous()

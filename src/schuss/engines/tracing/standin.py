@@ -1,0 +1,240 @@
+"""Stand-ins for tensors: they write down what is done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from schuss.engines.tracing.errors import PerTensorState, ShapeRead, UntraceableError
+from schuss.engines.tracing.operations import OPERATIONS, VIEWS
+from schuss.engines.tracing.program import COUNT, Node, Place
+
+
+class Tape:
+    """What has been written down so far.
+
+    Attributes:
+        inputs: Where the first values are read.
+        nodes: The operations.
+        arguments: The numbers that met stand-ins.
+        like: A tensor with the dtype and the device of all tensors that are stood in for.
+        shape: Their shape, or None if they are of several.
+        numbers: Keys of the state whose tensors of one number are real ones, by their identity.
+    """
+
+    def __init__(self, inputs: Sequence[Place], like: Tensor, shape: torch.Size | None) -> None:
+        self.inputs = inputs
+        self.nodes: list[Node] = []
+        self.arguments: list[float] = []
+        self.like = like
+        self.shape = shape
+        self.numbers: dict[int, str] = {}
+        self._next = len(inputs)
+
+    def record(self, operation: str, *operands: Any) -> StandIn:
+        """Add an operation on stand-ins and numbers, and return the stand-in for its value."""
+        node = [o.value if type(o) is StandIn else self._argument(o) for o in operands]
+        self.nodes.append((operation, *node))
+        value = self._next
+        self._next = value + 1
+        return StandIn(self, value)
+
+    def copy(self, x: StandIn, frozen: str | None = None) -> StandIn:
+        """Return another stand-in with the same value.
+
+        Args:
+            x: What it is a copy of.
+            frozen: What to call it in the error for writing to it, or None if that is allowed.
+        """
+        return StandIn(self, x.value, frozen)
+
+    def count(self) -> StandIn:
+        """Return the number of elements, as an operand."""
+        return StandIn(self, self.inputs.index(COUNT))
+
+    def _argument(self, operand: Any) -> int:
+        if type(operand) is not float:
+            if isinstance(operand, Tensor) and operand.numel() == 1:
+                operand = operand.item()
+            if not isinstance(operand, Real):
+                raise UntraceableError(f"a {type(operand).__name__} among the operands")
+            operand = float(operand)
+        self.arguments.append(operand)
+        return -len(self.arguments)  # ~k is -k - 1
+
+
+class StandIn:
+    """Stands in for a tensor while a rule is traced; `value` changes where the tensor would."""
+
+    __slots__ = ("frozen", "tape", "value")
+
+    is_sparse = requires_grad = False
+    layout = torch.strided
+
+    def __init__(self, tape: Tape, value: int, frozen: str | None = None) -> None:
+        self.tape = tape
+        self.value = value
+        self.frozen = frozen
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Take a function of torch, or a method of a real tensor, that a stand-in was given to."""
+        name = function.__name__
+        in_place = name.endswith("_") and not name.endswith("__")
+        method = _METHODS.get(name if in_place else name.strip("_"))
+        if method is None:
+            raise UntraceableError(f"torch.{name}")
+        if in_place and type(args[0]) is not StandIn:
+            tape = next(x.tape for x in args if type(x) is StandIn)
+            key = tape.numbers.get(id(args[0]))
+            raise UntraceableError(f"torch.{name}") if key is None else PerTensorState(key)
+        return method(*args, **(kwargs or {}))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Refuse what is not known."""
+        raise UntraceableError(f"Tensor.{name}")
+
+    def overwrite(self, other: StandIn) -> StandIn:
+        """Take the value of another one, as a tensor does that is written to."""
+        if self.frozen:
+            raise UntraceableError(f"writing into {self.frozen}")
+        self.value = other.value
+        return self
+
+    @property
+    def data(self) -> StandIn:
+        """The same tensor, which outside of autograd this is."""
+        return self
+
+    @data.setter
+    def data(self, other: StandIn) -> None:
+        self.overwrite(other)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that the rule sees."""
+        return self.tape.like.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device."""
+        return self.tape.like.device
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape. A trace that reads it is of tensors of one shape."""
+        if self.tape.shape is None:
+            raise ShapeRead
+        return self.tape.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return len(self.shape)
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self.shape.numel()
+
+    nelement = numel
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or one of its dimensions."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def is_complex(self) -> bool:
+        """Return False: a rule sees real numbers."""
+        return False
+
+    def is_floating_point(self) -> bool:
+        """Return True."""
+        return True
+
+    def __len__(self) -> int:
+        """Return the first dimension."""
+        return self.shape[0]
+
+    def __bool__(self) -> NoReturn:
+        """Refuse: the branch that a program takes cannot depend on a tensor."""
+        raise UntraceableError("the truth of a tensor")
+
+    def __float__(self) -> NoReturn:
+        """Refuse: the value is not there yet."""
+        raise UntraceableError("the value of a tensor")
+
+    __int__ = __index__ = __float__
+
+    def __getitem__(self, index: object) -> NoReturn:
+        """Refuse: a program sees one element."""
+        raise UntraceableError("a part of a tensor")
+
+    def __setitem__(self, index: object, value: object) -> NoReturn:
+        """Refuse: a program sees one element."""
+        raise UntraceableError("a part of a tensor")
+
+
+def _method(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
+    def method(first: Any, *args: Any, out: StandIn | None = None, **kwargs: Any) -> StandIn:
+        x = first
+        if type(x) is not StandIn:
+            x = next(x for x in (*args, *kwargs.values()) if type(x) is StandIn)
+        try:
+            result: StandIn = operation(x.tape, first, *args, **kwargs)
+        except TypeError as error:
+            raise UntraceableError(f"torch.{name} with these arguments ({error})") from None
+        return result if out is None else out.overwrite(result)
+
+    return method
+
+
+def _in_place(method: Callable[..., StandIn]) -> Callable[..., StandIn]:
+    return lambda x, *args, **kwargs: x.overwrite(method(x, *args, **kwargs))
+
+
+def _view(name: str, view: Callable[..., StandIn]) -> Callable[..., StandIn]:
+    def method(x: StandIn, *args: Any, **kwargs: Any) -> StandIn:
+        try:
+            return view(x, *args, **kwargs)
+        except TypeError as error:
+            raise UntraceableError(f"Tensor.{name} with these arguments ({error})") from None
+
+    return method
+
+
+_METHODS = {name: _method(name, operation) for name, operation in OPERATIONS.items()}
+_METHODS |= {f"{name}_": _in_place(method) for name, method in _METHODS.items()}
+_METHODS |= {name: _view(name, view) for name, view in VIEWS.items()}
+
+
+def _special_methods() -> None:
+    """Give the class the methods of tensors, and the operators."""
+    binary = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow"}
+    compared = {name: name for name in ("eq", "ne", "lt", "le", "gt", "ge")}
+    logical = {"and": "logical_and", "or": "logical_or"}
+    unary = {"neg": "neg", "abs": "abs", "invert": "logical_not"}
+    reflected = {"add": "add", "mul": "mul", "sub": "rsub", "truediv": "rdiv", "pow": "rpow"}
+    for name, method in _METHODS.items():
+        setattr(StandIn, name, method)
+    for special, name in {**binary, **compared, **logical, **unary}.items():
+        setattr(StandIn, f"__{special}__", _METHODS[name])
+    for special, name in binary.items():
+        setattr(StandIn, f"__i{special}__", _METHODS[f"{name}_"])
+    for special, name in reflected.items():
+        setattr(StandIn, f"__r{special}__", _METHODS[name])
+
+
+_special_methods()

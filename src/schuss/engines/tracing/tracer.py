@@ -1,0 +1,98 @@
+"""The tracer: runs a rule once, on stand-ins for tensors, and writes down what it did to them.
+
+Everything that is not a tensor is ordinary Python and really happens: `beta ** step`, an `if` on a
+hyper-parameter, `math.sqrt`. A number that meets a tensor becomes an argument of the program. What
+a program cannot express (the value of a tensor, say, which a stand-in does not have) raises
+`UntraceableError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, Rule, State
+from schuss.engines.tracing.errors import PerTensorState, UntraceableError
+from schuss.engines.tracing.program import GRAD, PARAM, STATE, Place, Program, program
+from schuss.engines.tracing.standin import StandIn, Tape
+
+
+class Trace(NamedTuple):
+    """What a rule did.
+
+    Attributes:
+        program: To all tensors.
+        arguments: With these numbers.
+        scalars: To the state that is not part of the program: its new values.
+        dropped: Keys of the state that it deleted.
+    """
+
+    program: Program
+    arguments: list[float]
+    scalars: State
+    dropped: frozenset[str]
+
+
+def trace(
+    rule: Rule,
+    inputs: Sequence[Place],
+    aliases: Sequence[str],
+    scalars: State,
+    group: Group,
+    like: Tensor,
+    shape: torch.Size | None = None,
+) -> Trace:
+    """Run `rule` on stand-ins for a parameter, its gradient, and its state.
+
+    Args:
+        rule: Called as `rule(state, group, grad, param)`.
+        inputs: The places that stand-ins stand for.
+        aliases: Keys of the state under which the rule is to find the parameter itself.
+        scalars: The state that is not among them: numbers, and tensors of one number, which the
+            rule may change.
+        group: The group.
+        like: Tensor with the dtype and the device that the rule is to see.
+        shape: The shape that it is to see, or None if the parameters are of several.
+
+    Raises:
+        UntraceableError: The rule did what no program can express.
+        ShapeRead: The rule needs to know the shape.
+        PerTensorState: The rule writes a value of the program into a tensor of one number.
+    """
+    tape = Tape(inputs, like, shape)
+    tape.numbers = {id(value): key for key, value in scalars.items() if isinstance(value, Tensor)}
+    stand_ins = {place.name: StandIn(tape, number) for number, place in enumerate(inputs)}
+    param = stand_ins[PARAM]
+    before: State = {**scalars, **dict.fromkeys(aliases, param)}
+    for name, stand_in in stand_ins.items():
+        if name.startswith(STATE):
+            before[name[len(STATE) :]] = stand_in
+    after = dict(before)
+    rule(after, group, stand_ins[GRAD], param)  # type: ignore[arg-type]  # stand-ins
+    dropped = frozenset(before.keys() - after.keys())
+    for key in aliases:
+        if after.get(key) is param:
+            del after[key]
+    outputs, rest = _divided(after, scalars)
+    outputs.append((PARAM, param.value))
+    return Trace(
+        program(tuple(inputs), tuple(tape.nodes), tuple(outputs)), tape.arguments, rest, dropped
+    )
+
+
+def _divided(after: State, scalars: State) -> tuple[list[tuple[str, int]], State]:
+    """Divide the state that a rule leaves into values of the program, and the rest."""
+    outputs, rest = [], {}
+    for key, value in after.items():
+        if type(value) is StandIn:
+            if key in scalars:
+                raise PerTensorState(key)
+            outputs.append((STATE + key, value.value))
+        elif isinstance(value, Tensor) and value.numel() != 1:
+            raise UntraceableError(f"state {key!r}, a tensor made without the parameter's")
+        else:
+            rest[key] = value
+    return outputs, rest

@@ -12,6 +12,10 @@ from torch import Tensor
 
 from schuss.contract import Batch
 from schuss.engines.fused.binding import addresses, is_alike
+from schuss.engines.fused.walker import Walker, walker
+
+PATIENCE = 2
+"""Steps before the walker is compiled, so that the first one need not wait for it."""
 
 
 class Gradients:
@@ -29,8 +33,10 @@ class Gradients:
         self._with_grad = [param.grad is not None for param in params]
         self._present = batch.params
         self._addresses = addresses(batch.params)
+        self._walker: Walker | None = None
+        self._steps = 0
 
-    def addresses(self, params: Sequence[Tensor]) -> NDArray[np.int64] | None:
+    def addresses(self, params: list[Tensor]) -> NDArray[np.int64] | None:
         """Return where the gradients begin.
 
         Args:
@@ -40,6 +46,14 @@ class Gradients:
             For each parameter of the batch an address. None if there are other parameters, or they
             lie elsewhere, or others have gradients, or a gradient has another layout or precision.
         """
+        self._steps += 1
+        if self._walker is not None:
+            return self._walker.walk(params)
+        if self._steps == PATIENCE and all(self._with_grad):
+            self._walker = walker(self._params, self._addresses, self._forms)
+        return self._addresses_by_python(params)
+
+    def _addresses_by_python(self, params: Sequence[Tensor]) -> NDArray[np.int64] | None:
         if len(params) != len(self._params) or not all(map(is_, params, self._params)):
             return None
         found = [param.grad for param in params]

@@ -90,7 +90,7 @@ load_bfloat16, store_bfloat16 = _load("bfloat16"), _store("bfloat16")
 load_float16, store_float16 = _load("float16"), _store("float16")
 load_float32, store_float32 = _load("float32"), _store("float32")
 load_float64, store_float64 = _load("float64"), _store("float64")
-load_int64 = _load("int64")
+load_int64, store_int64 = _load("int64"), _store("int64")
 
 size_of_bfloat16, size_of_float16 = SIZES["bfloat16"], SIZES["float16"]
 size_of_float32, size_of_float64 = SIZES["float32"], SIZES["float64"]
@@ -131,6 +131,28 @@ def accumulated(typing_context: Any, total: Any, number: Any) -> Any:
         return builder.fadd(*arguments, flags=("reassoc",))
 
     return types.float64(types.float64, types.float64), generate
+
+
+def _call(returned: Any, number: Any, arguments: int) -> Any:
+    """Return an intrinsic that calls a function of C by its address, with addresses."""
+    kind = ir.FunctionType(returned, [_INT64] * arguments).as_pointer()
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.call(builder.inttoptr(values[0], kind), values[1:])
+
+    return number(*[types.int64] * (1 + arguments)), generate
+
+
+@intrinsic
+def call_into(typing_context: Any, function: Any, object_: Any, into: Any) -> Any:
+    """Call a function that writes about an object into memory, and returns 0 if it could."""
+    return _call(_INT32, types.int32, 2)
+
+
+@intrinsic
+def call_for_address(typing_context: Any, function: Any, object_: Any) -> Any:
+    """Call a function that returns the address of something of an object."""
+    return _call(_INT64, types.int64, 1)
 
 
 @numba.njit(inline="always")

@@ -67,9 +67,7 @@ def trace(
     stand_ins = {place.name: StandIn(tape, number) for number, place in enumerate(inputs)}
     param = stand_ins[PARAM]
     before: State = {**scalars, **dict.fromkeys(aliases, param)}
-    for name, stand_in in stand_ins.items():
-        if name.startswith(STATE):
-            before[name[len(STATE) :]] = stand_in
+    before |= {k[len(STATE) :]: v for k, v in stand_ins.items() if k.startswith(STATE)}
     after = dict(before)
     rule(after, group, stand_ins[GRAD], param)  # type: ignore[arg-type]  # stand-ins
     dropped = frozenset(before.keys() - after.keys())
@@ -78,9 +76,8 @@ def trace(
             del after[key]
     outputs, rest = _divided(after, scalars)
     outputs.append((PARAM, param.value))
-    return Trace(
-        program(tuple(inputs), tuple(tape.nodes), tuple(outputs)), tape.arguments, rest, dropped
-    )
+    made = program(tuple(inputs), tuple(tape.nodes), tuple(outputs))
+    return Trace(made, tape.arguments, rest, dropped)
 
 
 def _divided(after: State, scalars: State) -> tuple[list[tuple[str, int]], State]:

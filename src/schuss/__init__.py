@@ -2,6 +2,7 @@
 
 from schuss import schedules
 from schuss.adaptive import GenericAdaptiveOptimizer
+from schuss.engines import CohortExplanation, Explanation
 from schuss.hyperparameters import Options
 from schuss.optimizer import Optimizer
 from schuss.optimizers import (
@@ -30,6 +31,8 @@ __all__ = [
     "AdamW",
     "AdamWarmup",
     "AdamWarmupCosineDecay",
+    "CohortExplanation",
+    "Explanation",
     "GenericAdaptiveOptimizer",
     "L1Decay",
     "NAdam",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from schuss import checkpoint
 from schuss.contract import Group, Rule, State
-from schuss.engines import Engine, check_engine
+from schuss.engines import Engine, Explanation, check_engine, explained
 from schuss.hyperparameters import OPTION_DEFAULTS, check_not_negative, check_options
 from schuss.transforms import WeightDecay
 
@@ -158,6 +158,22 @@ class Optimizer(torch.optim.Optimizer):
                 loss = closure()
         self._run(self.step_param)
         return loss
+
+    def explain(self) -> Explanation:
+        """Return which engine takes the steps of which parameters, why, and at what cost.
+
+        As if every parameter had a gradient, and with the state and the hyper-parameters of now:
+        for each kind of parameters the engine, the program that the rule was traced to, the source
+        of the kernel, and how many bytes it moves.
+
+        Returns:
+            What `print` shows as text.
+
+        Raises:
+            RuntimeError: The rule fails.
+        """
+        with torch.no_grad():
+            return explained(self._engine, self, self.step_param, self.param_groups)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, which may have hyper-parameters of its own.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from schuss.cli.bench.command import bench
+from schuss.cli.explain import explain_command
 from schuss.cli.listing import list_command
 from schuss.cli.mnist.command import mnist_command
 
@@ -16,3 +18,5 @@ app = typer.Typer(
 )
 app.command("mnist")(mnist_command)
 app.command("list")(list_command)
+app.command("explain")(explain_command)
+app.add_typer(bench, name="bench")

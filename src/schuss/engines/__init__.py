@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from schuss.contract import Group
 from schuss.engines.engine import Engine
+from schuss.engines.explanation import CohortExplanation, Explanation, explained
 
-__all__ = ["Engine", "check_engine"]
+__all__ = ["CohortExplanation", "Engine", "Explanation", "check_engine", "explained"]
 
 
 def check_engine(group: Group) -> None:

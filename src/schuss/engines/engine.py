@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, State, Stateful
 from schuss.engines import foreach, loop
-from schuss.engines.cohort import Needs, divided
+from schuss.engines.cohort import Cohort, Needs, divided
+from schuss.engines.step import Step
 from schuss.engines.tracing.errors import (
     NoDeviceKernelError,
     PerTensorState,
@@ -25,9 +26,6 @@ from schuss.engines.tracing.errors import (
 
 if TYPE_CHECKING:
     from schuss.engines.fused.engine import FusedBatch
-
-Step = Callable[[], bool]
-"""Takes a planned step for some parameters; returns whether their cohort remains as it is."""
 
 
 class Engine:
@@ -85,11 +83,33 @@ class Engine:
             number, planned = steps.popitem()
             remain = True
             while planned:
-                remain &= planned.pop(0)()
+                remain &= planned.pop(0).take()
             if not remain:
                 self._forget(number)
         if self._exposed:
             self._exposed = self._is_held()
+
+    def planned_for_all(
+        self, optimizer: Stateful, rule: Rule, number: int, group: Group
+    ) -> tuple[str, list[Step], dict[str, str]]:
+        """Return how a step of one group would be taken, if every parameter had a gradient.
+
+        Returns:
+            The engine, its steps (none on the loop), and why other engines were passed over.
+        """
+        params = list(group["params"])
+        batch = Batch(group, params, [param.detach() for param in params])
+        reasons = dict(self.passed_over.get(number, {}))
+        for name in wanted(group):
+            if name == "loop" or name in reasons:
+                continue
+            try:
+                steps = self._planned_on(name, optimizer, rule, number, batch, None)
+            except UnfusableError as error:
+                reasons[name] = str(error)
+            else:
+                return name, [step for step in steps if step.cohort], reasons
+        return "loop", [], reasons
 
     def _planned(
         self, optimizer: Stateful, rule: Rule, number: int, group: Group, scale: float | None
@@ -107,7 +127,7 @@ class Engine:
         batch = _batch(optimizer, group)
         for name in engines if batch.params else ():
             if name == "loop":
-                return [partial(loop.run, optimizer, self._state, rule, batch, scale)]
+                return [Step(partial(loop.run, optimizer, self._state, rule, batch, scale))]
             if name in self.passed_over.get(number, ()):
                 continue
             try:
@@ -136,20 +156,16 @@ class Engine:
             self._state.get(param) or loop.initial_state(optimizer, group, param)
             for param in batch.params
         ]
-        steps: list[Step] = [partial(self._adopt, batch.params, states)]
+        steps = [Step(partial(self._adopt, batch.params, states))]
         try:
             cohorts = divided(batch, states, self._needs)
             if name == "foreach":
-                for cohort in cohorts:
-                    grads = [batch.grads[index] for index in cohort.indices]
-                    trace = cohort.trace(rule, group, scale)
-                    steps.append(partial(foreach.run, cohort, trace, grads))
-                return steps
+                return steps + [_played(cohort, rule, batch, scale) for cohort in cohorts]
             from schuss.engines.fused.engine import FusedBatch
 
             fused = FusedBatch(cohorts, batch, group["params"], type(optimizer).__name__)
             steps += fused.plan(rule, group, scale, batch) or ()
-            self._fused[number] = fused
+            steps.append(Step(partial(self._keep, number, fused)))
         except ShapeRead:
             self._needs = self._needs._replace(shapes=True)
         except PerTensorState as request:
@@ -161,6 +177,10 @@ class Engine:
 
     def _adopt(self, params: Sequence[Tensor], states: Sequence[State]) -> bool:
         self._state.update(zip(params, states, strict=True))
+        return True
+
+    def _keep(self, number: int, fused: FusedBatch) -> bool:
+        self._fused[number] = fused
         return True
 
     def _pass_over(
@@ -201,6 +221,13 @@ class Engine:
         return any(count > 4 for count in map(sys.getrefcount, states)) or any(
             count > 3 for count in map(sys.getrefcount, tensors)
         )
+
+
+def _played(cohort: Cohort, rule: Rule, batch: Batch, scale: float | None) -> Step:
+    """Plan the step of a cohort on `foreach`."""
+    trace = cohort.trace(rule, batch.group, scale)
+    grads = [batch.grads[index] for index in cohort.indices]
+    return Step(partial(foreach.run, cohort, trace, grads), cohort, trace.program)
 
 
 def wanted(group: Group) -> tuple[str, ...]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -13,8 +12,7 @@ from schuss.contract import Batch, Group, Rule
 from schuss.engines.cohort import Cohort
 from schuss.engines.fused.binding import Binding
 from schuss.engines.fused.gather import Gradients
-
-Step: TypeAlias = Callable[[], bool]
+from schuss.engines.step import Step
 
 
 class FusedBatch:
@@ -53,21 +51,20 @@ class FusedBatch:
             batch: The parameters and their gradients. None for those of the step before.
 
         Returns:
-            A function for each cohort, which takes the step and returns whether the cohort remains
-            as it is. Or None, if there was no batch, and more has changed than gradients.
+            A step for each cohort. Or None, if there was no batch, and more has changed than
+            gradients.
         """
-        found = None
-        if batch is None:
-            found = self._gradients.addresses(group["params"])
-            if found is None:
-                return None
-        steps: list[Step] = []
+        found = None if batch else self._gradients.addresses(group["params"])
+        if batch is None and found is None:
+            return None
+        steps = []
         for binding, indices in zip(self._bindings, self._indices, strict=True):
             trace = binding.cohort.trace(rule, group, grad_scale)
             launch = binding.launch(trace)
-            if found is not None:
-                steps.append(partial(binding.run, trace, launch, found[indices]))
-            elif batch is not None:
+            if batch:
                 grads = binding.laid_out([batch.grads[index] for index in indices])
-                steps.append(partial(binding.run, trace, launch, grads))
+                take = partial(binding.run, trace, launch, grads)
+            elif found is not None:
+                take = partial(binding.run, trace, launch, found[indices])
+            steps.append(Step(take, binding.cohort, trace.program, launch.kernel))
         return steps

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
+from schuss.engines.tracing.errors import UnfusableError
+
 
 class Code(NamedTuple):
     """A compiled function.
@@ -65,7 +67,10 @@ def compiled(path: Path, names: Sequence[str]) -> dict[str, Code]:
         raise RuntimeError(f"cannot load the kernel {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where tracebacks and debuggers look it up
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the compiler raises
+        raise UnfusableError(f"the compiler refuses the kernel {path}: {error}") from error
     return {name: _code(getattr(module, name)) for name in names}
 
 

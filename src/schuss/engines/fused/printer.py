@@ -93,7 +93,7 @@ def kernel_source(title: str, program: Program, storage: Storage) -> KernelSourc
     names, made = [], []
     for number in range(program.passes):
         last = number == program.passes - 1
-        sinks = printer.reduced_in(number)
+        sinks = program.reduced_in(number)
         outputs = [o for o in program.outputs if last and not o[0].per_tensor]
         if sinks or outputs:
             names.append(f"pass_{number}")
@@ -119,10 +119,6 @@ class _Printer:
         self.columns = [*program.inputs, *written]
         self.kinds = {place.name: storage.kept for place in written} | dict(storage.kinds)
 
-    def reduced_in(self, number: int) -> list[int]:
-        """Return the reductions whose parts a pass makes."""
-        return [value for value in self.totals if self.program.values[value].after == number + 1]
-
     def function(self, number: int, sinks: list[int], outputs: list[tuple[Place, int]]) -> str:
         """Print the pass with this number over the elements.
 
@@ -134,7 +130,7 @@ class _Printer:
         program = self.program
         given = {v for v in self.totals if program.values[v].after <= number}
         operands = [program.operands(sink)[0] for sink in sinks]
-        needed = program.needed([*operands, *(value for _, value in outputs)], given)
+        needed = program.needed_in(number)
         whole = [v for v in needed if program.values[v].per_tensor]
         single = [v for v in needed if not program.values[v].per_tensor]
         inputs = {program.inputs[v] for v in single if v < len(program.inputs)}

@@ -98,6 +98,28 @@ class Program(NamedTuple):
                 found.update(operand for operand in node[1:] if operand >= 0)
         return sorted(found)
 
+    def reduced_in(self, number: int) -> list[int]:
+        """Return the reductions that are made in a pass."""
+        return [
+            value
+            for value in range(len(self.inputs), len(self.values))
+            if self.nodes[value - len(self.inputs)][0] in REDUCTIONS
+            and self.values[value].after == number + 1
+        ]
+
+    def needed_in(self, number: int) -> list[int]:
+        """Return, in order, the values that a pass computes or is given."""
+        sinks = [self.operands(value)[0] for value in self.reduced_in(number)]
+        if number == self.passes - 1:
+            sinks += [value for place, value in self.outputs if not place.per_tensor]
+        given = {value for earlier in range(number) for value in self.reduced_in(earlier)}
+        return self.needed(sinks, given)
+
+    def read_in(self, number: int) -> list[int]:
+        """Return the inputs of elements that a pass reads."""
+        count = len(self.inputs)
+        return [v for v in self.needed_in(number) if v < count and not self.inputs[v].per_tensor]
+
     def __str__(self) -> str:
         """List the program, one operation a line."""
         used = {operand for node in self.nodes for operand in node[1:]}

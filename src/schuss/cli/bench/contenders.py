@@ -1,0 +1,176 @@
+"""The contenders: implementations of the same optimizer, and the floor."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, TypeAlias
+
+import torch
+from torch import nn
+
+from schuss.cli.bench.cases import ADAMW, Case
+from schuss.cli.bench.workloads import Workload, parameters
+from schuss.registry import create_optimizer
+
+Params: TypeAlias = Sequence[nn.Parameter]
+
+
+class NotAvailableError(RuntimeError):
+    """A contender cannot take part here; the message says why."""
+
+
+class Steps(Protocol):
+    """What can take a step: an optimizer, or what stands for one."""
+
+    def step(self) -> object:
+        """Take a step."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An implementation.
+
+    Attributes:
+        name: Its name on the command line.
+        title: Its name in prose.
+        build: Returns it for parameters and a case; raises `NotAvailableError`.
+        on_demand: Whether it takes part only if it is asked for.
+    """
+
+    name: str
+    title: str
+    build: Callable[[Params, Case], Steps]
+    on_demand: bool = False
+
+
+TORCH_FUSED: Final = "torch-fused"
+TORCH_COMPILE: Final = "torch-compile"
+OUR_FUSED: Final = "schuss-fused"
+OUR_ADAMW: Final = "schuss-adamw"
+FLOOR: Final = "floor"
+
+_ALIASES: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {"amsgrad": ("adam", {"amsgrad": True})}
+"""Optimizers that torch has under another name."""
+
+
+def _torch(params: Params, case: Case, **form: Any) -> torch.optim.Optimizer:
+    name, options = _ALIASES.get(case.name, (case.name, {}))
+    classes = {key.lower(): getattr(torch.optim, key) for key in torch.optim.__all__}
+    if name not in classes:
+        raise NotAvailableError(f"torch.optim has no {case.name}")
+    for key in form:
+        if key not in inspect.signature(classes[name]).parameters:
+            raise NotAvailableError(f"torch's {classes[name].__name__} has no option {key}")
+    optimizer: torch.optim.Optimizer = classes[name](
+        params, **options, **case.hyperparameters, **form
+    )
+    return optimizer
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    step: Callable[[], object]
+
+
+def _torch_compiled(params: Params, case: Case) -> _Compiled:
+    optimizer = _torch(params, case, foreach=True, capturable=True)
+    for group in optimizer.param_groups:
+        # As a number it would be part of the compiled program, and a schedule compile it anew.
+        group["lr"] = torch.tensor(group["lr"])
+    return _Compiled(torch.compile(optimizer.step))
+
+
+def _labml(params: Params, case: Case) -> Steps:
+    try:
+        from labml_nn.optimizers import WeightDecay
+        from labml_nn.optimizers.adam import Adam
+    except ModuleNotFoundError as error:
+        raise NotAvailableError(f"{error.name} is not installed") from None
+    options = {"weight_decay": 0.01, "eps": 1e-8, **case.hyperparameters}
+    decay = WeightDecay(options.pop("weight_decay"))
+    optimizer: Steps = Adam(params, weight_decay=decay, **options)
+    return optimizer
+
+
+def _pytorch_optimizer(params: Params, case: Case) -> Steps:
+    try:
+        from pytorch_optimizer import AdamC
+    except ModuleNotFoundError as error:
+        raise NotAvailableError(f"{error.name} is not installed") from None
+    # Its AdamW is torch's. AdamC is its own, and does the same but for groups of normalization.
+    return AdamC(params, **{"weight_decay": 0.01, **case.hyperparameters})
+
+
+def _ours(params: Params, case: Case, **form: Any) -> Steps:
+    return create_optimizer(case.name, params, **case.hyperparameters, **form)
+
+
+def _our_adamw(params: Params, case: Case) -> Steps:
+    return create_optimizer(ADAMW, params, fused=True)
+
+
+def _floor(params: Params, case: Case) -> Steps:
+    from schuss.cli.bench.floor import Floor  # which brings the compiler
+
+    return Floor(params, case.states, torch.get_num_threads())
+
+
+CONTENDERS: Final[Mapping[str, Contender]] = {
+    contender.name: contender
+    for contender in (
+        Contender("torch-loop", "torch loop", partial(_torch, foreach=False)),
+        Contender("torch-foreach", "torch foreach", partial(_torch, foreach=True)),
+        Contender(TORCH_FUSED, "torch fused", partial(_torch, fused=True)),
+        Contender(TORCH_COMPILE, "torch compiled", _torch_compiled, on_demand=True),
+        Contender("labml", "labml Adam", _labml),
+        Contender("pytorch-optimizer", "pytorch-optimizer AdamC", _pytorch_optimizer),
+        Contender("schuss-loop", "schuss loop", partial(_ours, foreach=False)),
+        Contender("schuss-foreach", "schuss foreach", partial(_ours, foreach=True)),
+        Contender(OUR_FUSED, "schuss fused", partial(_ours, fused=True)),
+        Contender(OUR_ADAMW, "schuss fused AdamW", _our_adamw),
+        Contender(FLOOR, "floor", _floor),
+    )
+}
+"""All of them, in the order of the tables. What `--contender` may be."""
+
+_ADAMW_ONLY: Final = ("labml", "pytorch-optimizer")
+
+
+def yardsticks(case: Case) -> tuple[str, ...]:
+    """Return those that every heat has, because the others are compared with them."""
+    return (TORCH_FUSED, our_adamw(case), FLOOR)
+
+
+def our_adamw(case: Case) -> str:
+    """Return whose time for a byte is the measure of the others."""
+    return OUR_FUSED if case.name == ADAMW else OUR_ADAMW
+
+
+def selected(case: Case, asked: Sequence[str]) -> list[str]:
+    """Return the names of those that take part in a case, in the order of the tables.
+
+    Args:
+        case: The case.
+        asked: Those that were asked for; if none, all but those that take part on demand.
+    """
+    measures = yardsticks(case)
+    chosen = []
+    for name, contender in CONTENDERS.items():
+        wanted = name in asked if asked else not contender.on_demand and name != OUR_ADAMW
+        if name in _ADAMW_ONLY and case.name != ADAMW:
+            wanted = False
+        if wanted or name in measures:
+            chosen.append(name)
+    return chosen
+
+
+def prepared(case: Case, workload: Workload, name: str) -> Callable[[], object]:
+    """Return the step of a contender, on parameters of its own.
+
+    Raises:
+        NotAvailableError: It cannot take part.
+    """
+    return CONTENDERS[name].build(parameters(workload), case).step

@@ -1,0 +1,208 @@
+"""From the options to the files."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from rich.console import Console
+
+from schuss.cli.bench import contenders
+from schuss.cli.bench.cases import Case, parse_case
+from schuss.cli.bench.contenders import CONTENDERS
+from schuss.cli.bench.figure import write_figure
+from schuss.cli.bench.heats import Settings, run_heat
+from schuss.cli.bench.markdown import read_document, write_section
+from schuss.cli.bench.measure import measure
+from schuss.cli.bench.progress import shown_progress
+from schuss.cli.bench.record import LOOP, STEP, make_record, read_record, write_record
+from schuss.cli.bench.results import loop_result
+from schuss.cli.bench.tables import as_markdown, as_rich, tables
+from schuss.cli.bench.training import TRAINERS, TRAININGS, training_step
+from schuss.cli.bench.workloads import WORKLOADS
+from schuss.cli.errors import OptionError, UserError
+
+_PAGE: Final = 120  # columns of a table that goes to a file; rich takes 80
+_STEP_BLOCK: Final = 0.04  # seconds: short enough that a round sees one mood of the machine
+_LOOP_BLOCK: Final = 0.25  # seconds: some steps of training, not one
+_DEFAULT_TRAINERS: Final = (contenders.TORCH_FUSED, contenders.OUR_FUSED)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be measured, and where the record goes.
+
+    Attributes:
+        workloads: Names of workloads; all, if there are none.
+        contenders: Names of contenders; the usual, if there are none.
+        optimizers: Optimizers with their hyper-parameters.
+        rounds: How often every contender has its turn.
+        threads: How many threads they may use; as many as torch takes, if None.
+        output: Directory of the record and the figure.
+    """
+
+    workloads: Sequence[str]
+    contenders: Sequence[str]
+    optimizers: Sequence[str]
+    rounds: int
+    threads: int | None
+    output: Path
+
+    def command(self, kind: str, *more: str) -> str:
+        """Return the command line that asks for this, but for the places of files."""
+        words = ["schuss", "bench", kind]
+        for option in ("workloads", "contenders", "optimizers"):
+            for value in getattr(self, option):
+                words += [f"--{option[:-1]}", value]
+        threads = str(torch.get_num_threads())
+        words += ["--rounds", str(self.rounds), "--threads", threads, *more]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A section of a document that takes the tables.
+
+    Attributes:
+        path: The document.
+        section: The name of the section; the kind of the record, if None.
+    """
+
+    path: Path
+    section: str | None
+
+    def check(self, kind: str) -> None:
+        """Raise a `DataFileError` if the document does not have the section."""
+        read_document(self.path, self.section or kind)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write the tables of a record."""
+        write_section(self.path, self.section or record["kind"], as_markdown(record))
+
+
+def launch_step(options: Options, document: Document | None, memory: float, cold: bool) -> None:
+    """Measure bare steps, and write what came of it.
+
+    Args:
+        options: What is to be measured.
+        document: What takes the tables.
+        memory: What contenders may fill at a time, in GiB.
+        cold: Whether to time first steps in new processes.
+
+    Raises:
+        UserError: Something that the user can put right.
+    """
+    names = _known("--workload", options.workloads, WORKLOADS)
+    _known("--contender", options.contenders, CONTENDERS)
+    cases, settings = _prepare(options, document, STEP, _STEP_BLOCK)
+    console, results = _console(), []
+    with shown_progress(console) as progress:
+        for case in cases:
+            chosen = contenders.selected(case, options.contenders)
+            for name in names:
+                workload = WORKLOADS[name]
+                result = measure(
+                    case, workload, chosen, settings, progress, memory=memory, cold=cold
+                )
+                results.append(result)
+    more = [] if cold else ["--no-cold"]
+    record = make_record(STEP, options.command(STEP, *more), settings, results)
+    _finish(record, options.output, document, console)
+
+
+def launch_loop(options: Options, document: Document | None) -> None:
+    """Measure training, and write what came of it.
+
+    Args:
+        options: What is to be measured.
+        document: What takes the tables.
+
+    Raises:
+        UserError: Something that the user can put right.
+    """
+    names = _known("--workload", options.workloads, TRAININGS)
+    asked = options.contenders or _DEFAULT_TRAINERS
+    _known("--contender", asked, TRAINERS)
+    chosen = [name for name in TRAINERS if name in (*asked, contenders.TORCH_FUSED)]
+    cases, settings = _prepare(options, document, LOOP, _LOOP_BLOCK)
+    console, results = _console(), []
+    with shown_progress(console) as progress:
+        for case in cases:
+            for training in map(TRAININGS.__getitem__, names):
+                progress.begins(f"{case.name}, {training.title}", len(chosen) + settings.rounds)
+                prepare = partial(training_step, training, case)
+                heat = run_heat(chosen, prepare, settings, progress)
+                about = training.name, training.title, training.numbers()
+                results.append(loop_result(case.spec, *about, heat))
+    record = make_record(LOOP, options.command(LOOP), settings, results)
+    _finish(record, options.output, document, console)
+
+
+def launch_show(path: Path, document: Document | None) -> None:
+    """Show an earlier record again, and draw its figure anew.
+
+    Args:
+        path: The record.
+        document: What takes the tables.
+
+    Raises:
+        UserError: Something that the user can put right.
+    """
+    record = read_record(path)
+    if document is not None:
+        document.check(record["kind"])
+    _publish(record, path.parent, document, _console())
+
+
+def _known(option: str, asked: Collection[str], there: Collection[str]) -> list[str]:
+    """Return those asked for, or all, in the order in which they are told."""
+    for name in asked:
+        if name not in there:
+            raise OptionError(f"{option} {name} is none of {', '.join(there)}")
+    return [name for name in there if name in asked or not asked]
+
+
+def _prepare(
+    options: Options, document: Document | None, kind: str, block: float
+) -> tuple[list[Case], Settings]:
+    """Check what can be checked before a long run, and return what it needs."""
+    cases = [parse_case(spec) for spec in dict.fromkeys(options.optimizers)]
+    if document is not None:
+        document.check(kind)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {options.output}: {error.strerror or error}") from None
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    return cases, Settings(options.rounds, torch.get_num_threads(), block=block)
+
+
+def _finish(
+    record: dict[str, Any], output: Path, document: Document | None, console: Console
+) -> None:
+    path = output / f"bench-{record['kind']}.json"
+    write_record(record, path)
+    _publish(record, output, document, console)
+    console.print(f"record and figure: {output}", markup=False, soft_wrap=True)
+
+
+def _publish(
+    record: dict[str, Any], output: Path, document: Document | None, console: Console
+) -> None:
+    if record["kind"] == STEP:
+        write_figure(record, *(output / f"bench-step{suffix}" for suffix in (".png", ".svg")))
+    if document is not None:
+        document.write(record)
+    for table in tables(record):
+        console.print(as_rich(table))
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _PAGE))

@@ -1,0 +1,98 @@
+"""The record of a benchmark: what was measured, with what, and on what."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+import schuss
+from schuss.cli.bench.heats import Settings
+from schuss.cli.errors import DataFileError
+from schuss.cli.mnist.atomic import written_atomically
+
+STEP: Final = "step"
+LOOP: Final = "loop"
+
+_FORMAT: Final = "schuss bench, record 1"
+_PACKAGES: Final = ("numba", "numpy", "labml-nn", "pytorch-optimizer")
+
+
+def make_record(
+    kind: str, command: str, settings: Settings, results: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the record of a benchmark, in what JSON has.
+
+    Args:
+        kind: `STEP` or `LOOP`.
+        command: The command line that would measure it again.
+        settings: How it was measured.
+        results: What came of it.
+    """
+    return {
+        "format": _FORMAT,
+        "kind": kind,
+        "command": command,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "platform": platform.platform(),
+        },
+        "versions": {
+            "schuss": schuss.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            **{package: _version(package) for package in _PACKAGES},
+        },
+        "settings": asdict(settings),
+        "results": list(results),
+    }
+
+
+def write_record(record: dict[str, Any], path: Path) -> None:
+    """Write a record as JSON."""
+    with written_atomically(path) as temporary:
+        text = json.dumps(record, indent=1, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record.
+
+    Raises:
+        DataFileError: There is none, or it is damaged or of another kind.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataFileError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+        raise DataFileError(f"{path} is no record of this version of `schuss bench`")
+    return record
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()

@@ -1,0 +1,167 @@
+"""What an optimizer's step does on which engine, and what it costs: `Optimizer.explain`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from schuss.contract import Group, Rule, Stateful
+from schuss.engines.cohort import Cohort
+from schuss.engines.engine import Engine
+from schuss.engines.step import Step
+from schuss.engines.tracing.program import COUNT, GRAD, Program
+
+STREAM = 1 << 24
+"""Numbers in each tensor with which the bandwidth is measured: 64 MiB, more than caches hold."""
+
+
+@dataclass(frozen=True)
+class CohortExplanation:
+    """How one kind of parameters is stepped.
+
+    Attributes:
+        group: Number of the parameter group.
+        parameters: How many parameters.
+        numbers: How many real numbers they have together.
+        dtype: Their dtype.
+        engine: `loop`, `foreach` or `fused`.
+        reason: Why this engine.
+        program: What the rule does to one element; None on the loop.
+        bytes_per_number: Bytes read and written for each number; None but on `fused`.
+        kernel: The source of the kernel; None but on `fused`.
+        path: The file of that source.
+    """
+
+    group: int
+    parameters: int
+    numbers: int
+    dtype: torch.dtype
+    engine: str
+    reason: str
+    program: str | None = None
+    bytes_per_number: int | None = None
+    kernel: str | None = None
+    path: Path | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """The time that the bandwidth of this machine's memory allows, or None if not known."""
+        if self.bytes_per_number is None:
+            return None
+        return self.bytes_per_number * self.numbers / bandwidth()
+
+    def __str__(self) -> str:
+        """Tell it in some lines, then the program and the kernel."""
+        dtype = str(self.dtype).removeprefix("torch.")
+        what = f"{self.parameters} parameters, {self.numbers:,} numbers of {dtype}"
+        lines = [f"group {self.group}: {what}, on the {self.engine} engine"]
+        lines.append(f"  because {self.reason}")
+        if self.seconds is not None:
+            lines.append(
+                f"  {self.bytes_per_number} bytes a number, for which memory needs "
+                f"{1e3 * self.seconds:.3f} ms here (at {bandwidth() / 1e9:.1f} GB/s)"
+            )
+        if self.program:
+            lines += ["", "program", *(f"  {line}" for line in self.program.splitlines())]
+        if self.kernel:
+            lines += ["", f"kernel {self.path}", *(f"  {x}" for x in self.kernel.splitlines())]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How an optimizer takes its steps. `print` it.
+
+    Attributes:
+        optimizer: Name of its class.
+        cohorts: The kinds of parameters that it has.
+    """
+
+    optimizer: str
+    cohorts: tuple[CohortExplanation, ...]
+
+    def __str__(self) -> str:
+        """Tell it, cohort by cohort."""
+        return "\n\n".join([self.optimizer, *map(str, self.cohorts)])
+
+
+def explained(engine: Engine, optimizer: Stateful, rule: Rule, groups: list[Group]) -> Explanation:
+    """Return how an optimizer would take a step in which every parameter has a gradient."""
+    cohorts = []
+    for number, group in enumerate(groups):
+        if not group["params"]:
+            continue
+        name, steps, passed_over = engine.planned_for_all(optimizer, rule, number, group)
+        reason = _reason(group, name, passed_over)
+        if steps:
+            cohorts += [_explained(number, name, reason, step) for step in steps]
+        else:
+            sizes = [param.numel() for param in group["params"]]
+            dtype = group["params"][0].dtype
+            cohorts.append(CohortExplanation(number, len(sizes), sum(sizes), dtype, name, reason))
+    return Explanation(type(optimizer).__name__, tuple(cohorts))
+
+
+def _explained(number: int, name: str, reason: str, step: Step) -> CohortExplanation:
+    cohort, program, kernel = step.cohort, step.program, step.kernel
+    if cohort is None or program is None:
+        raise ValueError("the step of a cohort has a program")
+    return CohortExplanation(
+        group=number,
+        parameters=len(cohort.params),
+        numbers=sum(p.numel() * (2 if p.is_complex() else 1) for p in cohort.params),
+        dtype=cohort.params[0].dtype,
+        engine=name,
+        reason=reason,
+        program=str(program),
+        bytes_per_number=_bytes(program, cohort) if kernel else None,
+        kernel=kernel.source if kernel else None,
+        path=kernel.path if kernel else None,
+    )
+
+
+def _reason(group: Group, name: str, passed_over: dict[str, str]) -> str:
+    if passed_over:
+        by_cause: dict[str, list[str]] = {}
+        for other, cause in passed_over.items():
+            by_cause.setdefault(cause, []).append(other)
+        return "; ".join(f"{' and '.join(at)} cannot: {cause}" for cause, at in by_cause.items())
+    if group[name] if name != "loop" else group["differentiable"]:
+        return f"{'differentiable' if name == 'loop' else name}=True asks for it"
+    if name == "loop":
+        return "foreach=False or fused=False asks for it"
+    return "it is the fastest"
+
+
+def _bytes(program: Program, cohort: Cohort) -> int:
+    """Return how many bytes a kernel reads and writes for each number."""
+    param = cohort.params[0]
+    plain = param.element_size() // (2 if param.is_complex() else 1)
+    sizes = {GRAD: plain} | {
+        place.name: cohort.tensors(place)[0].element_size() // (2 if param.is_complex() else 1)
+        for place in cohort.inputs
+        if place.name not in (GRAD, COUNT.name)
+    }
+    kept = 4 if cohort.has_master else plain
+    written = [place for place, _ in program.outputs if not place.per_tensor]
+    total = sum(sizes.get(place.name, kept) for place in written)
+    for number in range(program.passes):
+        for value in program.read_in(number):
+            total += sizes[program.inputs[value].name]
+    return total
+
+
+@cache
+def bandwidth() -> float:
+    """Return how many bytes a second this machine reads and writes in a stream, measured once."""
+    x, y = torch.ones(STREAM), torch.ones(STREAM)
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        y.add_(x)
+        seconds.append(time.perf_counter() - start)
+    return 3 * 4 * STREAM / sorted(seconds)[len(seconds) // 2]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import schuss
+from schuss import Optimizer
+
+
+class Sampled(Optimizer):
+    """A rule that no program can express."""
+
+    def update(self, state, group, grad, param):
+        return grad / grad.max().item()
+
+
+class Scaled(Optimizer):
+    """A rule in two passes."""
+
+    def init_state(self, state, group, param):
+        state["average"] = torch.zeros_like(param)
+
+    def update(self, state, group, grad, param):
+        state["average"].lerp_(grad, 0.5)
+        return state["average"] / state["average"].norm()
+
+
+def test_an_optimizer_explains_every_cohort_and_changes_nothing():
+    layer = nn.Linear(3, 2)
+    groups = [{"params": layer.weight}, {"params": layer.bias, "foreach": True}]
+    optimizer = schuss.AdamW(groups)
+    before = layer.weight.detach().clone()
+    weight, bias = optimizer.explain().cohorts
+    assert (weight.engine, weight.reason, weight.numbers) == ("fused", "it is the fastest", 6)
+    assert (bias.engine, bias.reason) == ("foreach", "foreach=True asks for it")
+    assert weight.path is not None
+    assert weight.kernel == weight.path.read_text()
+    assert weight.program == bias.program
+    assert bias.bytes_per_number is bias.seconds is None
+    assert not optimizer.state
+    assert torch.equal(layer.weight, before)
+
+
+def test_bytes_are_those_of_every_pass():
+    param = nn.Parameter(torch.ones(5))
+    (cohort,) = Scaled([param], {"lr": 0.1}).explain().cohorts
+    # The first pass reads gradient and average; the second these and the parameter, and writes two.
+    assert cohort.bytes_per_number == 4 * (2 + 3 + 2)
+    half = nn.Parameter(torch.ones(5, dtype=torch.bfloat16))
+    (cohort,) = schuss.SGD([half], momentum=0.9).explain().cohorts
+    assert cohort.bytes_per_number == 2 * (2 + 2)
+    (cohort,) = schuss.Adam([half], master_weights=True).explain().cohorts
+    # Gradient and parameter are half as wide as the master and the moments.
+    assert cohort.bytes_per_number == 2 * 2 + 3 * 4 + 2 + 3 * 4
+
+
+def test_the_reason_for_a_slower_engine_names_the_line():
+    (cohort,) = Sampled([nn.Parameter(torch.ones(2))], {"lr": 0.1}).explain().cohorts
+    assert cohort.engine == "loop"
+    assert "fused and foreach cannot: no kernel can express Tensor.item" in cohort.reason
+    assert "test_explanation.py:14" in cohort.reason
+    (cohort,) = schuss.SGD([nn.Parameter(torch.ones(2))], foreach=False).explain().cohorts
+    assert cohort.reason == "foreach=False or fused=False asks for it"

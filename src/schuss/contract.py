@@ -22,6 +22,10 @@ Rule: TypeAlias = Callable[[State, Group, Tensor, Tensor], None]
 """What is done to one parameter, called as `rule(state, group, grad, param)`."""
 
 
+Measure: TypeAlias = Callable[[State, Group, Tensor, Tensor], dict[str, Tensor]]
+"""What is measured of one parameter, called like a `Rule`: numbers by name."""
+
+
 class Batch(NamedTuple):
     """The parameters of one group whose turn it is, with their gradients in the same order."""
 

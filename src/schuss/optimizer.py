@@ -104,6 +104,30 @@ class Optimizer(torch.optim.Optimizer):
         """
         raise NotImplementedError
 
+    def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
+        """Return numbers of one parameter that the rule needs the sums of; override it for that.
+
+        It is called for all parameters before the rule is for any, and only reads. The rule finds
+        the sums in `group["sums_over_group"]` and, over all groups, in `group["sums_over_all"]`,
+        as 0-d tensors.
+
+        Example:
+            >>> import torch
+            >>> from schuss import Optimizer
+            >>> class Normalized(Optimizer):
+            ...     def measure(self, state, group, grad, param):
+            ...         return {"square": grad.square().sum()}
+            ...
+            ...     def update(self, state, group, grad, param):
+            ...         return grad / group["sums_over_all"]["square"].sqrt()
+            >>> weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+            >>> weights[0].grad, weights[1].grad = torch.tensor([3.0]), torch.tensor([4.0])
+            >>> Normalized(weights, {"lr": 1.0}).step()
+            >>> torch.cat([weight.data for weight in weights])
+            tensor([-0.6000, -0.8000])
+        """
+        raise NotImplementedError
+
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Take one step with one parameter: count it, decay, and move against `update`."""
         if "step" in state:
@@ -162,15 +186,8 @@ class Optimizer(torch.optim.Optimizer):
     def explain(self) -> Explanation:
         """Return which engine takes the steps of which parameters, why, and at what cost.
 
-        As if every parameter had a gradient, and with the state and the hyper-parameters of now:
-        for each kind of parameters the engine, the program that the rule was traced to, the source
-        of the kernel, and how many bytes it moves.
-
-        Returns:
-            What `print` shows as text.
-
-        Raises:
-            RuntimeError: The rule fails.
+        For each kind of parameters, as if all had a gradient: the engine, the program that the rule
+        was traced to, the source of the kernel, and how many bytes it moves. `print` shows it.
         """
         with torch.no_grad():
             return explained(self._engine, self, self.step_param, self.param_groups)
@@ -258,8 +275,11 @@ class Optimizer(torch.optim.Optimizer):
         found_inf: Tensor | None = getattr(self, "found_inf", None)
         if found_inf is not None and found_inf.item():
             return
+        scale: Tensor | None = getattr(self, "grad_scale", None)
+        measures = type(self).measure is not Optimizer.measure and rule == self.step_param
         with torch.no_grad():
-            self._engine.run(self, rule, self.param_groups, getattr(self, "grad_scale", None))
+            measure = self.measure if measures else None
+            self._engine.run(self, rule, self.param_groups, scale, measure)
 
     def _check_rule(self, name: str) -> None:
         cls = type(self)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule, State, Stateful
+from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
 from schuss.engines import foreach, loop
-from schuss.engines.cohort import Cohort, Needs, divided
+from schuss.engines.cohort import Needs, divided
+from schuss.engines.groups import added_up, wanted, with_gradient, with_sums
 from schuss.engines.step import Step
 from schuss.engines.tracing.errors import (
     NoDeviceKernelError,
@@ -59,7 +60,12 @@ class Engine:
         self._fused.clear()
 
     def run(
-        self, optimizer: Stateful, rule: Rule, groups: Sequence[Group], grad_scale: Tensor | None
+        self,
+        optimizer: Stateful,
+        rule: Rule,
+        groups: Sequence[Group],
+        grad_scale: Tensor | None = None,
+        measure: Measure | None = None,
     ) -> None:
         """Run `rule` for every parameter that has a gradient.
 
@@ -69,20 +75,27 @@ class Engine:
             groups: The parameters by group.
             grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or
                 None.
+            measure: Called in the same way, before any rule, for numbers whose sums over the
+                parameters the rule is to find in its group.
 
         Raises:
             RuntimeError: A gradient is sparse, or a group asks for an engine that cannot run the
                 rule. Nothing has been changed then.
         """
         scale = None if grad_scale is None else float(grad_scale)
+        if measure is not None:
+            sums = [
+                self._sums(optimizer, measure, number, group, scale)
+                for number, group in enumerate(groups)
+            ]
+            groups = with_sums(groups, sums)
         steps = {
             number: self._planned(optimizer, rule, number, group, scale)
             for number, group in enumerate(groups)
         }
-        while steps:
-            number, planned = steps.popitem()
+        for number, planned in steps.items():
             remain = True
-            while planned:
+            while planned:  # and drop it: a step refers to the state
                 remain &= planned.pop(0).take()
             if not remain:
                 self._forget(number)
@@ -124,14 +137,28 @@ class Engine:
             if steps is not None:
                 return steps
         self._forget(number)
-        batch = _batch(optimizer, group)
+        batch = with_gradient(optimizer, group)
+        return self._planned_on_fastest(optimizer, rule, number, batch, scale)
+
+    def _planned_on_fastest(
+        self,
+        optimizer: Stateful,
+        rule: Rule,
+        number: int,
+        batch: Batch,
+        scale: float | None,
+        states: dict[Tensor, State] | None = None,
+    ) -> list[Step]:
+        """Plan a step anew; with `states`, on these instead of the optimizer's."""
+        engines = wanted(batch.group)
         for name in engines if batch.params else ():
             if name == "loop":
-                return [Step(partial(loop.run, optimizer, self._state, rule, batch, scale))]
+                kept = self._state if states is None else states
+                return [Step(partial(loop.run, optimizer, kept, rule, batch, scale))]
             if name in self.passed_over.get(number, ()):
                 continue
             try:
-                return self._planned_on(name, optimizer, rule, number, batch, scale)
+                return self._planned_on(name, optimizer, rule, number, batch, scale, states)
             except UnfusableError as error:
                 if len(engines) == 1:
                     raise RuntimeError(
@@ -149,23 +176,22 @@ class Engine:
         number: int,
         batch: Batch,
         scale: float | None,
+        given: dict[Tensor, State] | None = None,
     ) -> list[Step]:
         """Plan the step of one group on `foreach` or `fused`."""
         group = batch.group
-        states = [
-            self._state.get(param) or loop.initial_state(optimizer, group, param)
-            for param in batch.params
-        ]
-        steps = [Step(partial(self._adopt, batch.params, states))]
+        states = list(given.values()) if given else self._states(optimizer, batch)
+        steps = [] if given else [Step(partial(self._adopt, batch.params, states))]
         try:
             cohorts = divided(batch, states, self._needs)
             if name == "foreach":
-                return steps + [_played(cohort, rule, batch, scale) for cohort in cohorts]
+                return steps + [foreach.plan(cohort, rule, batch, scale) for cohort in cohorts]
             from schuss.engines.fused.engine import FusedBatch
 
             fused = FusedBatch(cohorts, batch, group["params"], type(optimizer).__name__)
             steps += fused.plan(rule, group, scale, batch) or ()
-            steps.append(Step(partial(self._keep, number, fused)))
+            if not given:
+                steps.append(Step(partial(self._keep, number, fused)))
         except ShapeRead:
             self._needs = self._needs._replace(shapes=True)
         except PerTensorState as request:
@@ -173,7 +199,34 @@ class Engine:
             self._needs = self._needs._replace(per_tensor=per_tensor)
         else:
             return steps
-        return self._planned_on(name, optimizer, rule, number, batch, scale)
+        return self._planned_on(name, optimizer, rule, number, batch, scale, given)
+
+    def _states(self, optimizer: Stateful, batch: Batch) -> list[State]:
+        """Return the states of parameters, new ones for those that have none yet."""
+        return [
+            self._state.get(param) or loop.initial_state(optimizer, batch.group, param)
+            for param in batch.params
+        ]
+
+    def _sums(
+        self, optimizer: Stateful, measure: Measure, number: int, group: Group, scale: float | None
+    ) -> dict[str, Tensor]:
+        """Return the sums of what is measured over the parameters of one group."""
+
+        def rule(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+            measured = measure(state, group, grad, param)
+            state.clear()
+            state.update(measured)
+
+        self._write_scalars()
+        batch = with_gradient(optimizer, group)
+        states = [dict(state) for state in self._states(optimizer, batch)]
+        given = dict(zip(batch.params, states, strict=True))
+        for step in self._planned_on_fastest(optimizer, rule, number, batch, scale, given):
+            step.take()
+            if step.cohort is not None:
+                step.cohort.write_scalars()
+        return added_up(states)
 
     def _adopt(self, params: Sequence[Tensor], states: Sequence[State]) -> bool:
         self._state.update(zip(params, states, strict=True))
@@ -221,37 +274,3 @@ class Engine:
         return any(count > 4 for count in map(sys.getrefcount, states)) or any(
             count > 3 for count in map(sys.getrefcount, tensors)
         )
-
-
-def _played(cohort: Cohort, rule: Rule, batch: Batch, scale: float | None) -> Step:
-    """Plan the step of a cohort on `foreach`."""
-    trace = cohort.trace(rule, batch.group, scale)
-    grads = [batch.grads[index] for index in cohort.indices]
-    return Step(partial(foreach.run, cohort, trace, grads), cohort, trace.program)
-
-
-def wanted(group: Group) -> tuple[str, ...]:
-    """Return the engines that a group may run on, the fastest first."""
-    if group["differentiable"]:
-        return ("loop",)
-    if group["fused"]:
-        return ("fused",)
-    if group["foreach"]:
-        return ("foreach",)
-    if group["fused"] is None and group["foreach"] is None:
-        return ("fused", "foreach", "loop")
-    return ("loop",)
-
-
-def _batch(optimizer: Stateful, group: Group) -> Batch:
-    """Return the parameters that have a gradient."""
-    params = [param for param in group["params"] if param.grad is not None]
-    grads = [param.grad for param in params]
-    for param, grad in zip(params, grads, strict=True):
-        if grad.layout is not torch.strided:
-            raise RuntimeError(
-                f"{type(optimizer).__name__} does not support sparse gradients, please consider "
-                f"SparseAdam instead (the gradient of a parameter of shape {tuple(param.shape)} "
-                f"has layout {grad.layout})"
-            )
-    return Batch(group, params, grads)

@@ -7,12 +7,15 @@ operation that needs it, which writes its result in the same place if it can.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from schuss.contract import Batch, Rule
 from schuss.engines.cohort import Cohort
+from schuss.engines.step import Step
 from schuss.engines.tracing.primitives import DRAWS, PRIMITIVES, REDUCTIONS
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
@@ -21,6 +24,13 @@ from schuss.storage.precision import computable, stored
 _KEYWORDS = {"add_scaled": ("add", "alpha"), "addcdiv": ("addcdiv", "value")}
 _KEYWORDS["addcmul"] = ("addcmul", "value")
 """What torch calls some operations on lists, and their last operand."""
+
+
+def plan(cohort: Cohort, rule: Rule, batch: Batch, grad_scale: float | None) -> Step:
+    """Plan the step of a cohort: trace, but write nothing."""
+    trace = cohort.trace(rule, batch.group, grad_scale)
+    grads = [batch.grads[index] for index in cohort.indices]
+    return Step(partial(run, cohort, trace, grads), cohort, trace.program)
 
 
 def run(cohort: Cohort, trace: Trace, grads: Sequence[Tensor]) -> bool:

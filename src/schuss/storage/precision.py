@@ -52,6 +52,6 @@ def stored(value: Tensor, param: Tensor) -> Tensor:
     """Return a tensor that a rule has made for `param`, in the form in which state is kept."""
     if param.is_complex() and value.shape == (*param.shape, 2):
         return torch.view_as_complex(value.contiguous())
-    if param.dtype in HALF and value.dtype is torch.float32:
+    if param.dtype in HALF and value.dtype is torch.float32 and value.shape == param.shape:
         return value.to(param.dtype)
     return value

@@ -90,10 +90,14 @@ def _compiled_heat(case: Case, workload: Workload, settings: Settings) -> Heat:
 
 def _first_steps(case: Case, workload: Workload, settings: Settings) -> FirstSteps:
     only_first = replace(settings, rounds=0)
-    times = []
     with tempfile.TemporaryDirectory() as cache:
-        for _ in ("empty", "filled"):
-            heat = run_apart(case, workload, [OUR_FUSED], only_first, {"SCHUSS_CACHE_DIR": cache})
-            runner = heat.runners.get(OUR_FUSED)
-            times.append(None if runner is None else runner.first_ms)
-    return FirstSteps(*times)
+        cold, cached = (
+            run_apart(case, workload, [OUR_FUSED], only_first, {"SCHUSS_CACHE_DIR": cache})
+            for _ in ("empty", "filled")
+        )
+    failure = (cold.left_out | cached.left_out).get(OUR_FUSED)
+    return FirstSteps(_first(cold), _first(cached), failure)
+
+
+def _first(heat: Heat) -> float | None:
+    return heat.runners[OUR_FUSED].first_ms if heat.runners else None

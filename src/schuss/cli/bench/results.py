@@ -50,10 +50,12 @@ class FirstSteps:
     Attributes:
         cold: With an empty cache of kernels.
         cached: With the kernel in the cache.
+        failure: Why one of them is missing, if it is.
     """
 
     cold: float | None
     cached: float | None
+    failure: str | None = None
 
 
 def ratios(heats: Iterable[Heat], name: str, other: str) -> list[float]:

@@ -144,6 +144,10 @@ def _notes(result: dict[str, Any], several: bool) -> Iterator[str]:
     others = max((heat["others"] or 0.0 for heat in result["heats"]), default=0.0)
     if others > _QUIET:
         yield f"{whose}other processes used {number(others)} cores meanwhile: measure again"
+    for row in result["contenders"]:
+        failure = (row.get("new_process") or {}).get("failure")
+        if failure:
+            yield f"{whose}{row['title']} in a new process: {failure}"
     for name, reason in result["left_out"].items():
         yield f"{whose}without {name}: {reason}"
 

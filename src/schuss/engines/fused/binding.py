@@ -131,13 +131,12 @@ class Binding:
 
     def _add(self, place: Place, launch: Launch) -> None:
         """Give every state a new tensor, whose numbers are yet to be written."""
-        dtype, key = _kept_dtype(self.cohort), place.name.removeprefix(STATE)
-        tensors = [
-            torch.empty((), dtype=self.cohort.like.dtype if dtype.is_complex else dtype)
-            if place.per_tensor
-            else torch.empty_like(form, dtype=dtype, requires_grad=False)
-            for form in self.forms
-        ]
+        key = place.name.removeprefix(STATE)
+        if place.per_tensor:
+            tensors = [torch.empty((), dtype=self.cohort.like.dtype) for _ in self.forms]
+        else:
+            dtype = _kept_dtype(self.cohort)
+            tensors = [torch.empty_like(f, dtype=dtype, requires_grad=False) for f in self.forms]
         for state, tensor in zip(self.cohort.states, tensors, strict=True):
             state[key] = tensor
         launch.addresses[launch.kernel.columns.index(place)] = addresses(tensors)

@@ -117,7 +117,9 @@ class _Printer:
         self.totals = {number: index for index, number in enumerate(reductions)}
         written = [place for place, _ in program.outputs if place not in program.inputs]
         self.columns = [*program.inputs, *written]
-        self.kinds = {place.name: storage.kept for place in written} | dict(storage.kinds)
+        self.kinds = dict(storage.kinds)
+        for place in written:
+            self.kinds[place.name] = storage.real if place.per_tensor else storage.kept
 
     def function(self, number: int, sinks: list[int], outputs: list[tuple[Place, int]]) -> str:
         """Print the pass with this number over the elements.

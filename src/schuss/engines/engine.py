@@ -84,10 +84,8 @@ class Engine:
         """
         scale = None if grad_scale is None else float(grad_scale)
         if measure is not None:
-            sums = [
-                self._sums(optimizer, measure, number, group, scale)
-                for number, group in enumerate(groups)
-            ]
+            numbers = range(len(groups))
+            sums = [self._sums(optimizer, measure, n, groups[n], scale) for n in numbers]
             groups = with_sums(groups, sums)
         steps = {
             number: self._planned(optimizer, rule, number, group, scale)

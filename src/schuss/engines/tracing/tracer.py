@@ -64,12 +64,11 @@ def trace(
     """
     tape = Tape(inputs, like, shape)
     tape.numbers = {id(value): key for key, value in scalars.items() if isinstance(value, Tensor)}
-    stand_ins = {place.name: StandIn(tape, number) for number, place in enumerate(inputs)}
-    param = stand_ins[PARAM]
-    before: State = {**scalars, **dict.fromkeys(aliases, param)}
-    before |= {k[len(STATE) :]: v for k, v in stand_ins.items() if k.startswith(STATE)}
+    named = {place.name: StandIn(tape, number) for number, place in enumerate(inputs)}
+    before: State = {k[len(STATE) :]: v for k, v in named.items() if k.startswith(STATE)}
+    before |= {**scalars, **dict.fromkeys(aliases, param := named[PARAM])}
     after = dict(before)
-    rule(after, group, stand_ins[GRAD], param)  # type: ignore[arg-type]  # stand-ins
+    rule(after, group, named[GRAD], param)  # type: ignore[arg-type]  # stand-ins
     dropped = frozenset(before.keys() - after.keys())
     for key in aliases:
         if after.get(key) is param:

@@ -98,7 +98,7 @@ def test_sophia_sees_gradients_of_sampled_labels_every_ten_steps(data: Dataset) 
     class Recorder(Silent):
         def batches_done(self, run: Run, images: int) -> None:
             states.append(run.labels.get_state())
-            curvatures.append(run.optimizer.state[weight]["hessian"].clone())  # type: ignore[index]
+            curvatures.append(run.optimizer.state[weight]["hessian"].clone())
 
     train(run, data, Recorder(), save=lambda run: None)
     drawn = [

@@ -45,14 +45,13 @@ def trace(
     like: Tensor,
     shape: torch.Size | None = None,
 ) -> Trace:
-    """Run `rule` on stand-ins for a parameter, its gradient, and its state.
+    """Run a rule on stand-ins for a parameter, its gradient, and its state.
 
     Args:
-        rule: Called as `rule(state, group, grad, param)`.
+        rule: The rule.
         inputs: The places that stand-ins stand for.
         aliases: Keys of the state under which the rule is to find the parameter itself.
-        scalars: The state that is not among them: numbers, and tensors of one number, which the
-            rule may change.
+        scalars: The rest of the state: numbers, and tensors of one number, which may change.
         group: The group.
         like: Tensor with the dtype and the device that the rule is to see.
         shape: The shape that it is to see, or None if the parameters are of several.
@@ -74,12 +73,12 @@ def trace(
         if after.get(key) is param:
             del after[key]
     outputs, rest = _divided(after, scalars)
-    outputs.append((PARAM, param.value))
-    made = program(tuple(inputs), tuple(tape.nodes), tuple(outputs))
+    outputs = (*outputs, (PARAM, param.value))
+    made = program(tuple(inputs), tuple(tape.nodes), outputs)
     return Trace(made, tape.arguments, rest, dropped)
 
 
-def _divided(after: State, scalars: State) -> tuple[list[tuple[str, int]], State]:
+def _divided(after: State, scalars: State) -> tuple[tuple[tuple[str, int], ...], State]:
     """Divide the state that a rule leaves into values of the program, and the rest."""
     outputs, rest = [], {}
     for key, value in after.items():
@@ -91,4 +90,4 @@ def _divided(after: State, scalars: State) -> tuple[list[tuple[str, int]], State
             raise UntraceableError(f"state {key!r}, a tensor made without the parameter's")
         else:
             rest[key] = value
-    return outputs, rest
+    return tuple(outputs), rest

@@ -1,0 +1,157 @@
+"""`schuss bench`, from the command line to the files that it leaves."""
+
+import json
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import schuss
+from schuss.cli.app import app
+from schuss.cli.bench.contenders import CONTENDERS
+from schuss.cli.bench.markdown import markers
+from schuss.cli.bench.workloads import Workload
+
+
+class Done(NamedTuple):
+    status: int
+    output: str
+    error: str
+
+
+def bench(*arguments: object) -> Done:
+    texts = ["bench", *map(str, arguments)]
+    result = CliRunner().invoke(app, texts, catch_exceptions=False)
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "page.md"
+    path.write_text("\n".join(["before", *markers("step"), *markers("loop"), "after"]))
+    return path
+
+
+def test_steps_leave_a_record_a_figure_and_tables(
+    small: Workload, tmp_path: Path, page: Path
+) -> None:
+    out = tmp_path / "runs" / "bench"
+    options = ["--rounds", 2, "--threads", 1, "--no-cold", "--output", out, "--markdown", page]
+    done = bench("step", "--workload", "small", *options)
+    assert (done.status, done.error) == (0, "")
+    names = {path.name for path in out.iterdir()}
+    assert names == {"bench-step.json", "bench-step.png", "bench-step.svg"}
+    assert "two small tensors: 2 tensors, 17 parameters" in done.output
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after")
+    assert "### two small tensors" in text
+
+    record = json.loads((out / "bench-step.json").read_text())
+    command = (
+        "schuss bench step --workload small --optimizer adamw --rounds 2 --threads 1 --no-cold"
+    )
+    assert record["command"] == command
+    assert record["settings"] == {"rounds": 2, "threads": 1, "block": 0.04, "seed": 0}
+    assert record["versions"]["schuss"] == schuss.__version__
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["versions"]["python"] == platform.python_version()
+    assert record["versions"]["numba"]
+    assert record["machine"]["processor"]
+    assert record["date"][:2] == "20"
+    (result,) = record["results"]
+    rows = {row["name"]: row for row in result["contenders"]}
+    assert result["left_out"] == {}
+    assert set(rows) == set(CONTENDERS) - {"torch-compile", "schuss-adamw"}
+    for row in rows.values():
+        assert row["step_ms"]["low"] <= row["step_ms"]["median"] <= row["step_ms"]["high"]
+        assert row["first_step_ms"] > 0
+        assert row["over_floor"]["median"] > 0
+    runners = result["heats"][0]["runners"]
+    assert {len(runner["rounds_ms"]) for runner in runners.values()} == {2}
+
+
+def test_another_optimizer_is_compared_with_our_adamw(small: Workload, tmp_path: Path) -> None:
+    options = ["--workload", "small", "--rounds", 1, "--no-cold", "--output", tmp_path]
+    spec = "sgd:lr=0.1,momentum=0.9"
+    done = bench("step", "--optimizer", spec, "--contender", "schuss-loop", *options)
+    assert (done.status, done.error) == (0, "")
+    (result,) = json.loads((tmp_path / "bench-step.json").read_text())["results"]
+    assert (result["optimizer"], result["states"]) == (spec, 1)
+    names = [row["name"] for row in result["contenders"]]
+    assert names == ["torch-fused", "schuss-loop", "schuss-adamw", "floor"]
+
+
+def test_a_record_can_be_shown_again(small: Workload, tmp_path: Path, page: Path) -> None:
+    options = ["--workload", "small", "--contender", "floor", "--rounds", 1, "--no-cold"]
+    first = bench("step", *options, "--output", tmp_path)
+    (tmp_path / "bench-step.png").unlink()
+    again = bench("show", tmp_path / "bench-step.json", "--markdown", page)
+    assert (again.status, again.error) == (0, "")
+    assert again.output.strip() in first.output
+    assert (tmp_path / "bench-step.png").exists()
+    assert "schuss bench step --workload small" in page.read_text()
+
+
+def test_training_leaves_a_record_and_a_table(
+    tmp_path: Path, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schuss.cli.bench.launch._LOOP_BLOCK", 0.001)
+    options = ["--workload", "mnist", "--rounds", 2, "--output", tmp_path, "--markdown", page]
+    done = bench("loop", *options)
+    assert (done.status, done.error) == (0, "")
+    record = json.loads((tmp_path / "bench-loop.json").read_text())
+    (result,) = record["results"]
+    assert [row["name"] for row in result["contenders"]] == ["torch-fused", "schuss-fused"]
+    assert result["contenders"][1]["over_torch_fused"]["median"] > 0
+    assert "schuss fused" in done.output
+    assert "### MNIST CNN, 64 images" in page.read_text()
+
+
+@pytest.mark.parametrize("command", ["step", "loop"])
+@pytest.mark.parametrize("option", ["workload", "contender"])
+def test_a_name_that_there_is_not_brings_the_list(
+    command: str, option: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = bench(command, f"--{option}", "mnits", "--output", out)
+    assert (done.status, done.output) == (2, "")
+    known = {"workload": "mnist, ", "contender": "torch-loop, torch-foreach, torch-fused, "}
+    assert done.error.startswith(f"schuss: --{option} mnits is none of {known[option]}")
+    assert not out.exists()
+
+
+def test_an_optimizer_that_there_is_not_is_told(tmp_path: Path) -> None:
+    done = bench("step", "--optimizer", "adamv", "--output", tmp_path)
+    assert done.status == 2
+    assert "did you mean adam" in done.error
+
+
+def test_a_document_without_the_section_is_told_before_anything_is_measured(
+    tmp_path: Path, page: Path
+) -> None:
+    options = ["--markdown", page, "--section", "others", "--output", tmp_path / "out"]
+    done = bench("step", *options)
+    assert (done.status, done.output) == (1, "")
+    assert "has no section 'others'" in done.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_record_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "bench-step.json"
+    assert bench("show", path).error == f"schuss: cannot read {path}: No such file or directory\n"
+    for text in ("{", "[]", '{"format": "another"}'):
+        path.write_text(text)
+        done = bench("show", path)
+        assert done.status == 1
+        assert done.error == f"schuss: {path} is no record of this version of `schuss bench`\n"
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = bench("step", "--output", tmp_path / "file" / "out")
+    assert done.status == 1
+    assert "cannot write to" in done.error

@@ -37,8 +37,10 @@ class Tape:
 
     def record(self, operation: str, *operands: Any) -> StandIn:
         """Add an operation on stand-ins and numbers, and return the stand-in for its value."""
-        node = [o.value if type(o) is StandIn else self._argument(o) for o in operands]
-        self.nodes.append((operation, *node))
+        node: list[Any] = [operation]
+        for operand in operands:
+            node.append(operand.value if type(operand) is StandIn else self._argument(operand))
+        self.nodes.append(tuple(node))
         value = self._next
         self._next = value + 1
         return StandIn(self, value)
@@ -201,8 +203,17 @@ def _method(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
     return method
 
 
-def _in_place(method: Callable[..., StandIn]) -> Callable[..., StandIn]:
-    return lambda x, *args, **kwargs: x.overwrite(method(x, *args, **kwargs))
+def _in_place(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
+    def method(x: StandIn, *args: Any, **kwargs: Any) -> StandIn:
+        if x.frozen:
+            raise UntraceableError(f"writing into {x.frozen}")
+        try:
+            x.value = operation(x.tape, x, *args, **kwargs).value
+        except TypeError as error:
+            raise UntraceableError(f"Tensor.{name} with these arguments ({error})") from None
+        return x
+
+    return method
 
 
 def _view(name: str, view: Callable[..., StandIn]) -> Callable[..., StandIn]:
@@ -216,7 +227,7 @@ def _view(name: str, view: Callable[..., StandIn]) -> Callable[..., StandIn]:
 
 
 _METHODS = {name: _method(name, operation) for name, operation in OPERATIONS.items()}
-_METHODS |= {f"{name}_": _in_place(method) for name, method in _METHODS.items()}
+_METHODS |= {f"{name}_": _in_place(f"{name}_", operation) for name, operation in OPERATIONS.items()}
 _METHODS |= {name: _view(name, view) for name, view in VIEWS.items()}
 
 

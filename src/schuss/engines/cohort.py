@@ -14,7 +14,7 @@ from schuss.engines.tracing.errors import UnfusableError
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
-from schuss.storage.precision import computable
+from schuss.storage.precision import HALF, computable
 
 
 class Needs(NamedTuple):
@@ -182,7 +182,7 @@ def _parts(param: Tensor, state: State, needs: Needs) -> _Parts:
     parts = _Parts([], [], {}, [])
     for key, value in state.items():
         if isinstance(value, Tensor):
-            if value.shape == param.shape:
+            if value.shape == param.shape and not _is_number_beside(value, param):
                 (parts.aliases if _is_same(value, param) else parts.element).append(key)
             elif value.numel() != 1 or value.is_complex():
                 raise UnfusableError(
@@ -198,6 +198,12 @@ def _parts(param: Tensor, state: State, needs: Needs) -> _Parts:
         else:
             raise UnfusableError(f"state {key!r} is a {type(value).__name__}")
     return parts
+
+
+def _is_number_beside(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor of one number is not like its parameter, which is one number too."""
+    kept = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
+    return param.dim() == 0 and tensor.dtype not in kept
 
 
 def _is_same(tensor: Tensor, param: Tensor) -> bool:

@@ -7,6 +7,7 @@ memory.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -64,8 +65,8 @@ def run(
     return True
 
 
-_writers: dict[tuple[type, str], bool] = {}
-"""Whether a rule writes into the gradient that it is given, by optimizer and name."""
+_writers: WeakKeyDictionary[Stateful, dict[str, bool]] = WeakKeyDictionary()
+"""Whether a rule of an optimizer writes into the gradient that it is given, by the rule's name."""
 
 
 def _run_guarded(
@@ -75,17 +76,17 @@ def _run_guarded(
 
     What a rule does to its first gradient, a copy, tells whether it needs copies of the others.
     """
-    key = (type(optimizer), rule.__qualname__)
-    given = grad.clone() if _writers.get(key, True) else grad
+    known, name = _writers.setdefault(optimizer, {}), rule.__qualname__
+    given = grad.clone() if known.get(name, True) else grad
     version = given._version
     _run_one(rule, state, group, given, param)
     written = given._version != version
     if written and given is grad:
         raise RuntimeError(
-            f"{key[0].__name__} wrote into a gradient, which it does not do in every step; let the "
-            "rule write into grad.clone()"
+            f"{type(optimizer).__name__} wrote into a gradient, as it does not in every step; "
+            "let the rule write into grad.clone()"
         )
-    _writers.setdefault(key, written)
+    known.setdefault(name, written)
 
 
 def _run_one(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:

@@ -31,6 +31,14 @@ class Code(NamedTuple):
     object: bytes
 
 
+_PRESENT = frozenset(
+    name + suffix
+    for name in ("atan2", "cos", "exp", "log", "pow", "sqrt", "tanh")
+    for suffix in ("", "f")
+)
+"""Functions of the C library, which is in every process."""
+
+
 @cache
 def target() -> str:
     """Return what machine code depends on: the processor, and the versions of the compilers."""
@@ -76,6 +84,10 @@ def compiled(path: Path, names: Sequence[str]) -> dict[str, Code]:
 
 def _code(function: Any) -> Code:
     unit = llvm.parse_assembly(function.inspect_llvm())
+    missing = {f.name for f in unit.functions if f.is_declaration} - _PRESENT
+    missing = {name for name in missing if not name.startswith("llvm.")}
+    if missing:  # it would be called at address 0
+        raise UnfusableError(f"the kernel needs {', '.join(sorted(missing))}, which is not there")
     return Code(function.native_name, _machine().emit_object(unit))
 
 

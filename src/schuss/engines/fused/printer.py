@@ -55,7 +55,7 @@ def {name}(job):
 _ROWS = """\
 row = taken(job, grain)
 while row < rows:
-    for row in range(row, min(row + grain, rows)):
+    for row in range(row, row + grain if row + grain < rows else rows):
         tensor = load_int64(table, 3 * row)
         first = load_int64(table, 3 * row + 1)
         count = load_int64(table, 3 * row + 2)
@@ -157,7 +157,7 @@ class _Printer:
         """Print the function that stores what there is one number of for each tensor."""
         needed = self.program.needed([value for _, value in outputs], self.totals)
         row = [self._total(v) if v in self.totals else self.statement(v) for v in needed]
-        addresses = [self._base(place) for place, _ in outputs if place not in self.program.inputs]
+        addresses = [self._base(place) for place, _ in outputs]
         row += [*addresses, *(self._stored(place, value, "0") for place, value in outputs)]
         body = [*_job(), *self._arguments(needed, self.totals)]
         body += ["for tensor in range(tensors):", *_indented(1, row)]

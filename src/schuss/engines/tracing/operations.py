@@ -33,6 +33,9 @@ class Tape(Protocol):
     def copy(self, x: Any) -> Any:
         """Return another stand-in with the same value."""
 
+    def is_per_tensor(self, x: Any) -> bool:
+        """Tell whether a value is one number for a tensor."""
+
     def count(self) -> Any:
         """Return the number of elements, as an operand."""
 
@@ -92,7 +95,9 @@ def _copied(tape: Tape, x: Any, *, memory_format: Any = None) -> Any:
 
 
 def _copy(tape: Tape, x: Any, source: Any, *, non_blocking: bool = False) -> Any:
-    return tape.copy(source) if hasattr(source, "tape") else tape.record("full", x, source)
+    if not hasattr(source, "tape") or tape.is_per_tensor(source):
+        return tape.record("full", x, source)
+    return tape.copy(source)
 
 
 def _full(tape: Tape, x: Any, number: Any, *, memory_format: Any = None) -> Any:

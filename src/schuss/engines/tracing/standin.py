@@ -11,6 +11,7 @@ from torch import Tensor
 
 from schuss.engines.tracing.errors import PerTensorState, ShapeRead, UntraceableError
 from schuss.engines.tracing.operations import OPERATIONS, VIEWS
+from schuss.engines.tracing.primitives import DRAWS, REDUCTIONS
 from schuss.engines.tracing.program import COUNT, Node, Place
 
 
@@ -38,8 +39,8 @@ class Tape:
     def record(self, operation: str, *operands: Any) -> StandIn:
         """Add an operation on stand-ins and numbers, and return the stand-in for its value."""
         node: list[Any] = [operation]
-        for operand in operands:
-            node.append(operand.value if type(operand) is StandIn else self._argument(operand))
+        for operand in operands:  # a comprehension would be a call more
+            node.append(operand.value if type(operand) is StandIn else self._argument(operand))  # noqa: PERF401
         self.nodes.append(tuple(node))
         value = self._next
         self._next = value + 1
@@ -53,6 +54,18 @@ class Tape:
             frozen: What to call it in the error for writing to it, or None if that is allowed.
         """
         return StandIn(self, x.value, frozen)
+
+    def is_per_tensor(self, x: StandIn) -> bool:
+        """Tell whether a value is one number for a tensor, not one for each element."""
+        return self._is_per_tensor(x.value)
+
+    def _is_per_tensor(self, value: int) -> bool:
+        if value < len(self.inputs):
+            return self.inputs[value].per_tensor
+        operation, *operands = self.nodes[value - len(self.inputs)]
+        if operation in REDUCTIONS or operation in DRAWS:
+            return operation in REDUCTIONS
+        return all(self._is_per_tensor(operand) for operand in operands if operand >= 0)
 
     def count(self) -> StandIn:
         """Return the number of elements, as an operand."""

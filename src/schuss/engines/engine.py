@@ -22,7 +22,6 @@ from schuss.engines.tracing.errors import (
     PerTensorState,
     ShapeRead,
     UnfusableError,
-    UntraceableError,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ class Engine:
         self._needs = Needs()
         self._fused: dict[int, FusedBatch] = {}
         self.passed_over: dict[int, dict[str, str]] = {}
+        self._warned: set[int] = set()
 
     def exposed_state(self) -> defaultdict[Tensor, State]:
         """Return the state of every parameter, to read or to change."""
@@ -92,13 +92,19 @@ class Engine:
             for number, group in enumerate(groups)
         }
         for number, planned in steps.items():
-            remain = True
-            while planned:  # and drop it: a step refers to the state
-                remain &= planned.pop(0).take()
-            if not remain:
-                self._forget(number)
+            self._take(number, planned)
         if self._exposed:
             self._exposed = self._is_held()
+            if self._exposed:
+                self._write_scalars()
+
+    def _take(self, number: int, steps: list[Step]) -> None:
+        """Take the steps of one group, and drop them: they refer to the state."""
+        remain = True
+        while steps:
+            remain &= steps.pop(0).take()
+        if not remain:
+            self._forget(number)
 
     def planned_for_all(
         self, optimizer: Stateful, rule: Rule, number: int, group: Group
@@ -148,12 +154,10 @@ class Engine:
         states: dict[Tensor, State] | None = None,
     ) -> list[Step]:
         """Plan a step anew; with `states`, on these instead of the optimizer's."""
-        engines = wanted(batch.group)
-        for name in engines if batch.params else ():
-            if name == "loop":
-                kept = self._state if states is None else states
-                return [Step(partial(loop.run, optimizer, kept, rule, batch, scale))]
-            if name in self.passed_over.get(number, ()):
+        engines = wanted(batch.group) if batch.params else ()
+        passed_over = self.passed_over.setdefault(number, {})
+        for name in engines:
+            if name in passed_over:
                 continue
             try:
                 return self._planned_on(name, optimizer, rule, number, batch, scale, states)
@@ -163,7 +167,9 @@ class Engine:
                         f"{type(optimizer).__name__} with {name}=True: {error}; leave {name} out "
                         "to run it on the fastest engine that can"
                     ) from None
-                self._pass_over(optimizer, number, name, error)
+                passed_over[name] = str(error)
+                if not isinstance(error, NoDeviceKernelError):
+                    self._warn(optimizer, number, error)
         return []
 
     def _planned_on(
@@ -176,8 +182,11 @@ class Engine:
         scale: float | None,
         given: dict[Tensor, State] | None = None,
     ) -> list[Step]:
-        """Plan the step of one group on `foreach` or `fused`."""
+        """Plan the step of one group on one engine."""
         group = batch.group
+        if name == "loop":
+            kept = self._state if given is None else given
+            return [Step(partial(loop.run, optimizer, kept, rule, batch, scale))]
         states = list(given.values()) if given else self._states(optimizer, batch)
         steps = [] if given else [Step(partial(self._adopt, batch.params, states))]
         try:
@@ -234,19 +243,13 @@ class Engine:
         self._fused[number] = fused
         return True
 
-    def _pass_over(
-        self, optimizer: Stateful, number: int, name: str, error: UnfusableError
-    ) -> None:
-        """Note that an engine cannot run a group, and say so once."""
-        reasons = self.passed_over.setdefault(number, {})
-        reasons[name] = str(error)
-        if isinstance(error, UntraceableError):
-            reasons["foreach"] = str(error)
-        if not isinstance(error, NoDeviceKernelError):
-            instead = next(other for other in ("foreach", "loop") if other not in reasons)
+    def _warn(self, optimizer: Stateful, number: int, error: UnfusableError) -> None:
+        """Say once why a group is not run by the fastest engine."""
+        if number not in self._warned:
+            self._warned.add(number)
             warnings.warn(
-                f"{type(optimizer).__name__} runs parameter group {number} on the {instead} "
-                f"engine, which is slower: {error}",
+                f"{type(optimizer).__name__} cannot run parameter group {number} on the fastest "
+                f"engine, but on a slower one: {error}",
                 stacklevel=2,
             )
 

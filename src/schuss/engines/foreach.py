@@ -16,7 +16,7 @@ from torch import Tensor
 from schuss.contract import Batch, Rule
 from schuss.engines.cohort import Cohort
 from schuss.engines.step import Step
-from schuss.engines.tracing.primitives import DRAWS, PRIMITIVES, REDUCTIONS
+from schuss.engines.tracing.primitives import DRAWS, PRIMITIVES, REDUCTIONS, takes_predicate
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.precision import computable, stored
@@ -97,6 +97,8 @@ class _Player:
         self._program = program
         self._arguments = arguments
         self._values: dict[int, list[Tensor]] = dict(enumerate(inputs))
+        self._like = inputs[1]  # the parameters
+        self._real = inputs[1][0].dtype
         written = {place for place, _ in program.outputs}
         # What may be written over: values of our own, and inputs that get new values anyway.
         self._ours = {n for n, place in enumerate(program.inputs) if place in written}
@@ -134,11 +136,11 @@ class _Player:
         lists: list[Any] = [self._values[o] if o >= 0 else self._arguments[~o] for o in operands]
         known = [program.values[o] for o in operands if o >= 0]
         if operation in DRAWS:
-            return _drawn(operation, int(lists[0]), self._values[1])
+            return _drawn(operation, int(lists[0]), self._like)
         if operation in REDUCTIONS:
-            return [REDUCTIONS[operation].function(x) for x in lists[0]]
+            return [REDUCTIONS[operation].function(x.to(self._real)) for x in lists[0]]
         if operands[0] < 0 or any(k.predicate or k.per_tensor for k in known):
-            return _one_by_one(operation, lists)
+            return _one_by_one(operation, lists, self._real)
         first = operands[0]
         reusable = first in self._ours and self._last_use[first] == number
         made = _together(operation, lists, in_place=reusable and operands.count(first) == 1)
@@ -152,28 +154,22 @@ def _together(operation: str, lists: list[Any], *, in_place: bool) -> list[Tenso
     name, keyword = _KEYWORDS.get(operation, (operation, None))
     function = getattr(torch, f"_foreach_{name}_" if in_place else f"_foreach_{name}", None)
     if function is None or (keyword and not isinstance(lists[-1], float)):
-        return _one_by_one(operation, lists)
+        return _one_by_one(operation, lists, lists[0][0].dtype)
     positional, named = (lists[:-1], {keyword: lists[-1]}) if keyword else (lists, {})
     result = function(*positional, **named)
     return lists[0] if in_place else list(result)
 
 
-def _one_by_one(operation: str, lists: list[Any]) -> list[Tensor]:
-    tensors = next(x for x in lists if isinstance(x, list))
-    columns = [
-        x
-        if isinstance(x, list)
-        else [tensor.new_tensor(x, dtype=_real(lists)) for tensor in tensors]
-        for x in lists
-    ]
+def _one_by_one(operation: str, lists: list[Any], real: torch.dtype) -> list[Tensor]:
+    count = next(len(x) for x in lists if isinstance(x, list))
+    columns = []
+    for position, x in enumerate(lists):
+        column = x if isinstance(x, list) else [torch.tensor(x, dtype=real)] * count
+        if not takes_predicate(operation, position):
+            column = [tensor.to(real) for tensor in column]
+        columns.append(column)
     function = PRIMITIVES[operation].function
     return [function(*row) for row in zip(*columns, strict=True)]
-
-
-def _real(lists: list[Any]) -> torch.dtype:
-    """Return the precision of the numbers among the operands."""
-    dtypes = [x[0].dtype for x in lists if isinstance(x, list) and x[0].is_floating_point()]
-    return dtypes[0] if dtypes else torch.get_default_dtype()
 
 
 def _drawn(operation: str, seed: int, like: list[Tensor]) -> list[Tensor]:

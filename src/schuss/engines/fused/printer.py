@@ -14,8 +14,8 @@ from schuss.engines.tracing.primitives import (
     DRAWS,
     PRIMITIVES,
     REDUCTIONS,
-    TAKE_PREDICATES,
     Reduction,
+    takes_predicate,
 )
 from schuss.engines.tracing.program import COUNT, Place, Program
 
@@ -185,7 +185,7 @@ class _Printer:
     def _operand(self, operation: str, position: int, operand: int) -> str:
         if operand < 0:
             return f"a{~operand}"
-        truth = operation in TAKE_PREDICATES and (operation != "where" or position == 0)
+        truth = takes_predicate(operation, position)
         if truth == self.program.values[operand].predicate:
             return f"v{operand}"
         return f"(v{operand} != zero)" if truth else f"(one if v{operand} else zero)"

@@ -76,8 +76,10 @@ PREDICATES = frozenset(
 )
 """Primitives whose value is true or false; where a number is needed it is one or zero."""
 
-TAKE_PREDICATES = frozenset({"logical_and", "logical_not", "logical_or", "where"})
-"""Primitives whose first operands may be true or false."""
+
+def takes_predicate(operation: str, position: int) -> bool:
+    """Tell whether an operand of a primitive is true or false, and not a number."""
+    return operation.startswith("logical") or (operation == "where" and position == 0)
 
 
 class Reduction(NamedTuple):

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from schuss import checkpoint
 from schuss.contract import Group, Rule, State
-from schuss.engines import Engine, Explanation, check_engine, explained
+from schuss.engines import CompiledSteps, Engine, Explanation, check_engine, explained
 from schuss.hyperparameters import OPTION_DEFAULTS, check_not_negative, check_options
 from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import check_same_kind
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from schuss.hyperparameters import Options
 
 
-class Optimizer(torch.optim.Optimizer):
+class Optimizer(CompiledSteps, torch.optim.Optimizer):
     r"""Base class of optimizers: write the rule for one parameter, the class does the rest.
 
     A subclass overrides `init_state`, if it keeps state, and one of two methods:
@@ -80,6 +81,7 @@ class Optimizer(torch.optim.Optimizer):
         self.weight_decay = WeightDecay() if weight_decay is None else weight_decay
         decay = self.weight_decay.defaults()
         self._engine = Engine()
+        self._compiled = {"in_tensors": False}
         super().__init__(params, {**OPTION_DEFAULTS, **decay, **options, **defaults})
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
@@ -207,13 +209,14 @@ class Optimizer(torch.optim.Optimizer):
             param_group = dict(param_group)
             decay = param_group.get("weight_decay")
             if isinstance(decay, WeightDecay):
-                self._check_same_kind(decay)
+                check_same_kind(decay, self.weight_decay)
                 param_group = {**param_group, **decay.defaults()}
             self._check_group_number(len(self.param_groups), {**self.defaults, **param_group})
         super().add_param_group(param_group)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
+        self._end_compiled()
         packed = super().state_dict()
         state = {key: checkpoint.packed(value) for key, value in packed["state"].items()}
         return {**packed, "state": state}
@@ -276,6 +279,10 @@ class Optimizer(torch.optim.Optimizer):
         if found_inf is not None and found_inf.item():
             return
         scale: Tensor | None = getattr(self, "grad_scale", None)
+        if torch.compiler.is_compiling():
+            self._run_compiled(rule, scale)
+            return
+        self._end_compiled()
         measures = type(self).measure is not Optimizer.measure and rule == self.step_param
         with torch.no_grad():
             measure = self.measure if measures else None
@@ -287,11 +294,4 @@ class Optimizer(torch.optim.Optimizer):
             raise TypeError(
                 f"{name} has no rule: override update(state, group, grad, param) or "
                 "step_param(state, group, grad, param)"
-            )
-
-    def _check_same_kind(self, decay: WeightDecay) -> None:
-        if type(decay) is not type(self.weight_decay):
-            raise TypeError(
-                f"a group asks for {decay!r}, but this optimizer decays by {self.weight_decay!r}; "
-                "give the optimizer itself the kind of decay, and groups its hyper-parameters"
             )

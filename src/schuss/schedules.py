@@ -34,7 +34,7 @@ def warmup(step: float, warmup_steps: float) -> float:
         >>> [warmup(step, 4) for step in (1, 2, 4, 100)]
         [0.25, 0.5, 1.0, 1.0]
     """
-    return step / warmup_steps if step < warmup_steps else 1.0
+    return min(1.0, step / warmup_steps) if warmup_steps > 0 else 1.0
 
 
 def warmup_cosine(
@@ -46,10 +46,11 @@ def warmup_cosine(
         >>> [round(warmup_cosine(step, 0, 100), 3) for step in (1, 50, 75, 100, 150)]
         [1.0, 0.5, 0.146, 0.1, 0.1]
     """
-    if step < warmup_steps:
-        return warmup(step, warmup_steps)
-    progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
-    return max(min_lr_ratio, 0.5 * (1 + math.cos(math.pi * progress)))
+    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    angle: Any = math.pi * min(1.0, max(0.0, progress))  # a tensor while compiling
+    cosine: Any = angle.cos() if isinstance(angle, Tensor) else math.cos(angle)
+    factor: float = warmup(step, warmup_steps) * max(min_lr_ratio, 0.5 * (1 + cosine))
+    return factor
 
 
 def noam(step: float, warmup_steps: float, d_model: float = 512) -> float:
@@ -59,9 +60,10 @@ def noam(step: float, warmup_steps: float, d_model: float = 512) -> float:
         >>> [round(noam(step, 4, d_model=1), 3) for step in (1, 4, 16)]
         [0.125, 0.5, 0.25]
     """
-    falling = float(step**-0.5)
-    rising = step * warmup_steps**-1.5 if warmup_steps > 0 else math.inf
-    return float(d_model**-0.5 * min(falling, rising))
+    factor: float = step**-0.5
+    if warmup_steps > 0:
+        factor = min(factor, step * warmup_steps**-1.5)
+    return float(d_model**-0.5) * factor
 
 
 def warmup_stable_decay(

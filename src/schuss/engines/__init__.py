@@ -8,10 +8,18 @@ comes of it with torch's operations on lists of tensors, `fused` compiles it int
 from __future__ import annotations
 
 from schuss.contract import Group
+from schuss.engines.compiled import CompiledSteps
 from schuss.engines.engine import Engine
 from schuss.engines.explanation import CohortExplanation, Explanation, explained
 
-__all__ = ["CohortExplanation", "Engine", "Explanation", "check_engine", "explained"]
+__all__ = [
+    "CohortExplanation",
+    "CompiledSteps",
+    "Engine",
+    "Explanation",
+    "check_engine",
+    "explained",
+]
 
 
 def check_engine(group: Group) -> None:

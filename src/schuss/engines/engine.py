@@ -41,6 +41,7 @@ class Engine:
     def __init__(self) -> None:
         self._state: defaultdict[Tensor, State] = defaultdict(dict)
         self._exposed = True
+        self._pinned = False
         self._needs = Needs()
         self._fused: dict[int, FusedBatch] = {}
         self.passed_over: dict[int, dict[str, str]] = {}
@@ -51,6 +52,11 @@ class Engine:
         self._exposed = True
         self._write_scalars()
         return self._state
+
+    def stay_exposed(self) -> None:
+        """Keep the state of every parameter up to date from here on: compiled steps read it."""
+        self._pinned = True
+        self.exposed_state()
 
     def replace_state(self, state: defaultdict[Tensor, State]) -> None:
         """Take another state."""
@@ -266,7 +272,8 @@ class Engine:
 
     def _is_held(self) -> bool:
         """Tell whether somebody else refers to the state, and so could change it unseen."""
-        if sys.getrefcount(self._state) > 2:  # the attribute and the argument
+        # By the attribute and the argument.
+        if self._pinned or sys.getrefcount(self._state) > 2:
             return True
         states = [s for fused in self._fused.values() for c in fused.cohorts for s in c.states]
         tensors = [value for s in states for value in s.values() if torch.is_tensor(value)]

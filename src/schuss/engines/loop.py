@@ -31,7 +31,7 @@ def run(
     states: MutableMapping[Tensor, State],
     rule: Rule,
     batch: Batch,
-    grad_scale: float | None,
+    grad_scale: float | Tensor | None,
 ) -> bool:
     """Run `rule` for every parameter of a batch in turn.
 
@@ -58,7 +58,8 @@ def run(
                 grad = grad / grad_scale
             if group["maximize"]:
                 grad = -grad
-            if grad is stored_grad and not group["differentiable"]:
+            traced = group["differentiable"] or torch.compiler.is_compiling()
+            if grad is stored_grad and not traced:
                 _run_guarded(optimizer, rule, state, group, grad, param)
             else:
                 _run_one(rule, state, group, grad, param)

@@ -19,7 +19,7 @@ moment that has seen the present gradient: a look ahead that costs no second gra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -79,8 +79,7 @@ class NAdam(Adam):
         m, v = self.moments(state, group, grad)
         mu = beta1 * (1 - 0.5 * 0.96 ** (step * psi))
         mu_next = beta1 * (1 - 0.5 * 0.96 ** ((step + 1) * psi))
-        # A 0-d tensor of the default dtype holds this product in torch.optim: round as it does.
-        product = state["mu_product"] = (torch.tensor(state["mu_product"]) * mu).item()
+        product = state["mu_product"] = _rounded_product(state["mu_product"], mu)
         m_hat = m * (mu_next / (1 - product * mu_next)) + grad * ((1 - mu) / (1 - product))
         v_hat = v / (1 - beta2**step)
         return m_hat / (v_hat.sqrt() + group["eps"])
@@ -89,3 +88,11 @@ class NAdam(Adam):
         """Check the hyper-parameters of one group."""
         super().check_group(group)
         check_not_negative(group, "momentum_decay", "momentum_decay value")
+
+
+def _rounded_product(product: Any, mu: Any) -> Any:
+    """Multiply as `torch.optim` does, which holds the product in a tensor of the default dtype."""
+    if isinstance(product, Tensor):  # while compiling
+        dtype = torch.get_default_dtype()
+        return (product.to(dtype) * mu.to(dtype)).to(product.dtype)
+    return (torch.tensor(product) * mu).item()

@@ -90,11 +90,20 @@ class RAdam(Adam):
         (beta1, beta2), step = group["betas"], state["step"]
         rho_inf = 2 / (1 - beta2) - 1
         rho = rho_inf - 2 * step * beta2**step / (1 - beta2**step)
-        if rho > group["rho_threshold"]:
+        adam = super().direction
+
+        def rectified(rho: Any) -> Tensor:
             numerator = (rho - 4) * (rho - 2) * rho_inf
             r = (numerator / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
-            return r * super().direction(state, group, m, v)
-        return m / (1 - beta1**step) if group["degenerated_to_sgd"] else torch.zeros_like(m)
+            return r * adam(state, group, m, v)
+
+        def momentum() -> Tensor:
+            return m / (1 - beta1**step) if group["degenerated_to_sgd"] else torch.zeros_like(m)
+
+        trusted = rho > group["rho_threshold"]
+        if isinstance(rho, Tensor):  # while compiling; below 4 there is no root
+            return torch.where(trusted, rectified(rho.clamp(min=4)), momentum())
+        return rectified(rho) if trusted else momentum()
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""

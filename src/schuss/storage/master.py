@@ -38,5 +38,7 @@ def synchronized_master(state: State, param: Tensor) -> Tensor:
     if master is None:
         state[KEY] = master = new_master(param)
         return master
-    untouched = master.to(param.dtype) == param
+    # As integers: inductor takes a rounding between two computations for superfluous, and every
+    # master for changed.
+    untouched = master.to(param.dtype).view(torch.int16) == param.view(torch.int16)
     return master.copy_(torch.where(untouched, master, param.float()))

@@ -37,8 +37,9 @@ def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, para
     rule(after, group, grad, operand)
     if param.dtype in HALF:
         param.copy_(operand)
-    for key in before.keys() - after.keys():
-        del state[key]
+    for key in before:
+        if key not in after:
+            del state[key]
     for key, value in after.items():
         if not isinstance(value, Tensor):
             state[key] = value

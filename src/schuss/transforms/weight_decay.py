@@ -164,3 +164,12 @@ def as_weight_decay(weight_decay: float | WeightDecay, *, decoupled: bool) -> We
     if isinstance(weight_decay, WeightDecay):
         return weight_decay
     return WeightDecay(weight_decay, weight_decouple=decoupled)
+
+
+def check_same_kind(decay: WeightDecay, of_optimizer: WeightDecay) -> None:
+    """Refuse a decay object for a group that is of another kind than the optimizer's."""
+    if type(decay) is not type(of_optimizer):
+        raise TypeError(
+            f"a group asks for {decay!r}, but this optimizer decays by {of_optimizer!r}; "
+            "give the optimizer itself the kind of decay, and groups its hyper-parameters"
+        )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from schuss.engines.tracing.errors import PerTensorState, ShapeRead, UntraceableError
 from schuss.engines.tracing.operations import OPERATIONS, VIEWS
-from schuss.engines.tracing.primitives import DRAWS, REDUCTIONS
+from schuss.engines.tracing.primitives import DRAWS, PREDICATES, REDUCTIONS
 from schuss.engines.tracing.program import COUNT, Node, Place
 
 
@@ -35,6 +35,7 @@ class Tape:
         self.shape = shape
         self.numbers: dict[int, str] = {}
         self._next = len(inputs)
+        self._per_tensor = [place.per_tensor for place in inputs]
 
     def record(self, operation: str, *operands: Any) -> StandIn:
         """Add an operation on stand-ins and numbers, and return the stand-in for its value."""
@@ -57,15 +58,17 @@ class Tape:
 
     def is_per_tensor(self, x: StandIn) -> bool:
         """Tell whether a value is one number for a tensor, not one for each element."""
-        return self._is_per_tensor(x.value)
+        known = self._per_tensor
+        while len(known) <= x.value:
+            operation, *operands = self.nodes[len(known) - len(self.inputs)]
+            alike = operation not in DRAWS and all(known[o] for o in operands if o >= 0)
+            known.append(operation in REDUCTIONS or alike)
+        return known[x.value]
 
-    def _is_per_tensor(self, value: int) -> bool:
-        if value < len(self.inputs):
-            return self.inputs[value].per_tensor
-        operation, *operands = self.nodes[value - len(self.inputs)]
-        if operation in REDUCTIONS or operation in DRAWS:
-            return operation in REDUCTIONS
-        return all(self._is_per_tensor(operand) for operand in operands if operand >= 0)
+    def is_predicate(self, x: StandIn) -> bool:
+        """Tell whether a value is true or false."""
+        number = x.value - len(self.inputs)
+        return number >= 0 and self.nodes[number][0] in PREDICATES
 
     def count(self) -> StandIn:
         """Return the number of elements, as an operand."""
@@ -107,8 +110,8 @@ class StandIn:
         name = function.__name__
         in_place = name.endswith("_") and not name.endswith("__")
         method = _METHODS.get(name if in_place else name.strip("_"))
-        if method is None:
-            raise UntraceableError(f"torch.{name}")
+        if method is None or not args:
+            raise UntraceableError(f"torch.{name}" if args else f"torch.{name} without operands")
         if in_place and type(args[0]) is not StandIn:
             tape = next(x.tape for x in args if type(x) is StandIn)
             key = tape.numbers.get(id(args[0]))

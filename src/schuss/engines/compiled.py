@@ -1,0 +1,135 @@
+"""Steps that `torch.compile` traces: the loop, with the numbers that change held in tensors.
+
+To Dynamo a Python number is a constant of the program: one that changes takes another compilation,
+and from then on a symbol. (Symbols are also what inductor of torch 2.13 gets wrong: a float that is
+used in arithmetic and as an `alpha` keeps its first value there.) So, while compiling, the learning
+rate and the numbers of the state are 0-d tensors, and a rule has to do without an `if` on them. All
+other hyper-parameters are constants. The next eager step takes the numbers back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Batch, Group, Rule, State, Stateful
+from schuss.engines import loop
+from schuss.engines.engine import Engine
+from schuss.engines.groups import with_gradient
+
+
+class CompiledSteps:
+    """The part of an optimizer that Dynamo traces, and what comes before and after."""
+
+    _engine: Engine
+    _compiled: dict[str, bool]
+    """Whether a compiled step has put the numbers of the state into tensors. In a dictionary,
+    because Dynamo of torch 2.6 cannot assign to an attribute of an optimizer.
+    """
+    param_groups: list[Group]
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Fill the empty `state` of `param`."""
+
+    def _run_compiled(self, rule: Rule, grad_scale: Tensor | None) -> None:
+        self._begin_compiled()
+        self._compiled["in_tensors"] = True
+        with torch.no_grad():
+            run(self, self._engine._state, rule, self.param_groups, grad_scale)
+
+    def _begin_compiled(self) -> None:
+        self._engine.stay_exposed()
+        begin(self, self._engine.exposed_state(), self.param_groups)
+
+    # So Dynamo calls the method while it traces, instead of tracing it. That is what
+    # torch.compiler.assume_constant_result sets, which would import Dynamo: a second.
+    _begin_compiled._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    def _end_compiled(self) -> None:
+        if self._compiled["in_tensors"]:
+            end(self, self._engine.exposed_state(), self.param_groups)
+            self._compiled["in_tensors"] = False
+
+
+def begin(
+    optimizer: Stateful, states: MutableMapping[Tensor, State], groups: Sequence[Group]
+) -> None:
+    """Create the state of the parameters that have a gradient and no state yet.
+
+    To be called by Dynamo while it traces, so that the first step takes no program of its own. An
+    `init_state` that reads the parameter sees it as it was before the traced function.
+    """
+    for group in groups:
+        for param in group["params"]:
+            if param.grad is not None and not states.get(param):
+                _begin_one(optimizer, states, group, param)
+
+
+def run(
+    optimizer: Stateful,
+    states: MutableMapping[Tensor, State],
+    rule: Rule,
+    groups: Sequence[Group],
+    grad_scale: Tensor | None,
+) -> None:
+    """Run `rule` for every parameter, on the loop; to be traced."""
+    for group in groups:
+        batch = with_gradient(optimizer, group)
+        for param in batch.params:
+            if states[param]:
+                _hold_in_tensors(states[param], param)
+            else:  # the gradient was computed within the traced function
+                _begin_one(optimizer, states, group, param)
+        traceable = Batch(_traceable(group), batch.params, batch.grads)
+        loop.run(optimizer, states, rule, traceable, grad_scale)
+
+
+def end(
+    optimizer: Stateful, states: MutableMapping[Tensor, State], groups: Sequence[Group]
+) -> None:
+    """Make the numbers of `init_state` numbers again, after compiled steps."""
+    for group in groups:
+        begun = [param for param in group["params"] if states.get(param)]
+        initial = loop.initial_state(optimizer, group, begun[0]) if begun else {}
+        numbers = {key: type(value) for key, value in initial.items() if _is_number(value)}
+        for param in begun:
+            for key, kind in numbers.items():
+                if isinstance(states[param][key], Tensor):
+                    states[param][key] = kind(states[param][key].item())
+
+
+def _begin_one(
+    optimizer: Stateful, states: MutableMapping[Tensor, State], group: Group, param: Tensor
+) -> None:
+    with torch.no_grad():
+        state = loop.initial_state(optimizer, group, param)
+    _hold_in_tensors(state, param)
+    states[param].update(state)
+
+
+def _hold_in_tensors(state: State, param: Tensor) -> None:
+    # There is no double precision on Apple's GPUs.
+    dtype = torch.float32 if param.device.type == "mps" else torch.float64
+    for key, value in state.items():
+        if _is_number(value):
+            state[key] = torch.ones((), dtype=dtype, device=param.device) * value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _traceable(group: Group) -> Group:
+    """Return a group whose learning rate is a tensor, and whose other numbers are constants."""
+    for key, value in group.items():
+        if key != "lr":
+            for number in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(number, float):
+                    number.hex()  # which takes the value, and for another value another program
+    lr = group["lr"]
+    if isinstance(lr, Tensor):
+        return group
+    # A product with a tensor is what symbolic floats may go into without a compilation for each.
+    return {**group, "lr": torch.ones((), dtype=torch.float64) * lr}

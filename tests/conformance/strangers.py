@@ -149,7 +149,19 @@ ELEMENTWISE = [
     reading_shapes,
     counting_in_a_tensor,
 ]
+
+
+def reducing_twice(state, group, grad, param):
+    """Reduce what is one number already: it is its own sum, mean and norm."""
+    length = grad.norm()
+    same = (
+        length.sum() + length.mean() + length.norm() + length.max() + length.square().sum().sqrt()
+    )
+    param.sub_(0.1 * grad / (same / 5 + 1e-3))
+
+
 REDUCING = [
+    reducing_twice,
     through_views,
     trusting,
     standardizing,

@@ -1,10 +1,11 @@
-"""Rules drawn at random: the kernel takes the path of the loop."""
+"""Rules drawn at random: kernels and torch's foreach functions take the path of the loop."""
 
 from __future__ import annotations
 
 from functools import partial
 
 import hypothesis.strategies as st
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
@@ -29,6 +30,10 @@ OPERATIONS = {
     "sign": lambda x, y, a: x.sign() * a - (-y).atan2(x),
     "where": lambda x, y, a: torch.where((x > y) | (x <= -a), x, -y),
     "in place": lambda x, y, a: x.clone().mul_(a).add_(y, alpha=0.5).neg_().clamp_(-8, 8),
+    "mean": lambda x, y, a: x - a * y.mean(),
+    "norm": lambda x, y, a: x / (1 + y.norm()) + a,
+    "largest": lambda x, y, a: x * (a / (1 + y.abs().max())) - y.amin() / 8,
+    "one number": lambda x, y, a: (x.sum() * a).tanh() * y + (x * y).mean().clamp(-8, 8).sum() / 8,
     "copied": lambda x, y, a: torch.zeros_like(x).copy_(y).fill_(a).add_(x / 2).clamp_(-8, 8),
 }
 
@@ -63,18 +68,27 @@ class Drawn(Optimizer):
         param.copy_(values[1].clamp(-8, 8)).add_(values[5].clamp(-8, 8), alpha=-group["lr"])
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(STEP, min_size=1, max_size=8))
-def test_a_drawn_rule_takes_the_path_of_the_loop(steps):
-    ends = []
-    for fused in (False, True):
-        generator = torch.Generator().manual_seed(0)
-        draw = partial(torch.randn, 7, dtype=torch.float64, generator=generator)
-        param = nn.Parameter(draw().clamp(-8, 8))
-        optimizer = Drawn([param], steps, fused=fused)
-        for _ in range(3):
-            param.grad = draw().clamp(-8, 8)
-            optimizer.step()
-        ends.append([param.detach(), *(optimizer.state[param][k] for k in ("s", "late"))])
-    # Rounding errors of float64; a comparison that falls the other way would be off by 1e-1.
-    torch.testing.assert_close(ends[1], ends[0], rtol=1e-9, atol=1e-9)
+def path_of(steps, **options):
+    """Return where two parameters and their states end after three steps."""
+    generator = torch.Generator().manual_seed(0)
+    draw = partial(torch.randn, dtype=torch.float64, generator=generator)
+    params = [nn.Parameter(draw(shape).clamp(-8, 8)) for shape in [(7,), (2, 3)]]
+    optimizer = Drawn(params, steps, **options)
+    for _ in range(3):
+        for param in params:
+            param.grad = draw(param.shape).clamp(-8, 8)
+        optimizer.step()
+    return [[p.detach(), *(optimizer.state[p][k] for k in ("s", "late"))] for p in params]
+
+
+# Fewer examples for the kernels, because each is compiled.
+@pytest.mark.parametrize(("engine", "examples"), [("foreach", 60), ("fused", 8)])
+def test_a_drawn_rule_takes_the_path_of_the_loop(engine, examples):
+    @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.lists(STEP, min_size=1, max_size=8))
+    def follows_the_loop(steps):
+        loop, other = path_of(steps, fused=False), path_of(steps, **{engine: True})
+        # Rounding errors of float64; a comparison that falls the other way would be off by 1e-1.
+        torch.testing.assert_close(other, loop, rtol=1e-9, atol=1e-9)
+
+    follows_the_loop()

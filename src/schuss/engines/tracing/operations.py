@@ -36,6 +36,9 @@ class Tape(Protocol):
     def is_per_tensor(self, x: Any) -> bool:
         """Tell whether a value is one number for a tensor."""
 
+    def is_predicate(self, x: Any) -> bool:
+        """Tell whether a value is true or false."""
+
     def count(self) -> Any:
         """Return the number of elements, as an operand."""
 
@@ -113,45 +116,51 @@ def _nothing_but(*dims: Any, keepdim: Any = False, dtype: Any = None) -> None:
         raise TypeError("only over all elements")
 
 
+def _reduced(tape: Tape, name: str, x: Any) -> Any:
+    # What is one number already is its own sum, and the largest of itself.
+    return tape.copy(x) if tape.is_per_tensor(x) else tape.record(name, x)
+
+
 def _sum(tape: Tape, x: Any, dim: Any = None, **others: Any) -> Any:
     _nothing_but(dim, **others)
-    return tape.record("sum", x)
+    return _reduced(tape, "sum", x)
 
 
 def _mean(tape: Tape, x: Any, dim: Any = None, **others: Any) -> Any:
-    return tape.record("div", _sum(tape, x, dim, **others), tape.count())
+    total = _sum(tape, x, dim, **others)
+    return total if tape.is_per_tensor(x) else tape.record("div", total, tape.count())
 
 
 def _largest(tape: Tape, x: Any, dim: Any = None, **others: Any) -> Any:
     _nothing_but(dim, **others)
-    return tape.record("amax", x)
+    return _reduced(tape, "amax", x)
 
 
 def _smallest(tape: Tape, x: Any, dim: Any = None, **others: Any) -> Any:
     _nothing_but(dim, **others)
-    return tape.record("amin", x)
+    return _reduced(tape, "amin", x)
 
 
 def _max(tape: Tape, x: Any, other: Any = None) -> Any:
-    return tape.record("amax", x) if other is None else tape.record("maximum", x, other)
+    return _reduced(tape, "amax", x) if other is None else tape.record("maximum", x, other)
 
 
 def _min(tape: Tape, x: Any, other: Any = None) -> Any:
-    return tape.record("amin", x) if other is None else tape.record("minimum", x, other)
+    return _reduced(tape, "amin", x) if other is None else tape.record("minimum", x, other)
 
 
 def _dot(tape: Tape, x: Any, y: Any) -> Any:
-    return tape.record("sum", tape.record("mul", x, y))
+    return _reduced(tape, "sum", tape.record("mul", x, y))
 
 
 def _norm(tape: Tape, x: Any, p: Any = 2, dim: Any = None, **others: Any) -> Any:
     _nothing_but(dim, **others)
     if p in (2, "fro", None):
-        return tape.record("sqrt", tape.record("sum", tape.record("square", x)))
+        return tape.record("sqrt", _reduced(tape, "sum", tape.record("square", x)))
     if p == 1:
-        return tape.record("sum", tape.record("abs", x))
+        return _reduced(tape, "sum", tape.record("abs", x))
     if p == float("inf"):
-        return tape.record("amax", tape.record("abs", x))
+        return _reduced(tape, "amax", tape.record("abs", x))
     raise TypeError(f"norm of order {p}; there are 1, 2 and infinity")
 
 
@@ -161,6 +170,8 @@ def _vector_norm(tape: Tape, x: Any, ord: Any = 2, dim: Any = None, **others: An
 
 def _drawn(name: str) -> Callable[..., Any]:
     def operation(tape: Tape, x: Any, *, memory_format: Any = None) -> Any:
+        if tape.is_per_tensor(x):
+            raise TypeError("only for every element of a parameter")
         # From torch's generator, so that torch.manual_seed makes a run repeatable.
         return tape.record(name, float(torch.randint(1 << 53, ())))
 
@@ -230,7 +241,8 @@ def _to(x: Any, target: Any = None, *, dtype: Any = None, **others: Any) -> Any:
     wanted = getattr(target, "dtype", target)
     if wanted is not x.dtype or others:
         raise TypeError("only to the dtype that it has")
-    return x
+    # Truth values become numbers, which are another tensor.
+    return x.tape.copy(x) if x.tape.is_predicate(x) else x
 
 
 def _converted(dtype: torch.dtype) -> Callable[..., Any]:

@@ -85,6 +85,9 @@ class Tape:
         return -len(self.arguments)  # ~k is -k - 1
 
 
+_ASSIGNMENTS = frozenset({"__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"})
+
+
 class StandIn:
     """Stands in for a tensor while a rule is traced; `value` changes where the tensor would."""
 
@@ -108,14 +111,12 @@ class StandIn:
     ) -> Any:
         """Take a function of torch, or a method of a real tensor, that a stand-in was given to."""
         name = function.__name__
-        in_place = name.endswith("_") and not name.endswith("__")
+        in_place = name in _ASSIGNMENTS or (name.endswith("_") and not name.endswith("__"))
+        if in_place and args and type(args[0]) is not StandIn:
+            raise _written(name, args[0], args[1:], kwargs)
         method = _METHODS.get(name if in_place else name.strip("_"))
         if method is None or not args:
             raise UntraceableError(f"torch.{name}" if args else f"torch.{name} without operands")
-        if in_place and type(args[0]) is not StandIn:
-            tape = next(x.tape for x in args if type(x) is StandIn)
-            key = tape.numbers.get(id(args[0]))
-            raise UntraceableError(f"torch.{name}") if key is None else PerTensorState(key)
         return method(*args, **(kwargs or {}))
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -151,6 +152,8 @@ class StandIn:
     @property
     def shape(self) -> torch.Size:
         """The shape. A trace that reads it is of tensors of one shape."""
+        if self.tape.is_per_tensor(self):
+            return torch.Size()
         if self.tape.shape is None:
             raise ShapeRead
         return self.tape.shape
@@ -175,34 +178,32 @@ class StandIn:
         return self.shape if dim is None else self.shape[dim]
 
     def is_complex(self) -> bool:
-        """Return False: a rule sees real numbers."""
+        """Tell that it is not: a rule sees real numbers."""
         return False
 
     def is_floating_point(self) -> bool:
-        """Return True."""
+        """Tell that it is."""
         return True
 
     def __len__(self) -> int:
         """Return the first dimension."""
         return self.shape[0]
 
-    def __bool__(self) -> NoReturn:
-        """Refuse: the branch that a program takes cannot depend on a tensor."""
-        raise UntraceableError("the truth of a tensor")
+    def __format__(self, specification: str) -> str:
+        """Refuse to format the value; without a specification it is not asked for."""
+        if specification:
+            raise UntraceableError("the value of a tensor")
+        return str(self)
 
-    def __float__(self) -> NoReturn:
-        """Refuse: the value is not there yet."""
-        raise UntraceableError("the value of a tensor")
 
-    __int__ = __index__ = __float__
-
-    def __getitem__(self, index: object) -> NoReturn:
-        """Refuse: a program sees one element."""
-        raise UntraceableError("a part of a tensor")
-
-    def __setitem__(self, index: object, value: object) -> NoReturn:
-        """Refuse: a program sees one element."""
-        raise UntraceableError("a part of a tensor")
+def _written(
+    name: str, number: object, args: Sequence[Any], kwargs: dict[str, Any] | None
+) -> Exception:
+    """Return what to raise when a value of the program is written into a real tensor."""
+    operands = (*args, *(kwargs or {}).values())
+    tape = next((x.tape for x in operands if type(x) is StandIn), None)
+    key = None if tape is None else tape.numbers.get(id(number))
+    return UntraceableError(f"torch.{name}") if key is None else PerTensorState(key)
 
 
 def _method(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
@@ -214,7 +215,11 @@ def _method(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
             result: StandIn = operation(x.tape, first, *args, **kwargs)
         except TypeError as error:
             raise UntraceableError(f"torch.{name} with these arguments ({error})") from None
-        return result if out is None else out.overwrite(result)
+        if out is None:
+            return result
+        if type(out) is not StandIn:
+            raise _written(name, out, [x], None)
+        return out.overwrite(result)
 
     return method
 
@@ -247,6 +252,26 @@ _METHODS |= {f"{name}_": _in_place(f"{name}_", operation) for name, operation in
 _METHODS |= {name: _view(name, view) for name, view in VIEWS.items()}
 
 
+def _refused(what: str) -> Callable[..., NoReturn]:
+    def method(*operands: Any) -> NoReturn:
+        raise UntraceableError(what)
+
+    return method
+
+
+_REFUSED = {
+    "the truth of a tensor": ["bool"],  # the branch that a program takes cannot depend on it
+    "the value of a tensor": ["float", "int", "index"],  # which is not there yet
+    "a part of a tensor": ["getitem", "setitem"],  # a program sees one element
+    "the operator %": ["mod", "rmod"],
+    "the operator //": ["floordiv", "rfloordiv"],
+    "the operator @": ["matmul", "rmatmul"],
+    "the operator ^": ["xor", "rxor"],
+    "the operator +": ["pos"],
+}
+"""What no program can express, and the special methods that ask for it."""
+
+
 def _special_methods() -> None:
     """Give the class the methods of tensors, and the operators."""
     binary = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow"}
@@ -254,6 +279,9 @@ def _special_methods() -> None:
     logical = {"and": "logical_and", "or": "logical_or"}
     unary = {"neg": "neg", "abs": "abs", "invert": "logical_not"}
     reflected = {"add": "add", "mul": "mul", "sub": "rsub", "truediv": "rdiv", "pow": "rpow"}
+    for what, specials in _REFUSED.items():
+        for special in specials:
+            setattr(StandIn, f"__{special}__", _refused(what))
     for name, method in _METHODS.items():
         setattr(StandIn, name, method)
     for special, name in {**binary, **compared, **logical, **unary}.items():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
-from schuss.engines.tracing.errors import PerTensorState, UntraceableError
+from schuss.engines.tracing.errors import PerTensorState, UnfusableError
 from schuss.engines.tracing.program import GRAD, PARAM, STATE, Place, Program, program
 from schuss.engines.tracing.standin import StandIn, Tape
 
@@ -57,7 +57,7 @@ def trace(
         shape: The shape that it is to see, or None if the parameters are of several.
 
     Raises:
-        UntraceableError: The rule did what no program can express.
+        UnfusableError: The rule did what no program can express, or left state that none can keep.
         ShapeRead: The rule needs to know the shape.
         PerTensorState: The rule writes a value of the program into a tensor of one number.
     """
@@ -72,22 +72,31 @@ def trace(
     for key in aliases:
         if after.get(key) is param:
             del after[key]
-    outputs, rest = _divided(after, scalars)
-    outputs = (*outputs, (PARAM, param.value))
-    made = program(tuple(inputs), tuple(tape.nodes), outputs)
+    outputs, rest = _divided(after, before, scalars, param)
+    made = program(tuple(inputs), tuple(tape.nodes), (*outputs, (PARAM, param.value)))
     return Trace(made, tape.arguments, rest, dropped)
 
 
-def _divided(after: State, scalars: State) -> tuple[tuple[tuple[str, int], ...], State]:
+def _divided(
+    after: State, before: State, scalars: State, param: StandIn
+) -> tuple[tuple[tuple[str, int], ...], State]:
     """Divide the state that a rule leaves into values of the program, and the rest."""
     outputs, rest = [], {}
+    held = {id(param)}
     for key, value in after.items():
         if type(value) is StandIn:
             if key in scalars:
                 raise PerTensorState(key)
+            if id(value) in held:
+                raise UnfusableError(f"state {key!r} is a tensor that has another name too")
+            if value is not before.get(key) and (value.frozen or param.tape.is_predicate(value)):
+                raise UnfusableError(f"state {key!r} is {value.frozen or 'truth values'}")
+            held.add(id(value))
             outputs.append((STATE + key, value.value))
         elif isinstance(value, Tensor) and value.numel() != 1:
-            raise UntraceableError(f"state {key!r}, a tensor made without the parameter's")
-        else:
+            raise UnfusableError(f"state {key!r} is a tensor made without the parameter's")
+        elif isinstance(value, (Tensor, int, float, str, type(None))):
             rest[key] = value
+        else:
+            raise UnfusableError(f"state {key!r} is a {type(value).__name__}")
     return tuple(outputs), rest

@@ -1,0 +1,121 @@
+"""The files of kernels: the sources, and the machine code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+STEP = """
+import sys
+import schuss, torch
+param = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+param.grad = torch.ones(2)
+schuss.SGD([param], lr=0.5, fused=True).step()
+print(param.tolist(), "numba" in sys.modules)
+"""
+
+
+def run(code: str, cache: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"SCHUSS_CACHE_DIR": str(cache), "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def step_in_a_new_process(cache: Path) -> bool:
+    """Make a step, and tell whether something was compiled for it."""
+    path, _, compiled = run(STEP, cache).rpartition(" ")
+    assert path == "[0.5, -2.5]"
+    return compiled == "True\n"
+
+
+def test_the_source_is_readable_and_kept(tmp_path):
+    assert step_in_a_new_process(tmp_path)
+    (path,) = (tmp_path / "kernels").glob("sgd_float32_*.py")
+    assert "v3 = v1 + a0 * v0" in path.read_text()
+    written = path.stat().st_mtime_ns
+    assert not step_in_a_new_process(tmp_path)
+    assert path.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("content", ["", "raise SystemExit", "def kernel(*_): ...", "\udcff"])
+def test_a_damaged_source_is_written_anew_and_not_run(tmp_path, content):
+    step_in_a_new_process(tmp_path)
+    (path,) = (tmp_path / "kernels").glob("sgd_float32_*.py")
+    source = path.read_text()
+    path.write_text(content, errors="surrogateescape")
+    assert step_in_a_new_process(tmp_path)
+    assert path.read_text() == source
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def changed(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 1
+    path.write_bytes(content)
+
+
+def taken_from_elsewhere(path: Path) -> None:
+    """Put the sound code of one function where that of another belongs."""
+    other = next(p for p in path.parent.glob("*.object") if p != path)
+    path.write_bytes(other.read_bytes())
+
+
+def opened_to_the_world(path: Path) -> None:
+    path.chmod(0o666)
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+OTHER_KERNEL = """
+import schuss, torch
+param = torch.nn.Parameter(torch.ones(2))
+param.grad = torch.ones(2)
+schuss.AdamW([param], lr=0.5, fused=True).step()
+"""
+
+
+@pytest.mark.parametrize(
+    "damage", [emptied, truncated, changed, taken_from_elsewhere, opened_to_the_world, removed]
+)
+def test_damaged_machine_code_is_compiled_anew_and_not_run(tmp_path, damage):
+    step_in_a_new_process(tmp_path)
+    run(OTHER_KERNEL, tmp_path)
+    sgd = sorted((tmp_path / "kernels").glob("sgd_float32_*.object"))
+    assert sgd
+    damage(sgd[0])
+    assert step_in_a_new_process(tmp_path)
+    assert not step_in_a_new_process(tmp_path)
+
+
+def test_a_directory_that_cannot_be_written_does_not_matter(tmp_path):
+    (tmp_path / "file").write_text("")
+    step_in_a_new_process(tmp_path / "file")
+
+
+def test_many_processes_may_begin_at_once(tmp_path):
+    threads = [threading.Thread(target=step_in_a_new_process, args=[tmp_path]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    step_in_a_new_process(tmp_path)
+    assert not list((tmp_path / "kernels").glob("*.tmp"))

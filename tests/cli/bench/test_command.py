@@ -31,7 +31,9 @@ def bench(*arguments: object) -> Done:
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     path = tmp_path / "page.md"
-    path.write_text("\n".join(["before", *markers("step"), *markers("loop"), "after"]))
+    path.write_text(
+        "\n".join(["before", *markers("step"), *markers("more"), *markers("loop"), "after"])
+    )
     return path
 
 
@@ -83,6 +85,17 @@ def test_another_optimizer_is_compared_with_our_adamw(small: Workload, tmp_path:
     assert (result["optimizer"], result["states"]) == (spec, 1)
     names = [row["name"] for row in result["contenders"]]
     assert names == ["torch-fused", "schuss-loop", "schuss-adamw", "floor"]
+
+
+def test_every_section_has_its_own_record_and_figure(
+    small: Workload, tmp_path: Path, page: Path
+) -> None:
+    out = tmp_path / "bench"
+    options = ["--workload", "small", "--contender", "floor", "--rounds", 1, "--no-cold"]
+    bench("step", *options, "--output", out, "--markdown", page)
+    bench("step", *options, "--output", out, "--markdown", page, "--section", "more")
+    names = {path.stem for path in out.iterdir()}
+    assert names == {"bench-step", "bench-more"}
 
 
 def test_a_record_can_be_shown_again(small: Workload, tmp_path: Path, page: Path) -> None:

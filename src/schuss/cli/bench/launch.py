@@ -156,7 +156,7 @@ def launch_show(path: Path, document: Document | None) -> None:
     record = read_record(path)
     if document is not None:
         document.check(record["kind"])
-    _publish(record, path.parent, document, _console())
+    _publish(record, path, document, _console())
 
 
 def _known(option: str, asked: Collection[str], there: Collection[str]) -> list[str]:
@@ -186,17 +186,18 @@ def _prepare(
 def _finish(
     record: dict[str, Any], output: Path, document: Document | None, console: Console
 ) -> None:
-    path = output / f"bench-{record['kind']}.json"
+    section = document.section if document is not None else None
+    path = output / f"bench-{section or record['kind']}.json"
     write_record(record, path)
-    _publish(record, output, document, console)
+    _publish(record, path, document, console)
     console.print(f"record and figure: {output}", markup=False, soft_wrap=True)
 
 
 def _publish(
-    record: dict[str, Any], output: Path, document: Document | None, console: Console
+    record: dict[str, Any], path: Path, document: Document | None, console: Console
 ) -> None:
     if record["kind"] == STEP:
-        write_figure(record, *(output / f"bench-step{suffix}" for suffix in (".png", ".svg")))
+        write_figure(record, path.with_suffix(".png"), path.with_suffix(".svg"))
     if document is not None:
         document.write(record)
     for table in tables(record):

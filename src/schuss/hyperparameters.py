@@ -81,6 +81,23 @@ def check_not_negative(group: Group, key: str, noun: str) -> None:
         raise ValueError(f"Invalid {noun}: {value}; {key} must be at least 0")
 
 
+def check_share(group: Group, key: str, noun: str) -> None:
+    """Check that `group[key]` is a number in [0, 1].
+
+    Args:
+        group: The parameter group.
+        key: The hyper-parameter.
+        noun: What the message calls it.
+
+    Raises:
+        ValueError: It lies outside, or is NaN.
+        TypeError: It is not a number.
+    """
+    value = _number(group[key], noun, key)
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"Invalid {noun}: {value}; {key} must lie in [0, 1]")
+
+
 def check_betas(group: Group) -> None:
     """Check that every decay rate in `group["betas"]` lies in [0, 1).
 

@@ -23,6 +23,10 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "AMSGrad": (schuss.AMSGrad, torch.optim.Adam, {"amsgrad": True}),
     "NAdam": (schuss.NAdam, torch.optim.NAdam, {}),
     "RAdam": (schuss.RAdam, torch.optim.RAdam, {}),
+    "Adagrad": (schuss.Adagrad, torch.optim.Adagrad, {}),
+    "Adadelta": (schuss.Adadelta, torch.optim.Adadelta, {}),
+    "Adamax": (schuss.Adamax, torch.optim.Adamax, {}),
+    "RMSprop": (schuss.RMSprop, torch.optim.RMSprop, {}),
 }
 
 COMMON: dict[str, list[Any]] = {
@@ -44,6 +48,21 @@ KEYWORDS: dict[str, dict[str, list[Any]]] = {
     "AMSGrad": {**ADAPTIVE, **DECOUPLED},
     "NAdam": {**ADAPTIVE, **DECOUPLED, "momentum_decay": [0.0, 4e-3, 0.5]},
     "RAdam": {**ADAPTIVE, **DECOUPLED},
+    "Adagrad": {
+        **COMMON,
+        "lr_decay": [0.0, 0.1],
+        "initial_accumulator_value": [0.0, 0.1],
+        "eps": [1e-10, 1e-2],
+    },
+    "Adadelta": {**COMMON, "rho": [0.9, 0.5], "eps": [1e-6, 1e-2]},
+    "Adamax": ADAPTIVE,
+    "RMSprop": {
+        **COMMON,
+        "alpha": [0.99, 0.5],
+        "eps": [1e-8, 1e-2],
+        "momentum": [0.0, 0.9],
+        "centered": [False, True],
+    },
 }
 
 
@@ -73,8 +92,8 @@ def test_every_combination_of_keywords_gives_the_trajectory_of_torch(name, setti
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_implementation_that_torch_has_gives_this_trajectory(name, implementation):
     ours, theirs = pair(name, {"lr": 3e-2, "weight_decay": 0.3})
-    if implementation == "fused" and name in ("NAdam", "RAdam"):
-        implementation = "foreach"  # torch.optim has no fused implementation of these two
+    if implementation == "fused" and name in ("NAdam", "RAdam", "Adadelta", "Adamax", "RMSprop"):
+        implementation = "foreach"  # torch.optim has no fused implementation of these
     expected = trajectory(partial(theirs, **{implementation: True}), Training())
     # torch's foreach and fused kernels keep some scalars in float32.
     assert distance(trajectory(ours, Training()), expected) <= 1e-7
@@ -169,8 +188,8 @@ def test_autograd_goes_through_differentiable_steps_as_in_torch(name):
         start = torch.linspace(-1, 1, 6, dtype=torch.float64, requires_grad=True)
         weight = start.clone()
         optimizer = create([weight])
-        # torch's AMSGrad overwrites, in the second step, what the first one's backward needs.
-        for _ in range(1 if name == "AMSGrad" else 3):
+        # torch overwrites, in the second step of these, what the first one's backward needs.
+        for _ in range(1 if name in ("AMSGrad", "Adamax") else 3):
             weight.grad = (weight**3).detach() + start  # a gradient with a history
             optimizer.step()
         (derivative,) = torch.autograd.grad(weight.square().sum(), start)

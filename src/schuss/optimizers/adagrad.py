@@ -1,0 +1,88 @@
+r"""Adagrad: over the root of all squares so far.
+
+Duchi, Hazan and Singer, *Adaptive Subgradient Methods for Online Learning and Stochastic
+Optimization*, 2011, Figure 1 with diagonal matrices.
+<https://jmlr.org/papers/v12/duchi11a.html>
+
+$$
+\begin{aligned}
+v_t &= v_{t-1} + g_t^2 \\
+u_t &= \frac{g_t}{\sqrt{v_t} + \epsilon} \Big/ \bigl(1 + (t - 1)\,\eta\bigr)
+\end{aligned}
+$$
+
+A weight whose gradient is seldom anything but zero makes large steps when it has one. The sum only
+grows, so that steps shrink as $1 / \sqrt t$ under steady gradients. The decay $\eta$ of the
+learning rate is that of `torch.optim`; the paper has none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class Adagrad(Optimizer):
+    """Adagrad. Keeps one buffer per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0; the change of every weight in the first step.
+        lr_decay: Decay η of the learning rate, at least 0.
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
+        initial_accumulator_value: What the sum starts from, at least 0.
+        eps: Stabilizer ε, at least 0, added to the root of the sum.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float | WeightDecay = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "eps": eps,
+        }
+        decay = as_weight_decay(weight_decay, decoupled=False)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the sum."""
+        state["step"] = 0
+        state["sum"] = torch.full_like(param, group["initial_accumulator_value"])
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient over the root of the sum of squares."""
+        v = state["sum"].addcmul_(grad, grad)
+        shrunk = 1 + (state["step"] - 1) * group["lr_decay"]
+        return grad / (v.sqrt() + group["eps"]) / shrunk
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_not_negative(group, "lr_decay", "lr_decay value")
+        check_not_negative(group, "initial_accumulator_value", "initial_accumulator_value value")
+        check_not_negative(group, "eps", "epsilon value")

@@ -1,0 +1,107 @@
+r"""RMSprop: over the root of a mean of squares.
+
+Tieleman and Hinton, *Lecture 6.5: rmsprop, divide the gradient by a running average of its recent
+magnitude*, COURSERA: Neural Networks for Machine Learning, 2012; centered as in Graves, *Generating
+Sequences With Recurrent Neural Networks*, 2013, equations 38 to 41.
+<https://arxiv.org/abs/1308.0850>
+
+$$
+\begin{aligned}
+v_t &= \alpha\, v_{t-1} + (1 - \alpha)\, g_t^2 \\
+\bar g_t &= \alpha\, \bar g_{t-1} + (1 - \alpha)\, g_t \\
+\sigma_t &= \begin{cases}
+    \sqrt{v_t - \bar g_t^2} & \text{centered} \\
+    \sqrt{v_t} & \text{otherwise}
+\end{cases} \\
+u_t &= \mu\, u_{t-1} + g_t / (\sigma_t + \epsilon)
+\end{aligned}
+$$
+
+The mean starts at zero and its bias is not corrected, so that the first steps are
+$1 / \sqrt{1 - \alpha}$ times as long as those of Adam. Here, as in `torch.optim`, the stabilizer is
+added to the root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative, check_share
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class RMSprop(Optimizer):
+    """RMSprop. Keeps one buffer per parameter; one more with momentum, and one more if centered.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        alpha: Decay rate α of the means, in [0, 1].
+        eps: Stabilizer ε, at least 0, added to the root.
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
+        momentum: Decay rate μ of the sum of updates, at least 0.
+        centered: Divide by the deviation from the mean gradient.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "momentum": momentum,
+            "centered": centered,
+        }
+        decay = as_weight_decay(weight_decay, decoupled=False)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the means and the sum at zero."""
+        state["step"] = 0  # for checkpoints that go to torch.optim
+        state["square_avg"] = torch.zeros_like(param)
+        if group["momentum"] > 0:
+            state["momentum_buffer"] = torch.zeros_like(param)
+        if group["centered"]:
+            state["grad_avg"] = torch.zeros_like(param)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient over the root, summed if there is momentum."""
+        alpha = group["alpha"]
+        v = state["square_avg"].mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
+        if group["centered"]:
+            mean = state["grad_avg"].lerp_(grad, 1 - alpha)
+            v = v.addcmul(mean, mean, value=-1)
+        u = grad / (v.sqrt() + group["eps"])
+        if group["momentum"] > 0:
+            u = state["momentum_buffer"].mul_(group["momentum"]).add_(u)
+        return u
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_share(group, "alpha", "alpha value")
+        check_not_negative(group, "momentum", "momentum value")
+        check_not_negative(group, "eps", "epsilon value")

@@ -15,7 +15,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet --quiet
 INSTALL := $(PIP) install --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help env format lint types layers check test mnist hooks constraints clean distclean
+.PHONY: help env format lint types layers check test mnist ledger hooks constraints clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test: check ## The checks, then the tests; ARGS are pytest's
 # Threads that wait without spinning take half the time on a machine that has other work to do.
 mnist: $(STAMP) ## Train on MNIST into OUT (runs/mnist); ARGS are schuss mnist's
 	OMP_WAIT_POLICY=passive $(BIN)/schuss mnist --out $(OUT) $(ARGS)
+
+ledger: $(STAMP) ## Run every optimizer against its reference anew, and write docs/ledger.md
+	$(BIN)/python -m tests.ledger
 
 hooks: $(STAMP) ## Run the checks before every commit
 	$(BIN)/pre-commit install

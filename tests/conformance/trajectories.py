@@ -36,6 +36,7 @@ class Training:
         second_group: Hyper-parameters of the second of two groups.
         scheduled: Let `torch.optim.lr_scheduler` change the learning rate.
         saved_after: Save, create everything anew and load after so many steps.
+        steady: Give every parameter a gradient in every step.
     """
 
     steps: int = 100
@@ -43,6 +44,7 @@ class Training:
     second_group: dict[str, Any] | None = None
     scheduled: bool = False
     saved_after: int | None = None
+    steady: bool = False
 
 
 Create = Callable[[Any], torch.optim.Optimizer]
@@ -76,7 +78,7 @@ def trajectory(create: Create, training: Training, then: Create | None = None) -
             absent = (index == LATE and step < training.steps // 3) or (
                 index == INTERMITTENT and step % 3 == 0
             )
-            param.grad = None if absent else grad
+            param.grad = None if absent and not training.steady else grad
         optimizer.step()
         if training.scheduled:
             scheduler.step()

@@ -1,0 +1,42 @@
+"""`docs/ledger.md`: written by `make ledger`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tests.ledger.row import ENGINES, Row
+
+PATH = Path(__file__).parents[2] / "docs" / "ledger.md"
+BEGIN, END = "<!-- begin ledger -->", "<!-- end ledger -->"
+HEAD = ("algorithm", "run against", "options", "steps", *ENGINES, "float32", "deviations")
+
+
+def described(row: Row) -> list[str]:
+    """Return what a line of the document begins with."""
+    return [row.algorithm, row.origin, row.options, str(row.training.steps)]
+
+
+def line(row: Row) -> list[str]:
+    """Measure a row, and return its line."""
+    distances = [row.apart(engine) for engine in ENGINES]
+    distances.append(row.apart("fused", torch.float32))
+    return [*described(row), *(f"{x:.0e}" if x else "0" for x in distances), row.deviation]
+
+
+def write(path: Path, lines: list[list[str]]) -> None:
+    """Put the lines between the two markers of the document."""
+    rule = ["---", "---", "---", "--:", *["--:"] * (len(ENGINES) + 1), "---"]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in [list(HEAD), rule, *lines])
+    text = path.read_text(encoding="utf-8")
+    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+    path.write_text(f"{before}{BEGIN}\n\n{table}\n\n{after}", encoding="utf-8")
+
+
+def read(path: Path) -> list[list[str]]:
+    """Return the lines of the document, cell by cell."""
+    text = path.read_text(encoding="utf-8")
+    table = text[text.index(BEGIN) : text.index(END)].splitlines()
+    lines = [each.removeprefix("| ").removesuffix(" |") for each in table if each.startswith("|")]
+    return [each.split(" | ") for each in lines[2:]]

@@ -1,0 +1,42 @@
+"""Every algorithm moves as its reference, on every engine; and the ledger says so."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import schuss
+from tests.ledger.document import PATH, described, read
+from tests.ledger.row import ENGINES, Row
+from tests.ledger.rows import rows
+
+ROWS = rows()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_an_algorithm_moves_as_its_reference(row: Row, engine: str) -> None:
+    assert row.apart(engine) <= row.tolerance
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_in_float32_it_stays_near(row: Row) -> None:
+    assert row.apart("fused", torch.float32) <= row.tolerance32
+
+
+def test_every_algorithm_has_a_row() -> None:
+    presets = {"adamwarmup", "adamwarmupcosinedecay", "noam", "sophia"}  # see test_labml.py
+    named = {info.name for info in schuss.list_optimizers()}
+    assert {row.algorithm for row in ROWS} == named - presets
+
+
+def test_the_document_has_these_rows() -> None:
+    written = read(PATH)
+    assert [line[: len(described(ROWS[0]))] for line in written] == [described(row) for row in ROWS]
+
+
+def test_the_document_tells_no_distance_above_what_is_allowed() -> None:
+    for row, line in zip(ROWS, read(PATH), strict=True):
+        *double, single = (float(number) for number in line[4:8])
+        assert max(double) <= row.tolerance, row
+        assert single <= row.tolerance32, row

@@ -57,9 +57,18 @@ def path(variant: str, dtype: torch.dtype, engine: dict[str, bool]) -> list[Tens
     return trajectory(create, training)
 
 
+# What surrounds the rule is not of the rule: its options meet every dtype with some rules, and one
+# dtype with the others.
+THOROUGH = ("sgd", "adam", "radam", "adabelief", "sophia")
+GRID = [
+    (variant, dtype)
+    for (variant, (name, options)), dtype in itertools.product(VARIANTS.items(), TOLERANCE)
+    if name in THOROUGH or not options or dtype is torch.float32
+]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("variant", "dtype"), GRID, ids=str)
 def test_an_engine_takes_the_path_of_the_loop(variant, dtype, engine):
     found = path(variant, dtype, {engine: True})
     assert distance(found, of_the_loop(variant, dtype)) <= TOLERANCE[dtype]

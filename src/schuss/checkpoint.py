@@ -10,18 +10,73 @@ from __future__ import annotations
 
 from collections import defaultdict
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.engines import CompiledSteps, Engine
 from schuss.engines.loop import initial_state
 from schuss.hyperparameters import EXECUTION_OPTIONS
 from schuss.storage import master
 
-if TYPE_CHECKING:
-    from schuss.optimizer import Optimizer
+
+class Checkpointed(CompiledSteps, torch.optim.Optimizer):
+    """The part of an optimizer that is saved and loaded, pickled and copied."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
+        self._end_compiled()
+        saved = super().state_dict()
+        state = {key: packed(value) for key, value in saved["state"].items()}
+        return {**saved, "state": state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
+
+        Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
+        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed.
+
+        Args:
+            state_dict: What `state_dict` returned.
+
+        Raises:
+            ValueError: It is of other parameters, of another optimizer, or has a value outside of
+                its domain. Nothing has been changed then.
+        """
+        load(self, state_dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickling and copying keep: all but hooks and wrappers around `step`."""
+        dropped = ("step", "_zero_grad_profile_name", "_engine")
+        kept = {
+            key: value
+            for key, value in self.__dict__.items()
+            if not key.startswith("_optimizer_") and key not in dropped
+        }
+        return {**kept, "state": self.state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what `__getstate__` returned, or a part of it."""
+        state = dict(state)
+        if "_engine" not in self.__dict__:
+            self._engine = Engine()
+        self.state = state.pop("state", self.state)
+        super().__setstate__(state)
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+
+    def _check_group_number(self, number: int, group: Group) -> None:
+        """Check a group, and name it in the error."""
+        place = f"({type(self).__name__}, parameter group {number})"
+        try:
+            self.check_group(group)
+        except ValueError as error:
+            raise ValueError(f"{error} {place}") from None
+        except TypeError as error:
+            raise TypeError(f"{error} {place}") from None
 
 
 def packed(state: State) -> State:
@@ -35,7 +90,7 @@ def packed(state: State) -> State:
     return state
 
 
-def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+def load(optimizer: Checkpointed, state_dict: dict[str, Any]) -> None:
     """Load `state_dict` into `optimizer`, running the hooks registered for it."""
     state_dict = state_dict.copy()
     for pre_hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
@@ -59,7 +114,7 @@ def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
         post_hook(optimizer)
 
 
-def _loaded_groups(optimizer: Optimizer, saved_groups: list[Group]) -> list[Group]:
+def _loaded_groups(optimizer: Checkpointed, saved_groups: list[Group]) -> list[Group]:
     groups = optimizer.param_groups
     if len(saved_groups) != len(groups):
         raise ValueError(
@@ -81,7 +136,7 @@ def _loaded_groups(optimizer: Optimizer, saved_groups: list[Group]) -> list[Grou
     return loaded
 
 
-def _loaded_state(optimizer: Optimizer, group: Group, param: Tensor, saved: State) -> State:
+def _loaded_state(optimizer: Checkpointed, group: Group, param: Tensor, saved: State) -> State:
     """Return a copy of `saved`, in the types that the state of `param` would start with."""
     state = initial_state(optimizer, group, param)
     missing = state.keys() - saved.keys() - {master.KEY}

@@ -37,5 +37,5 @@ class Batch(NamedTuple):
 class Stateful(Protocol):
     """What an engine needs of an optimizer besides the rule: how its state begins."""
 
-    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+    def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""

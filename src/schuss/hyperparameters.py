@@ -6,12 +6,15 @@ when a checkpoint is loaded. A value may be a Python number or a tensor of one e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from torch import Tensor
 
 from schuss.contract import Group
+
+if TYPE_CHECKING:
+    from schuss.transforms import Transform
 
 
 class Options(TypedDict, total=False):
@@ -31,6 +34,9 @@ class Options(TypedDict, total=False):
     the rule for each parameter in turn.
 
     `capturable` is torch's; this version refuses True.
+
+    `transforms` change the gradient, the update and the parameter around the rule; see
+    `schuss.Transform`. They are of all groups, which may differ in the hyper-parameters of each.
     """
 
     maximize: bool
@@ -39,6 +45,7 @@ class Options(TypedDict, total=False):
     foreach: bool | None
     fused: bool | None
     capturable: bool
+    transforms: Sequence[Transform]
 
 
 OPTION_DEFAULTS: Final[Mapping[str, Any]] = {
@@ -60,7 +67,7 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
         if key not in OPTION_DEFAULTS:
             raise TypeError(
                 f"{name} got an unexpected keyword argument {key!r}; beside its own, every "
-                f"optimizer takes {', '.join(OPTION_DEFAULTS)}"
+                f"optimizer takes {', '.join(OPTION_DEFAULTS)} and transforms"
             )
 
 

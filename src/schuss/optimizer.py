@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
 
-from schuss import checkpoint
-from schuss.contract import Group, Rule, State
-from schuss.engines import CompiledSteps, Engine, Explanation, check_engine, explained
+from schuss.checkpoint import Checkpointed
+from schuss.contract import Group, Measure, Rule, State
+from schuss.engines import Engine, Explanation, check_engine, explained
 from schuss.hyperparameters import OPTION_DEFAULTS, check_not_negative, check_options
-from schuss.transforms import WeightDecay
+from schuss.transforms import Transform, WeightDecay
+from schuss.transforms.chain import Chain
 from schuss.transforms.weight_decay import check_same_kind
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from schuss.hyperparameters import Options
 
 
-class Optimizer(CompiledSteps, torch.optim.Optimizer):
+class Optimizer(Checkpointed):
     r"""Base class of optimizers: write the rule for one parameter, the class does the rest.
 
     A subclass overrides `init_state`, if it keeps state, and one of two methods:
@@ -76,13 +77,14 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
         **options: Unpack[Options],
     ) -> None:
         name = type(self).__name__
+        self._chain = Chain(options.pop("transforms", ()))
         self._check_rule(name)
         check_options(name, options)
         self.weight_decay = WeightDecay() if weight_decay is None else weight_decay
-        decay = self.weight_decay.defaults()
+        around = {**self.weight_decay.defaults(), **self._chain.defaults()}
         self._engine = Engine()
         self._compiled = {"in_tensors": False}
-        super().__init__(params, {**OPTION_DEFAULTS, **decay, **options, **defaults})
+        super().__init__(params, {**OPTION_DEFAULTS, **around, **options, **defaults})
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`; override it if the rule keeps state.
@@ -90,6 +92,21 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
         A rule that needs the step count puts `state["step"] = 0` here, and finds it counted, from
         1.
         """
+
+    def begin_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Fill the empty `state` of `param`, with what the transforms remember too."""
+        self.init_state(state, group, param)
+        self._chain.init_state(state, group, param)
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """The transforms, in their order."""
+        return self._chain.transforms
+
+    def __repr__(self) -> str:
+        """Show the groups, and what a step consists of."""
+        first, *others = super().__repr__().split("\n")
+        return "\n".join([first, f"step: {self._chain.described(self)}", *others])
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the direction against which `param` moves; override it with the algorithm.
@@ -137,8 +154,11 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
         lr = self.get_lr(state, group)
         if lr is not group["lr"]:
             group = {**group, "lr": lr}  # so that the decay follows the schedule
+        raw = grad
         grad = self.weight_decay(param, grad, group)
         update = self.update(state, group, grad, param)
+        if self._chain:
+            update = self._chain.update(state, group, update, raw, param)
         if isinstance(lr, Tensor):
             param.sub_(lr * update)
         else:
@@ -159,6 +179,7 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
         check_not_negative(group, "lr", "learning rate")
         check_engine(group)
         self.weight_decay.check_group(group)
+        self._chain.check_group(group)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -182,7 +203,7 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._run(self.step_param)
+        self._run(self._rule(), self._measures())
         return loss
 
     def explain(self) -> Explanation:
@@ -192,7 +213,8 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
         was traced to, the source of the kernel, and how many bytes it moves. `print` shows it.
         """
         with torch.no_grad():
-            return explained(self._engine, self, self.step_param, self.param_groups)
+            measures = self._measures()
+            return explained(self._engine, self, self._rule(), self.param_groups, measures)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, which may have hyper-parameters of its own.
@@ -214,28 +236,6 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
             self._check_group_number(len(self.param_groups), {**self.defaults, **param_group})
         super().add_param_group(param_group)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
-        self._end_compiled()
-        packed = super().state_dict()
-        state = {key: checkpoint.packed(value) for key, value in packed["state"].items()}
-        return {**packed, "state": state}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
-
-        Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
-        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed.
-
-        Args:
-            state_dict: What `state_dict` returned.
-
-        Raises:
-            ValueError: It is of other parameters, of another optimizer, or has a value outside of
-                its domain. Nothing has been changed then.
-        """
-        checkpoint.load(self, state_dict)
-
     @property
     def state(self) -> defaultdict[Any, State]:
         """The state of every parameter: tensors and numbers by name."""
@@ -245,48 +245,34 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
     def state(self, state: defaultdict[Any, State]) -> None:
         self._engine.replace_state(state)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what pickling and copying keep: all but hooks and wrappers around `step`."""
-        dropped = ("step", "_zero_grad_profile_name", "_engine")
-        kept = {
-            key: value
-            for key, value in self.__dict__.items()
-            if not key.startswith("_optimizer_") and key not in dropped
-        }
-        return {**kept, "state": self.state}
+    def _rule(self) -> Rule:
+        """Return what a step does to one parameter."""
+        return self._transformed_step if self._chain else self.step_param
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what `__getstate__` returned, or a part of it."""
-        state = dict(state)
-        if "_engine" not in self.__dict__:
-            self._engine = Engine()
-        self.state = state.pop("state", self.state)
-        super().__setstate__(state)
+    def _transformed_step(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        grad = self._chain.gradient(state, group, grad, param)
+        self.step_param(state, group, grad, param)
+        self._chain.parameter(state, group, param)
 
-    def _check_group_number(self, number: int, group: Group) -> None:
-        """Check a group, and name it in the error."""
-        place = f"({type(self).__name__}, parameter group {number})"
-        try:
-            self.check_group(group)
-        except ValueError as error:
-            raise ValueError(f"{error} {place}") from None
-        except TypeError as error:
-            raise TypeError(f"{error} {place}") from None
+    def _measures(self) -> list[Measure]:
+        """Return what a step measures of all parameters before."""
+        measures = type(self).measure is not Optimizer.measure
+        return self._chain.measures(self.measure if measures else None)
 
-    def _run(self, rule: Rule) -> None:
+    def _run(self, rule: Rule, measures: Sequence[Measure] = ()) -> None:
         """Run a rule for every parameter that has a gradient."""
         found_inf: Tensor | None = getattr(self, "found_inf", None)
         if found_inf is not None and found_inf.item():
             return
         scale: Tensor | None = getattr(self, "grad_scale", None)
         if torch.compiler.is_compiling():
-            self._run_compiled(rule, scale)
+            self._run_compiled(rule, scale, measures)
             return
         self._end_compiled()
-        measures = type(self).measure is not Optimizer.measure and rule == self.step_param
         with torch.no_grad():
-            measure = self.measure if measures else None
-            self._engine.run(self, rule, self.param_groups, scale, measure)
+            groups = self._engine.measured(self, measures, self.param_groups, scale)
+            if not self._chain.skips(groups, self.param_groups):
+                self._engine.run(self, rule, groups, scale)
 
     def _check_rule(self, name: str) -> None:
         cls = type(self)
@@ -294,4 +280,10 @@ class Optimizer(CompiledSteps, torch.optim.Optimizer):
             raise TypeError(
                 f"{name} has no rule: override update(state, group, grad, param) or "
                 "step_param(state, group, grad, param)"
+            )
+        changing = self._chain.overriding("update")
+        if changing and cls.step_param is not Optimizer.step_param:
+            raise TypeError(
+                f"{name} has a step_param of its own, and no update that {changing[0]!r} could "
+                "change; leave it out, or write the rule as update(state, group, grad, param)"
             )

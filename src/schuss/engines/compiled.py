@@ -14,10 +14,10 @@ from collections.abc import MutableMapping, Sequence
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule, State, Stateful
+from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
 from schuss.engines import loop
 from schuss.engines.engine import Engine
-from schuss.engines.groups import with_gradient
+from schuss.engines.groups import added_up, with_gradient, with_sums
 
 
 class CompiledSteps:
@@ -30,14 +30,23 @@ class CompiledSteps:
     """
     param_groups: list[Group]
 
-    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+    def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""
 
-    def _run_compiled(self, rule: Rule, grad_scale: Tensor | None) -> None:
+    def _run_compiled(
+        self, rule: Rule, grad_scale: Tensor | None, measures: Sequence[Measure]
+    ) -> None:
         self._begin_compiled()
         self._compiled["in_tensors"] = True
+        groups: Sequence[Group] = self.param_groups
         with torch.no_grad():
-            run(self, self._engine._state, rule, self.param_groups, grad_scale)
+            for measure in measures:
+                sums = [
+                    measured(self, self._engine._state, measure, group, grad_scale)
+                    for group in groups
+                ]
+                groups = with_sums(groups, sums)
+            run(self, self._engine._state, rule, groups, grad_scale)
 
     def _begin_compiled(self) -> None:
         self._engine.stay_exposed()
@@ -65,6 +74,23 @@ def begin(
         for param in group["params"]:
             if param.grad is not None and not states.get(param):
                 _begin_one(optimizer, states, group, param)
+
+
+def measured(
+    optimizer: Stateful,
+    states: MutableMapping[Tensor, State],
+    measure: Measure,
+    group: Group,
+    grad_scale: Tensor | None,
+) -> dict[str, Tensor]:
+    """Return the sums of what is measured of a group's parameters, on the loop; to be traced."""
+    found: list[dict[str, Tensor]] = []
+
+    def rule(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        found.append(measure(state, group, grad, param))
+
+    run(optimizer, states, rule, [group], grad_scale)
+    return added_up(found)
 
 
 def run(

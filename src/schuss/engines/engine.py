@@ -65,13 +65,31 @@ class Engine:
         self._exposed = True
         self._fused.clear()
 
+    def measured(
+        self,
+        optimizer: Stateful,
+        measures: Sequence[Measure],
+        groups: Sequence[Group],
+        grad_scale: Tensor | None = None,
+    ) -> Sequence[Group]:
+        """Return the groups with the sums of what is measured of parameters that have a gradient.
+
+        Takes and raises what `run` does, and `measures`: each is called for all parameters, as
+        `measure(state, group, grad, param)`, and finds the sums of those before it in the group.
+        """
+        scale = None if grad_scale is None else float(grad_scale)
+        for measure in measures:
+            numbers = range(len(groups))
+            sums = [self._sums(optimizer, measure, n, groups[n], scale) for n in numbers]
+            groups = with_sums(groups, sums)
+        return groups
+
     def run(
         self,
         optimizer: Stateful,
         rule: Rule,
         groups: Sequence[Group],
         grad_scale: Tensor | None = None,
-        measure: Measure | None = None,
     ) -> None:
         """Run `rule` for every parameter that has a gradient.
 
@@ -81,18 +99,12 @@ class Engine:
             groups: The parameters by group.
             grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or
                 None.
-            measure: Called in the same way, before any rule, for numbers whose sums over the
-                parameters the rule is to find in its group.
 
         Raises:
             RuntimeError: A gradient is sparse, or a group asks for an engine that cannot run the
                 rule. Nothing has been changed then.
         """
         scale = None if grad_scale is None else float(grad_scale)
-        if measure is not None:
-            numbers = range(len(groups))
-            sums = [self._sums(optimizer, measure, n, groups[n], scale) for n in numbers]
-            groups = with_sums(groups, sums)
         steps = {
             number: self._planned(optimizer, rule, number, group, scale)
             for number, group in enumerate(groups)

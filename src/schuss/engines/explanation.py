@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from schuss.contract import Group, Rule, Stateful
+from schuss.contract import Group, Measure, Rule, Stateful
 from schuss.engines.cohort import Cohort
 from schuss.engines.engine import Engine
+from schuss.engines.groups import added_up, with_sums
+from schuss.engines.loop import initial_state
 from schuss.engines.step import Step
 from schuss.engines.tracing.program import COUNT, GRAD, Program
+from schuss.storage.precision import computable
 
 STREAM = 1 << 24
 """Numbers in each tensor with which the bandwidth is measured: 64 MiB, more than caches hold."""
@@ -89,9 +94,17 @@ class Explanation:
         return "\n\n".join([self.optimizer, *map(str, self.cohorts)])
 
 
-def explained(engine: Engine, optimizer: Stateful, rule: Rule, groups: list[Group]) -> Explanation:
+def explained(
+    engine: Engine,
+    optimizer: Stateful,
+    rule: Rule,
+    groups: Sequence[Group],
+    measures: Sequence[Measure],
+) -> Explanation:
     """Return how an optimizer would take a step in which every parameter has a gradient."""
     cohorts = []
+    for measure in measures:
+        groups = with_sums(groups, [_of_one(optimizer, measure, group) for group in groups])
     for number, group in enumerate(groups):
         if not group["params"]:
             continue
@@ -104,6 +117,14 @@ def explained(engine: Engine, optimizer: Stateful, rule: Rule, groups: list[Grou
             dtype = group["params"][0].dtype
             cohorts.append(CohortExplanation(number, len(sizes), sum(sizes), dtype, name, reason))
     return Explanation(type(optimizer).__name__, tuple(cohorts))
+
+
+def _of_one(optimizer: Stateful, measure: Measure, group: Group) -> dict[str, Tensor]:
+    """Return what is measured of one parameter, which takes the place of the sums over all."""
+    for param in group["params"]:
+        real = computable(param.detach())
+        return added_up([measure(initial_state(optimizer, group, param), group, real, real)])
+    return {}
 
 
 def _explained(number: int, name: str, reason: str, step: Step) -> CohortExplanation:

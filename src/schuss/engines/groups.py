@@ -62,7 +62,7 @@ def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tens
 
 
 def with_sums(groups: Sequence[Group], sums: Sequence[Mapping[str, Tensor]]) -> list[Group]:
-    """Return copies of groups in which a rule finds sums over parameters.
+    """Return copies of groups in which a rule finds sums over parameters, beside earlier ones.
 
     Args:
         groups: The groups.
@@ -73,7 +73,11 @@ def with_sums(groups: Sequence[Group], sums: Sequence[Mapping[str, Tensor]]) -> 
         for key, value in found.items():
             over_all[key] = over_all[key] + value.to(over_all[key]) if key in over_all else value
     return [
-        {**group, "sums_over_group": _for(group, found), "sums_over_all": _for(group, over_all)}
+        {
+            **group,
+            "sums_over_group": {**group.get("sums_over_group", {}), **_for(group, found)},
+            "sums_over_all": {**group.get("sums_over_all", {}), **_for(group, over_all)},
+        }
         for group, found in zip(groups, sums, strict=True)
     ]
 

@@ -22,7 +22,7 @@ def initial_state(optimizer: Stateful, group: Group, param: Tensor) -> State:
     state: State = {}
     if master.wants_master(group, param):
         state[master.KEY] = master.new_master(param)
-    optimizer.init_state(state, group, state.get(master.KEY, param))
+    optimizer.begin_state(state, group, state.get(master.KEY, param))
     return state
 
 

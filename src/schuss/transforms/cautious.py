@@ -1,0 +1,74 @@
+r"""Cautious: go only where the gradient points too.
+
+Liang, Chen, Liu and Liu, *Cautious Optimizers: Improving Training with One Line of Code*, 2024,
+Algorithm 1. <https://arxiv.org/abs/2411.16085>
+
+$$
+\begin{aligned}
+\phi &= \mathbb 1[u \odot g > 0] \\
+u &\leftarrow u \odot \phi / \max(\operatorname{mean}(\phi),\, \epsilon)
+\end{aligned}
+$$
+
+Momentum may point against the present gradient, and then the loss grows. Where it does, the weight
+waits; the others step further, so that the mean step stays about as long. The paper divides by
+$(\lVert \phi \rVert_1 + 1) / d$ in its algorithm, its code by the mean of at least $10^{-3}$, which
+is what is done here.
+
+Chen et al., *Cautious Weight Decay*, 2025, mask the decay in the same way, where it would work
+against the update: $u \leftarrow u + \lambda\, \theta \odot \mathbb 1[u \odot \theta > 0]$.
+<https://arxiv.org/abs/2510.12402>
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.transforms.transform import Transform
+
+MIN_MEAN = 1e-3
+"""The smallest share of weights that the update is divided by."""
+
+
+class Cautious(Transform):
+    """Drop the part of the update that points against the gradient.
+
+    Args:
+        cautious: Whether to do so.
+    """
+
+    def __init__(self, cautious: bool = True) -> None:
+        super().__init__(cautious=cautious)
+
+    def update(
+        self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
+    ) -> Tensor:
+        """Return the update where it agrees with the gradient, and zero elsewhere."""
+        if not group["cautious"]:
+            return update
+        mask = (update * grad > 0).to(update.dtype)
+        return update * mask / mask.mean().clamp(min=MIN_MEAN)
+
+
+class CautiousDecay(Transform):
+    """Decay the weights that the update makes smaller too.
+
+    Args:
+        cautious_weight_decay: Coefficient λ, at least 0, multiplied by the learning rate.
+    """
+
+    def __init__(self, cautious_weight_decay: float = 0.0) -> None:
+        super().__init__(cautious_weight_decay=cautious_weight_decay)
+
+    def check_group(self, group: Group) -> None:
+        """Check the coefficient of one group."""
+        check_not_negative(group, "cautious_weight_decay", "cautious_weight_decay value")
+
+    def update(
+        self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
+    ) -> Tensor:
+        """Return the update, with the decay where they agree."""
+        agrees = (update * param > 0).to(param.dtype)
+        return update.addcmul(param, agrees, value=group["cautious_weight_decay"])

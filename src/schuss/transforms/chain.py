@@ -1,0 +1,155 @@
+"""The transforms of one optimizer, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from schuss.contract import Group, Measure, State
+from schuss.transforms.transform import Transform
+
+
+class Chain:
+    """Does what a list of transforms does, in its order.
+
+    Args:
+        transforms: The transforms.
+
+    Raises:
+        TypeError: One is none.
+        ValueError: Two are of one kind, or share a hyper-parameter.
+    """
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self.transforms = tuple(transforms)
+        seen: dict[str, Transform] = {}
+        for transform in self.transforms:
+            if not isinstance(transform, Transform):
+                raise TypeError(
+                    f"transforms has {transform!r}, which is no Transform; give instances, "
+                    "as in transforms=[Cautious()]"
+                )
+            for key in (type(transform).__name__, *transform.defaults()):
+                if key in seen:
+                    raise ValueError(
+                        f"transforms has {seen[key]!r} and {transform!r}, which share "
+                        f"{key!r}; an optimizer takes one of a kind"
+                    )
+                seen[key] = transform
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self.transforms)
+
+    def overriding(self, method: str) -> list[Transform]:
+        """Return those that do something of their own in a method."""
+        base = getattr(Transform, method)
+        return [each for each in self.transforms if getattr(type(each), method) is not base]
+
+    def described(self, rule: Any) -> str:
+        """Return what a step consists of, in its order.
+
+        Args:
+            rule: The optimizer.
+        """
+        stages = ["gradient", *map(repr, self.overriding("gradient"))]
+        stages += [repr(rule.weight_decay), type(rule).__name__]
+        stages += [*map(repr, self.overriding("update")), "parameter"]
+        return " -> ".join([*stages, *map(repr, self.overriding("parameter"))])
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the hyper-parameters of all."""
+        return {key: v for each in self.transforms for key, v in each.defaults().items()}
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        for transform in self.transforms:
+            transform.check_group(group)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Begin the state of all."""
+        for transform in self.transforms:
+            transform.init_state(state, group, param)
+
+    def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient that the rule is given."""
+        for transform in self.transforms:
+            grad = transform.gradient(state, group, grad, param)
+        return grad
+
+    def update(
+        self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
+    ) -> Tensor:
+        """Return the update that the step is taken along."""
+        for transform in self.transforms:
+            update = transform.update(state, group, update, grad, param)
+        return update
+
+    def parameter(self, state: State, group: Group, param: Tensor) -> None:
+        """Do what is to be done after the step."""
+        for transform in self.transforms:
+            transform.parameter(state, group, param)
+
+    def measures(self, of_optimizer: Measure | None) -> list[Measure]:
+        """Return what is to be measured, one pass over the gradients after the other.
+
+        A pass needs the sums of those before, where it measures what was changed by them.
+
+        Args:
+            of_optimizer: What the optimizer measures of its gradient, if anything.
+        """
+        passes: list[list[tuple[int, Measure]]] = []
+        changed = True
+        for place, transform in enumerate(self.transforms):
+            if type(transform).measure is not Transform.measure:
+                passes = [*passes, []] if changed else passes
+                passes[-1].append((place, transform.measure))
+                changed = type(transform).gradient is not Transform.gradient
+        if of_optimizer is not None:
+            passes = [*passes, []] if changed else passes
+            passes[-1].append((len(self.transforms), of_optimizer))
+        return [_Measured(self.transforms, each) for each in passes]
+
+    def skips(self, measured: Sequence[Group], groups: Sequence[Group]) -> bool:
+        """Tell whether one of them does not want the step to be taken.
+
+        Args:
+            measured: The groups with the sums of what was measured.
+            groups: The groups themselves.
+        """
+        sums: dict[str, Tensor] = {}
+        for group in measured if self else ():
+            sums |= group.get("sums_over_all", {})
+        wishes = [transform.skips(sums, groups) for transform in self.transforms]  # each may count
+        return any(wishes)
+
+
+class _Measured:
+    """One pass of measuring."""
+
+    def __init__(
+        self, transforms: Sequence[Transform], measures: Sequence[tuple[int, Measure]]
+    ) -> None:
+        self._transforms = transforms
+        self._measures = measures
+
+    def __call__(
+        self, state: State, group: Group, grad: Tensor, param: Tensor
+    ) -> dict[str, Tensor]:
+        """Measure one parameter."""
+        found: dict[str, Tensor] = {}
+        # Transforms are applied again for the step, and must find their state as it was.
+        state = {key: _copied(value) for key, value in state.items()}
+        place = 0
+        for until, measure in self._measures:
+            for transform in self._transforms[place:until]:
+                grad = transform.gradient(state, group, grad, param)
+            place = until
+            found.update(measure(state, group, grad, param))
+        return found
+
+
+def _copied(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float)) else value.clone()

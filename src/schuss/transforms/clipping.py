@@ -1,0 +1,139 @@
+r"""Clipping: bound what one gradient, or one update, can do.
+
+Pascanu, Mikolov and Bengio, *On the difficulty of training Recurrent Neural Networks*, 2012,
+Algorithm 1. <https://arxiv.org/abs/1211.5063>
+
+$$
+\begin{aligned}
+\text{by value:} \quad g &\leftarrow \min(\max(g, -c), c) \\
+\text{by norm:} \quad g &\leftarrow g \cdot \min\bigl(1,\, c / (\lVert g \rVert_2 + \epsilon)\bigr)
+\end{aligned}
+$$
+
+The norm is of one parameter's gradient, or of all gradients together, which keeps their direction.
+The stabilizer is $10^{-6}$, as in `torch.nn.utils.clip_grad_norm_`.
+
+Shazeer and Stern, *Adafactor*, 2018, section 6, bound the root mean square of the *update* instead,
+and so the change of the weights: $u \leftarrow u / \max(1, \operatorname{RMS}(u) / d)$.
+<https://arxiv.org/abs/1804.04235>
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.transforms.transform import Transform
+
+EPS = 1e-6
+"""What `torch.nn.utils.clip_grad_norm_` adds to the norm."""
+
+
+def shortened(grad: Tensor, norm: Tensor, bound: float) -> Tensor:
+    """Return a gradient times what makes `norm` at most `bound`."""
+    factor: Tensor = (bound / (norm + EPS)).clamp(max=1)
+    return grad * factor
+
+
+class _Clip(Transform):
+    """Bounds something by one hyper-parameter of the group; None does not bound it."""
+
+    _bound: str
+
+    def check_group(self, group: Group) -> None:
+        """Check the bound of one group."""
+        if group[self._bound] is not None:
+            check_not_negative(group, self._bound, f"{self._bound} value")
+
+
+class ClipByValue(_Clip):
+    """Bound every element of the gradient.
+
+    Args:
+        max_grad_value: The largest size of an element, at least 0, or None for no bound.
+    """
+
+    _bound = "max_grad_value"
+
+    def __init__(self, max_grad_value: float | None = 1.0) -> None:
+        super().__init__(max_grad_value=max_grad_value)
+
+    def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient, bounded."""
+        bound = group["max_grad_value"]
+        return grad if bound is None else grad.clamp(-bound, bound)
+
+
+class ClipByNorm(_Clip):
+    """Bound the norm of every parameter's gradient.
+
+    Args:
+        max_param_grad_norm: The largest norm, at least 0, or None for no bound.
+    """
+
+    _bound = "max_param_grad_norm"
+
+    def __init__(self, max_param_grad_norm: float | None = 1.0) -> None:
+        super().__init__(max_param_grad_norm=max_param_grad_norm)
+
+    def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient, at most as long as the bound."""
+        bound = group["max_param_grad_norm"]
+        return grad if bound is None else shortened(grad, grad.norm(), bound)
+
+
+class ClipByGlobalNorm(_Clip):
+    """Bound the norm of all gradients together, as `torch.nn.utils.clip_grad_norm_` does.
+
+    The norm is that of the groups which have a bound. `p.grad` stays as it is.
+
+    Args:
+        max_grad_norm: The largest norm, at least 0, or None for no bound.
+    """
+
+    _bound = "max_grad_norm"
+
+    def __init__(self, max_grad_norm: float | None = 1.0) -> None:
+        super().__init__(max_grad_norm=max_grad_norm)
+
+    def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
+        """Return the square of the norm of one gradient."""
+        return {} if group["max_grad_norm"] is None else {"grad_square": grad.square().sum()}
+
+    def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient, shortened by the factor that all share."""
+        bound = group["max_grad_norm"]
+        if bound is None:
+            return grad
+        return shortened(grad, group["sums_over_all"]["grad_square"].sqrt(), bound)
+
+
+class ClipUpdate(_Clip):
+    """Bound the root mean square of every parameter's update.
+
+    Args:
+        max_update_rms: The largest root mean square d of an update before the learning rate, above
+            0, or None for no bound.
+    """
+
+    _bound = "max_update_rms"
+
+    def __init__(self, max_update_rms: float | None = 1.0) -> None:
+        super().__init__(max_update_rms=max_update_rms)
+
+    def check_group(self, group: Group) -> None:
+        """Check the bound of one group."""
+        super().check_group(group)
+        if group["max_update_rms"] == 0:
+            raise ValueError("Invalid max_update_rms value: 0; max_update_rms must be above 0")
+
+    def update(
+        self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
+    ) -> Tensor:
+        """Return the update, at most as large as the bound."""
+        bound = group["max_update_rms"]
+        if bound is None:
+            return update
+        factor: Tensor = (update.square().mean().sqrt() / bound).clamp(min=1)
+        return update / factor

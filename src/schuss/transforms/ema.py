@@ -1,0 +1,54 @@
+r"""EMA: remember a mean of the weights.
+
+Polyak and Juditsky, *Acceleration of Stochastic Approximation by Averaging*, 1992; with a decay
+rate as in Tarvainen and Valpola, *Mean teachers are better role models*, 2017, equation 2.
+<https://arxiv.org/abs/1703.01780>
+
+$$
+\bar\theta_t = d_t\, \bar\theta_{t-1} + (1 - d_t)\, \theta_t, \qquad
+d_t = \begin{cases}
+    \min\bigl(d,\, (1 + t) / (10 + t)\bigr) & \text{warm-up} \\
+    d & \text{otherwise}
+\end{cases}
+$$
+
+The mean forgets where it started after about $1 / (1 - d)$ steps; with warm-up it does so from the
+first step on. It is made in the same pass over memory as the step.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_share
+from schuss.transforms.transform import Transform
+
+
+class EMA(Transform):
+    """Keep a mean of the weights. Keeps one buffer per parameter, and a step count.
+
+    Args:
+        ema_decay: Decay rate d of the mean, in [0, 1].
+        ema_warmup: Forget faster in the beginning.
+    """
+
+    def __init__(self, ema_decay: float = 0.999, ema_warmup: bool = False) -> None:
+        super().__init__(ema_decay=ema_decay, ema_warmup=ema_warmup)
+
+    def check_group(self, group: Group) -> None:
+        """Check the decay rate of one group."""
+        check_share(group, "ema_decay", "ema_decay value")
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the mean where the parameter is."""
+        state["ema_step"] = 0
+        state["ema"] = param.detach().clone()
+
+    def parameter(self, state: State, group: Group, param: Tensor) -> None:
+        """Take the parameter into the mean."""
+        state["ema_step"] += 1
+        decay = group["ema_decay"]
+        if group["ema_warmup"]:
+            decay = min(decay, (1 + state["ema_step"]) / (10 + state["ema_step"]))
+        state["ema"].lerp_(param, 1 - decay)

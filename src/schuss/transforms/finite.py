@@ -1,0 +1,46 @@
+r"""SkipNonFinite: leave out a step whose gradients are not numbers.
+
+One overflow in one layer is enough to make every weight NaN. A step in which a gradient has an
+infinity or a NaN is left out for all parameters: neither weights nor state nor step counts change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.transforms.transform import Transform
+
+
+class SkipNonFinite(Transform):
+    """Skip the step if any gradient is not finite, and count how often.
+
+    The number of steps skipped so far is the hyper-parameter `skipped_steps` of every group, so
+    that it is saved. The verdict is awaited by the host before the step: one pass over the
+    gradients, which is shared with `ClipByGlobalNorm`. It cannot be traced by `torch.compile`.
+
+    Args:
+        skipped_steps: Number of steps to begin the count with.
+    """
+
+    def __init__(self, skipped_steps: int = 0) -> None:
+        super().__init__(skipped_steps=skipped_steps)
+
+    def check_group(self, group: Group) -> None:
+        """Check the count of one group."""
+        check_not_negative(group, "skipped_steps", "skipped_steps value")
+
+    def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
+        """Return zero if all elements are finite, else NaN."""
+        return {"not_finite": (grad * 0).sum()}
+
+    def skips(self, sums: Mapping[str, Tensor], groups: Sequence[Group]) -> bool:
+        """Tell whether the sum over all gradients is not zero, and count."""
+        if "not_finite" not in sums or float(sums["not_finite"]) == 0:
+            return False
+        for group in groups:
+            group["skipped_steps"] += 1
+        return True

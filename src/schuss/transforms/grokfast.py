@@ -1,0 +1,46 @@
+r"""Grokfast: amplify what changes slowly.
+
+Lee, Kang, Kim and Lee, *Grokfast: Accelerated Grokking by Amplifying Slow Gradients*, 2024,
+Algorithm 2. <https://arxiv.org/abs/2405.20233>
+
+$$
+\begin{aligned}
+\mu_t &= \alpha\, \mu_{t-1} + (1 - \alpha)\, g_t, \qquad \mu_0 = g_1 \\
+g_t &\leftarrow g_t + \lambda\, \mu_t
+\end{aligned}
+$$
+
+The mean of the gradients is their slow part, which is what generalizes once the data are fitted.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative, check_share
+from schuss.transforms.transform import Transform
+
+
+class Grokfast(Transform):
+    """Add a running mean of the gradients to the gradient. Keeps one buffer per parameter.
+
+    Args:
+        grokfast_alpha: Decay rate α of the mean, in [0, 1].
+        grokfast_lamb: Factor λ of the mean, at least 0; 0 leaves the gradient as it is.
+    """
+
+    def __init__(self, grokfast_alpha: float = 0.98, grokfast_lamb: float = 2.0) -> None:
+        super().__init__(grokfast_alpha=grokfast_alpha, grokfast_lamb=grokfast_lamb)
+
+    def check_group(self, group: Group) -> None:
+        """Check decay rate and factor of one group."""
+        check_share(group, "grokfast_alpha", "grokfast_alpha value")
+        check_not_negative(group, "grokfast_lamb", "grokfast_lamb value")
+
+    def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Take the gradient into the mean, and return it with the mean added."""
+        if "grokfast_avg" not in state:
+            state["grokfast_avg"] = grad.clone()
+        mean = state["grokfast_avg"].lerp_(grad, 1 - group["grokfast_alpha"])
+        return grad.add(mean, alpha=group["grokfast_lamb"])

@@ -1,0 +1,53 @@
+r"""Lookahead: k steps forward, one step back.
+
+Zhang, Lucas, Hinton and Ba, *Lookahead Optimizer: k steps forward, 1 step back*, 2019, Algorithm 1.
+<https://arxiv.org/abs/1907.08610>
+
+$$
+\text{every } k \text{ steps:} \quad
+\phi \leftarrow \phi + \alpha\, (\theta - \phi), \qquad \theta \leftarrow \phi
+$$
+
+The slow weights $\phi$ go a part of the way that the fast ones went in $k$ steps, which averages
+their zigzag out.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_share
+from schuss.transforms.transform import Transform
+
+
+class Lookahead(Transform):
+    """Pull the weights back towards slow ones, every k steps. Keeps one buffer per parameter.
+
+    Args:
+        lookahead_k: Number k of steps between, at least 1.
+        lookahead_alpha: Share α of the way that the slow weights go, in [0, 1].
+    """
+
+    def __init__(self, lookahead_k: int = 6, lookahead_alpha: float = 0.5) -> None:
+        super().__init__(lookahead_k=lookahead_k, lookahead_alpha=lookahead_alpha)
+
+    def check_group(self, group: Group) -> None:
+        """Check interval and share of one group."""
+        if group["lookahead_k"] < 1:
+            raise ValueError(
+                f"Invalid lookahead_k value: {group['lookahead_k']}; lookahead_k must be at least 1"
+            )
+        check_share(group, "lookahead_alpha", "lookahead_alpha value")
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the slow weights where the parameter is."""
+        state["lookahead_step"] = 0
+        state["slow_param"] = param.detach().clone()
+
+    def parameter(self, state: State, group: Group, param: Tensor) -> None:
+        """Count the step, and after k of them go back."""
+        state["lookahead_step"] += 1
+        if state["lookahead_step"] % group["lookahead_k"] == 0:
+            state["slow_param"].lerp_(param, group["lookahead_alpha"])
+            param.copy_(state["slow_param"])

@@ -1,0 +1,50 @@
+r"""Trust ratio: a step in proportion to the weights.
+
+You et al., *Large Batch Optimization for Deep Learning: Training BERT in 76 minutes*, 2019,
+Algorithm 2. <https://arxiv.org/abs/1904.00962>
+
+$$
+u \leftarrow \frac{\lVert \theta \rVert_2}{\lVert u \rVert_2}\, u
+$$
+
+Every parameter then moves by the same share of its own norm, $\gamma$. With Adam as the rule this
+is LAMB, with momentum SGD it is close to LARS. Where either norm is zero the update stays as it is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.transforms.transform import Transform
+
+
+class TrustRatio(Transform):
+    """Give every parameter's update the norm of the parameter.
+
+    Args:
+        trust_ratio: Whether to do so.
+        max_trust_ratio: The largest factor, at least 0, or None for no bound.
+    """
+
+    def __init__(self, trust_ratio: bool = True, max_trust_ratio: float | None = None) -> None:
+        super().__init__(trust_ratio=trust_ratio, max_trust_ratio=max_trust_ratio)
+
+    def check_group(self, group: Group) -> None:
+        """Check the bound of one group."""
+        if group["max_trust_ratio"] is not None:
+            check_not_negative(group, "max_trust_ratio", "max_trust_ratio value")
+
+    def update(
+        self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
+    ) -> Tensor:
+        """Return the update, as long as the parameter."""
+        if not group["trust_ratio"]:
+            return update
+        weight, length = param.norm(), update.norm()
+        ratio = torch.where((weight > 0) & (length > 0), weight / length, 1.0)
+        if group["max_trust_ratio"] is not None:
+            ratio = ratio.clamp(max=group["max_trust_ratio"])
+        return update * ratio

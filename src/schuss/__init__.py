@@ -26,6 +26,8 @@ from schuss.optimizers import (
 from schuss.registry import OptimizerInfo, create_optimizer, list_optimizers
 from schuss.transforms import (
     EMA,
+    SAM,
+    Accumulate,
     Cautious,
     CautiousDecay,
     ClipByGlobalNorm,
@@ -48,8 +50,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EMA",
+    "SAM",
     "SGD",
     "AMSGrad",
+    "Accumulate",
     "AdaBelief",
     "Adadelta",
     "Adagrad",

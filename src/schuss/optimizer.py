@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
-from schuss.checkpoint import Checkpointed
-from schuss.contract import Group, Measure, Rule, State
-from schuss.engines import Engine, Explanation, check_engine, explained
+from schuss.contract import Group, State
+from schuss.engines import Engine, check_engine
 from schuss.hyperparameters import OPTION_DEFAULTS, check_not_negative, check_options
-from schuss.transforms import Transform, WeightDecay
+from schuss.stepping import Stepping
+from schuss.transforms import WeightDecay
 from schuss.transforms.chain import Chain
 from schuss.transforms.weight_decay import check_same_kind
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from schuss.hyperparameters import Options
 
 
-class Optimizer(Checkpointed):
+class Optimizer(Stepping):
     r"""Base class of optimizers: write the rule for one parameter, the class does the rest.
 
     A subclass overrides `init_state`, if it keeps state, and one of two methods:
@@ -65,9 +63,6 @@ class Optimizer(Checkpointed):
         tensor([ 0.5000, -1.5000])
     """
 
-    # GradScaler then hands us its scale and its verdict, instead of dividing p.grad in place.
-    _step_supports_amp_scaling = True
-
     def __init__(
         self,
         params: ParamsT,
@@ -92,21 +87,6 @@ class Optimizer(Checkpointed):
         A rule that needs the step count puts `state["step"] = 0` here, and finds it counted, from
         1.
         """
-
-    def begin_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Fill the empty `state` of `param`, with what the transforms remember too."""
-        self.init_state(state, group, param)
-        self._chain.init_state(state, group, param)
-
-    @property
-    def transforms(self) -> tuple[Transform, ...]:
-        """The transforms, in their order."""
-        return self._chain.transforms
-
-    def __repr__(self) -> str:
-        """Show the groups, and what a step consists of."""
-        first, *others = super().__repr__().split("\n")
-        return "\n".join([first, f"step: {self._chain.described(self)}", *others])
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the direction against which `param` moves; override it with the algorithm.
@@ -181,41 +161,6 @@ class Optimizer(Checkpointed):
         self.weight_decay.check_group(group)
         self._chain.check_group(group)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step with every parameter that has a gradient.
-
-        Args:
-            closure: Computes the loss and its gradients anew; called once, with gradients on.
-
-        Returns:
-            The closure's loss, or None without one.
-
-        Raises:
-            RuntimeError: A gradient is sparse. Nothing has been changed then.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        self._run(self._rule(), self._measures())
-        return loss
-
-    def explain(self) -> Explanation:
-        """Return which engine takes the steps of which parameters, why, and at what cost.
-
-        For each kind of parameters, as if all had a gradient: the engine, the program that the rule
-        was traced to, the source of the kernel, and how many bytes it moves. `print` shows it.
-        """
-        with torch.no_grad():
-            measures = self._measures()
-            return explained(self._engine, self, self._rule(), self.param_groups, measures)
-
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, which may have hyper-parameters of its own.
 
@@ -236,43 +181,8 @@ class Optimizer(Checkpointed):
             self._check_group_number(len(self.param_groups), {**self.defaults, **param_group})
         super().add_param_group(param_group)
 
-    @property
-    def state(self) -> defaultdict[Any, State]:
-        """The state of every parameter: tensors and numbers by name."""
-        return self._engine.exposed_state()
-
-    @state.setter
-    def state(self, state: defaultdict[Any, State]) -> None:
-        self._engine.replace_state(state)
-
-    def _rule(self) -> Rule:
-        """Return what a step does to one parameter."""
-        return self._transformed_step if self._chain else self.step_param
-
-    def _transformed_step(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        grad = self._chain.gradient(state, group, grad, param)
-        self.step_param(state, group, grad, param)
-        self._chain.parameter(state, group, param)
-
-    def _measures(self) -> list[Measure]:
-        """Return what a step measures of all parameters before."""
-        measures = type(self).measure is not Optimizer.measure
-        return self._chain.measures(self.measure if measures else None)
-
-    def _run(self, rule: Rule, measures: Sequence[Measure] = ()) -> None:
-        """Run a rule for every parameter that has a gradient."""
-        found_inf: Tensor | None = getattr(self, "found_inf", None)
-        if found_inf is not None and found_inf.item():
-            return
-        scale: Tensor | None = getattr(self, "grad_scale", None)
-        if torch.compiler.is_compiling():
-            self._run_compiled(rule, scale, measures)
-            return
-        self._end_compiled()
-        with torch.no_grad():
-            groups = self._engine.measured(self, measures, self.param_groups, scale)
-            if not self._chain.skips(groups, self.param_groups):
-                self._engine.run(self, rule, groups, scale)
+    def _overrides(self, method: str) -> bool:
+        return getattr(type(self), method) is not getattr(Optimizer, method)
 
     def _check_rule(self, name: str) -> None:
         cls = type(self)

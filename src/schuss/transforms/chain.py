@@ -38,6 +38,12 @@ class Chain:
                         f"{key!r}; an optimizer takes one of a kind"
                     )
                 seen[key] = transform
+        climbing, holding = self.overriding("climb"), self.overriding("hold")
+        if climbing and holding:
+            raise ValueError(
+                f"transforms has {climbing[0]!r} and {holding[0]!r}, but a gradient that is held "
+                "back cannot be taken anew; accumulate in p.grad, or within the closure"
+            )
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
@@ -125,6 +131,39 @@ class Chain:
         wishes = [transform.skips(sums, groups) for transform in self.transforms]  # each may count
         return any(wishes)
 
+    def holds_back(self, groups: Sequence[Group]) -> bool:
+        """Tell whether one of them wants to hold the gradients back."""
+        wishes = [transform.holds_back(groups) for transform in self.transforms]  # each may count
+        return any(wishes)
+
+    def hold(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Keep a gradient for a later step."""
+        for transform in self.transforms:
+            transform.hold(state, group, grad, param)
+
+    def is_due(self, state: State) -> bool:
+        """Tell whether a gradient was held back."""
+        return any(transform.is_due(state) for transform in self.transforms)
+
+    def climb(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Move a parameter to where its gradient is to be taken anew."""
+        for transform in self.transforms:
+            transform.climb(state, group, grad, param)
+
+    def climb_measures(self) -> list[Measure]:
+        """Return what is to be measured before."""
+        return [transform.measure_climb for transform in self.overriding("measure_climb")]
+
+    def return_from_climb(self, state: State, param: Tensor) -> None:
+        """Move a parameter back without a step."""
+        for transform in self.transforms:
+            transform.return_from_climb(state, param)
+
+    def skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Put away what was prepared for a step that is not taken."""
+        for transform in self.transforms:
+            transform.skipped(state, group, grad, param)
+
 
 class _Measured:
     """One pass of measuring."""
@@ -142,6 +181,7 @@ class _Measured:
         found: dict[str, Tensor] = {}
         # Transforms are applied again for the step, and must find their state as it was.
         state = {key: _copied(value) for key, value in state.items()}
+        param = param.clone() if self._measures[-1][0] else param
         place = 0
         for until, measure in self._measures:
             for transform in self._transforms[place:until]:

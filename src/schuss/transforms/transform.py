@@ -106,3 +106,32 @@ class Transform:
 
     def parameter(self, state: State, group: Group, param: Tensor) -> None:
         """See, or change in place, the parameter after the step."""
+
+    def holds_back(self, groups: Sequence[Group]) -> bool:
+        """Tell whether this call of `step` only takes the gradients to `hold`."""
+        return False
+
+    def hold(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Keep a gradient for a later step."""
+
+    def is_due(self, state: State) -> bool:
+        """Tell whether a parameter without a gradient has one that was held back."""
+        return False
+
+    def climb(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Move `param` to where the gradient is to be taken anew; `gradient` moves it back.
+
+        What is to be summed up over the parameters before is returned by `measure_climb`.
+        """
+
+    def measure_climb(
+        self, state: State, group: Group, grad: Tensor, param: Tensor
+    ) -> dict[str, Tensor]:
+        """Return what `climb` needs the sums of."""
+        return {}
+
+    def return_from_climb(self, state: State, param: Tensor) -> None:
+        """Move `param` back, because there will be no step."""
+
+    def skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Put away what was prepared for a step that is not taken after all."""

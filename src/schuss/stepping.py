@@ -1,0 +1,187 @@
+"""How an optimizer takes a step: closures, transforms, and the engine that runs the rule."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+from schuss.checkpoint import Checkpointed
+from schuss.contract import Group, Measure, Rule, State
+from schuss.engines import Explanation, explained
+from schuss.transforms import Transform, WeightDecay
+from schuss.transforms.chain import Chain
+
+
+class Stepping(Checkpointed):
+    """The part of an optimizer that takes steps, whatever the rule for one parameter is."""
+
+    # GradScaler then hands us its scale and its verdict, instead of dividing p.grad in place.
+    _step_supports_amp_scaling = True
+
+    weight_decay: WeightDecay
+    _chain: Chain
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Fill the empty `state` of `param`."""
+
+    def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
+        """Return numbers of one parameter that the rule needs the sums of."""
+        raise NotImplementedError
+
+    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Take one step with one parameter."""
+        raise NotImplementedError
+
+    def begin_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Fill the empty `state` of `param`, with what the transforms remember too."""
+        self.init_state(state, group, param)
+        self._chain.init_state(state, group, param)
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """The transforms, in their order."""
+        return self._chain.transforms
+
+    def __repr__(self) -> str:
+        """Show the groups, and what a step consists of."""
+        first, *others = super().__repr__().split("\n")
+        return "\n".join([first, f"step: {self._chain.described(self)}", *others])
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take one step with every parameter that has a gradient.
+
+        Args:
+            closure: Computes the loss and its gradients anew; called once, with gradients on, and
+                twice with a transform that needs the gradients of two points.
+
+        Returns:
+            The closure's loss (the first, if there are two), or None without one.
+
+        Raises:
+            RuntimeError: A gradient is sparse, or a transform needs a closure. Nothing has been
+                changed then.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        if not self._chain:
+            self._run(self._rule(), self._measures())
+        elif self._chain.holds_back(self.param_groups):
+            self._run(self._chain.hold)
+        else:
+            if self._chain.overriding("climb"):
+                self._climb(closure)
+            with self._due_gradients():
+                if not self._run(self._rule(), self._measures()):
+                    self._skip()
+        return loss
+
+    def explain(self) -> Explanation:
+        """Return which engine takes the steps of which parameters, why, and at what cost.
+
+        For each kind of parameters, as if all had a gradient: the engine, the program that the rule
+        was traced to, the source of the kernel, and how many bytes it moves. `print` shows it.
+        """
+        with torch.no_grad():
+            measures = self._measures()
+            return explained(self._engine, self, self._rule(), self.param_groups, measures)
+
+    @property
+    def state(self) -> defaultdict[Any, State]:
+        """The state of every parameter: tensors and numbers by name."""
+        return self._engine.exposed_state()
+
+    @state.setter
+    def state(self, state: defaultdict[Any, State]) -> None:
+        self._engine.replace_state(state)
+
+    def _rule(self) -> Rule:
+        """Return what a step does to one parameter."""
+        return self._transformed_step if self._chain else self.step_param
+
+    def _transformed_step(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        grad = self._chain.gradient(state, group, grad, param)
+        self.step_param(state, group, grad, param)
+        self._chain.parameter(state, group, param)
+
+    def _measures(self) -> list[Measure]:
+        """Return what a step measures of all parameters before."""
+        measures = self._overrides("measure")
+        return self._chain.measures(self.measure if measures else None)
+
+    def _overrides(self, method: str) -> bool:
+        raise NotImplementedError
+
+    def _run(self, rule: Rule, measures: Sequence[Measure] = ()) -> bool:
+        """Run a rule for every parameter that has a gradient, and tell whether it was run."""
+        scale: Tensor | None = getattr(self, "grad_scale", None)
+        if torch.compiler.is_compiling():
+            self._run_compiled(rule, scale, measures)
+            return True
+        self._end_compiled()
+        found_inf: Tensor | None = getattr(self, "found_inf", None)
+        if found_inf is not None and found_inf.item():
+            return False
+        with torch.no_grad():
+            groups = self._engine.measured(self, measures, self.param_groups, scale)
+            if self._chain.skips(groups, self.param_groups):
+                return False
+            self._engine.run(self, rule, groups, scale)
+        return True
+
+    def _skip(self) -> None:
+        """Let the transforms put away what they prepared for a step that is not taken."""
+        if self._chain.overriding("skipped"):
+            with torch.no_grad():
+                self._engine.run(self, self._chain.skipped, self.param_groups)
+
+    def _climb(self, closure: Callable[[], float] | None) -> None:
+        """Go to where the transforms want the gradient, and take it there."""
+        if closure is None:
+            raise RuntimeError(
+                f"{self._chain.overriding('climb')[0]!r} needs the gradient of a second point: "
+                "give step a closure that clears the gradients, computes the loss and its "
+                "gradients, and returns the loss"
+            )
+        climbed = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        self._run(self._chain.climb, self._chain.climb_measures())
+        try:
+            with torch.enable_grad():
+                closure()
+        except BaseException:
+            self._return_from_climb(climbed)
+            raise
+        # The others return in their step.
+        self._return_from_climb([param for param in climbed if param.grad is None])
+
+    def _return_from_climb(self, params: Sequence[Tensor]) -> None:
+        with torch.no_grad():
+            for param in params:
+                self._chain.return_from_climb(self.state[param], param)
+
+    @contextmanager
+    def _due_gradients(self) -> Iterator[None]:
+        """Give a zero gradient to parameters that have none now, but had one that was held back."""
+        due: list[Tensor] = []
+        if self._chain.overriding("is_due"):
+            without = [p for group in self.param_groups for p in group["params"] if p.grad is None]
+            due = [param for param in without if self._chain.is_due(self.state[param])]
+        try:
+            for param in due:
+                param.grad = torch.zeros_like(param)
+            yield
+        finally:
+            for param in due:
+                param.grad = None

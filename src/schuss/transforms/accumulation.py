@@ -1,0 +1,81 @@
+r"""Accumulation: one step for several batches.
+
+$$
+g \leftarrow \frac1k \sum_{i=1}^{k} g_i
+$$
+
+The loop of training stays as it is, with `zero_grad`, `backward` and `step` for each batch; every
+k-th `step` moves the parameters, along the mean of the gradients. In p.grad they would be added up
+in the precision of the parameter; here, as all state, in at least float32 with `master_weights`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.transforms.transform import Transform
+
+
+class Accumulate(Transform):
+    """Step once for every k calls of `step`. Keeps one buffer per parameter.
+
+    The number of calls since the last step is the hyper-parameter `accumulated_calls` of every
+    group, so that it is saved. Schedulers count calls as they are told.
+
+    Args:
+        accumulate_every: Number k of calls for a step, at least 1, the same in all groups.
+        accumulated_calls: Number of calls to begin the count with.
+    """
+
+    def __init__(self, accumulate_every: int, accumulated_calls: int = 0) -> None:
+        super().__init__(accumulate_every=accumulate_every, accumulated_calls=accumulated_calls)
+
+    def check_group(self, group: Group) -> None:
+        """Check the number of calls of one group."""
+        if group["accumulate_every"] < 1:
+            raise ValueError(
+                f"Invalid accumulate_every value: {group['accumulate_every']}; "
+                "accumulate_every must be at least 1"
+            )
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start with nothing held back."""
+        state["accumulated_grads"] = 0
+        state["accumulated"] = torch.zeros_like(param)
+
+    def holds_back(self, groups: Sequence[Group]) -> bool:
+        """Count the call, and tell whether it is not the k-th."""
+        every = {group["accumulate_every"] for group in groups}
+        if len(every) > 1:
+            raise ValueError(
+                f"the parameter groups have accumulate_every {sorted(every)}; it must be the same "
+                "in all groups, because a step is of all parameters"
+            )
+        calls: int = (groups[0]["accumulated_calls"] + 1) % groups[0]["accumulate_every"]
+        for group in groups:
+            group["accumulated_calls"] = calls
+        return calls != 0
+
+    def hold(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Add the gradient to those held back."""
+        state["accumulated_grads"] += 1
+        state["accumulated"].add_(grad)
+
+    def is_due(self, state: State) -> bool:
+        """Tell whether any gradient is held back."""
+        return bool(state.get("accumulated_grads", 0))
+
+    def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the mean of all gradients since the last step."""
+        mean: Tensor = (state["accumulated"] + grad) / group["accumulate_every"]
+        self.skipped(state, group, grad, param)
+        return mean
+
+    def skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Start again with nothing held back."""
+        state["accumulated_grads"] = 0
+        state["accumulated"].zero_()

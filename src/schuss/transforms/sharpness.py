@@ -1,0 +1,105 @@
+r"""SAM: the gradient at the worst point nearby.
+
+Foret et al., *Sharpness-Aware Minimization for Efficiently Improving Generalization*, 2020,
+Algorithm 1. <https://arxiv.org/abs/2010.01412>
+Kwon et al., *ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep
+Neural Networks*, 2021, Algorithm 1. <https://arxiv.org/abs/2102.11600>
+
+$$
+\begin{aligned}
+\text{SAM:} \quad \hat e &= \rho\, \frac{g}{\lVert g \rVert_2} \\
+\text{ASAM:} \quad \hat e &= \rho\, \frac{\theta^2 \odot g}{\bigl\lVert |\theta| \odot g
+    \bigr\rVert_2} \\
+g &\leftarrow \nabla L(\theta + \hat e)
+\end{aligned}
+$$
+
+The norm is over all parameters. A step along the gradient at the top of the nearest hill leads to
+where the loss is low all around, at the price of a second forward and backward pass. ASAM measures
+the distance in units of the weights, so that it does not depend on how layers are scaled. The
+stabilizer of the norm is $10^{-12}$.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.storage import master
+from schuss.transforms.transform import Transform
+
+EPS = 1e-12
+"""What is added to the norm."""
+
+
+class SAM(Transform):
+    """Take the gradient a step uphill. Keeps one buffer per parameter.
+
+    `step` needs a closure, which is called twice; it clears the gradients, computes the loss and
+    its gradients, and returns the loss. Whatever happens there, the parameters return.
+
+    Args:
+        sam_rho: Distance ρ to go uphill, at least 0.
+        sam_adaptive: Measure the distance in units of the weights, as ASAM.
+
+    Example:
+        >>> import torch
+        >>> from schuss import SGD, SAM
+        >>> weight = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = SGD([weight], lr=0.5, transforms=[SAM(0.25)])
+        >>> def closure():
+        ...     optimizer.zero_grad()
+        ...     loss = weight.square().sum() / 2
+        ...     loss.backward()
+        ...     return loss
+        >>> optimizer.step(closure).item()
+        0.5
+        >>> weight.data  # 1 - 0.5 * 1.25
+        tensor([0.3750])
+    """
+
+    def __init__(self, sam_rho: float = 0.05, sam_adaptive: bool = False) -> None:
+        super().__init__(sam_rho=sam_rho, sam_adaptive=sam_adaptive)
+
+    def check_group(self, group: Group) -> None:
+        """Check the distance of one group."""
+        check_not_negative(group, "sam_rho", "sam_rho value")
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Make room for the parameter."""
+        state["sam_uphill"] = False
+        state["sam_param"] = param.detach().clone()
+
+    def measure_climb(
+        self, state: State, group: Group, grad: Tensor, param: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the square of the norm of one gradient."""
+        scaled = grad * param if group["sam_adaptive"] else grad
+        return {"sam_square": scaled.square().sum()}
+
+    def climb(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Remember the parameter, and move it uphill."""
+        state["sam_uphill"] = True
+        state["sam_param"].copy_(param)
+        norm = group["sums_over_all"]["sam_square"].sqrt()
+        uphill = grad * param.square() if group["sam_adaptive"] else grad
+        param.add_(uphill * (group["sam_rho"] / (norm + EPS)))
+
+    def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Move the parameter back, and return the gradient of the other point."""
+        self.skipped(state, group, grad, param)
+        return grad
+
+    def return_from_climb(self, state: State, param: Tensor) -> None:
+        """Move the parameter, and its master weight, back."""
+        state["sam_uphill"] = False
+        if master.KEY in state:
+            state[master.KEY].copy_(state["sam_param"])
+        param.copy_(state["sam_param"])
+
+    def skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Move the parameter back, if it is uphill."""
+        if state["sam_uphill"]:
+            param.copy_(state["sam_param"])
+        state["sam_uphill"] = False

@@ -17,7 +17,8 @@ from torch import Tensor
 from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
 from schuss.engines import loop
 from schuss.engines.engine import Engine
-from schuss.engines.groups import added_up, with_gradient, with_sums
+from schuss.engines.groups import with_gradient
+from schuss.engines.sums import added_up, with_sums
 
 
 class CompiledSteps:

@@ -15,8 +15,9 @@ from torch import Tensor
 from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
 from schuss.engines import foreach, loop
 from schuss.engines.cohort import Needs, divided
-from schuss.engines.groups import added_up, wanted, with_gradient, with_sums
+from schuss.engines.groups import wanted, with_gradient
 from schuss.engines.step import Step
+from schuss.engines.sums import added_up, measuring, with_sums
 from schuss.engines.tracing.errors import (
     NoDeviceKernelError,
     PerTensorState,
@@ -237,12 +238,14 @@ class Engine:
         self, optimizer: Stateful, measure: Measure, number: int, group: Group, scale: float | None
     ) -> dict[str, Tensor]:
         """Return the sums of what is measured over the parameters of one group."""
-
-        def rule(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-            measured = measure(state, group, grad, param)
-            state.clear()
-            state.update(measured)
-
+        rule = measuring(measure)
+        if number in self._fused and not self._exposed and "fused" in wanted(group):
+            try:
+                sums = self._fused[number].sums(rule, group, scale)
+            except (UnfusableError, ShapeRead, PerTensorState):
+                sums = None
+            if sums is not None:
+                return sums
         self._write_scalars()
         batch = with_gradient(optimizer, group)
         states = [dict(state) for state in self._states(optimizer, batch)]

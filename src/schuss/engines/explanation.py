@@ -14,9 +14,9 @@ from torch import Tensor
 from schuss.contract import Group, Measure, Rule, Stateful
 from schuss.engines.cohort import Cohort
 from schuss.engines.engine import Engine
-from schuss.engines.groups import added_up, with_sums
 from schuss.engines.loop import initial_state
 from schuss.engines.step import Step
+from schuss.engines.sums import added_up, with_sums
 from schuss.engines.tracing.program import COUNT, GRAD, Program
 from schuss.storage.precision import computable
 

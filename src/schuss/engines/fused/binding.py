@@ -89,6 +89,36 @@ class Binding:
                 del state[key]
         return not made and not trace.dropped
 
+    def sums(self, trace: Trace, launch: Launch, grads: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Return the sums of the numbers that a trace leaves in the states, which stay as they are.
+
+        Args:
+            trace: What is to be done.
+            launch: Its kernel.
+            grads: The addresses of the gradients in the layout of `forms`.
+
+        Raises:
+            UnfusableError: It leaves more than one number for a parameter.
+        """
+        columns = launch.kernel.columns
+        made = [place for place in columns if place not in self.cohort.inputs]
+        if not all(place.per_tensor for place in made):
+            raise UnfusableError("what is measured has to be one number for each parameter")
+        values = torch.zeros(len(made), len(self.forms), dtype=self.cohort.like.dtype)
+        launch.addresses[0] = grads
+        for row, place in zip(values, made, strict=True):
+            launch.addresses[columns.index(place)] = row.data_ptr() + row.itemsize * np.arange(
+                len(row)
+            )
+        for tensor, copy in self._copies:
+            copy.copy_(tensor)
+        launch.run(trace.arguments)
+        totals = values.double().sum(dim=1)
+        found = {p.name.removeprefix(STATE): t for p, t in zip(made, totals, strict=True)}
+        for key, value in trace.scalars.items():
+            found[key] = torch.as_tensor(value).double() * len(self.forms)
+        return found
+
     def laid_out(self, grads: Sequence[Tensor]) -> list[Tensor]:
         """Return the gradients in the layout of `forms`, as copies where need be."""
         laid_out = []

@@ -83,7 +83,7 @@ def measured(
     measure: Measure,
     group: Group,
     grad_scale: Tensor | None,
-) -> dict[str, Tensor]:
+) -> dict[str, Tensor | float]:
     """Return the sums of what is measured of a group's parameters, on the loop; to be traced."""
     found: list[dict[str, Tensor]] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -236,7 +236,7 @@ class Engine:
 
     def _sums(
         self, optimizer: Stateful, measure: Measure, number: int, group: Group, scale: float | None
-    ) -> dict[str, Tensor]:
+    ) -> Mapping[str, Tensor | float]:
         """Return the sums of what is measured over the parameters of one group."""
         rule = measuring(measure)
         if number in self._fused and not self._exposed and "fused" in wanted(group):

@@ -119,7 +119,7 @@ def explained(
     return Explanation(type(optimizer).__name__, tuple(cohorts))
 
 
-def _of_one(optimizer: Stateful, measure: Measure, group: Group) -> dict[str, Tensor]:
+def _of_one(optimizer: Stateful, measure: Measure, group: Group) -> dict[str, Tensor | float]:
     """Return what is measured of one parameter, which takes the place of the sums over all."""
     for param in group["params"]:
         real = computable(param.detach())

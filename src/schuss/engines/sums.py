@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule, State
-from schuss.storage.precision import computable
+from schuss.storage.precision import HALF
 
 
 def measuring(measure: Measure) -> Rule:
@@ -22,13 +22,13 @@ def measuring(measure: Measure) -> Rule:
     return rule
 
 
-def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tensor]:
+def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tensor | float]:
     """Add up what was measured of each parameter, in float64.
 
     Raises:
         TypeError: It is not one number for each parameter.
     """
-    sums = {}
+    sums: dict[str, Tensor | float] = {}
     for key in measured[0] if measured else ():
         values = [torch.as_tensor(each[key]) for each in measured]
         for value in values:
@@ -41,17 +41,17 @@ def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tens
     return sums
 
 
-def with_sums(groups: Sequence[Group], sums: Sequence[Mapping[str, Tensor]]) -> list[Group]:
+def with_sums(groups: Sequence[Group], sums: Sequence[Mapping[str, Tensor | float]]) -> list[Group]:
     """Return copies of groups in which a rule finds sums over parameters, beside earlier ones.
 
     Args:
         groups: The groups.
         sums: For each of them, what was measured of its parameters, added up.
     """
-    over_all: dict[str, Tensor] = {}
+    over_all: dict[str, Tensor | float] = {}
     for found in sums:
         for key, value in found.items():
-            over_all[key] = over_all[key] + value.to(over_all[key]) if key in over_all else value
+            over_all[key] = _plus(over_all[key], value) if key in over_all else value
     return [
         {
             **group,
@@ -62,10 +62,14 @@ def with_sums(groups: Sequence[Group], sums: Sequence[Mapping[str, Tensor]]) -> 
     ]
 
 
-def _for(group: Group, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _plus(x: Tensor | float, y: Tensor | float) -> Tensor | float:
+    return x + y.to(x) if isinstance(x, Tensor) and isinstance(y, Tensor) else x + y
+
+
+def _for(group: Group, sums: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
     """Return sums in the precision and on the device of a group's rule, so that they fit there."""
-    if not group["params"]:
-        return dict(sums)
-    param = group["params"][0]
-    like = computable(torch.empty(0, dtype=param.dtype, device=param.device))
-    return {key: value.to(like) for key, value in sums.items()}
+    param = group["params"][0] if group["params"] else torch.empty(0)
+    dtype = torch.float32 if param.dtype in HALF else param.dtype.to_real()
+    return {
+        key: torch.as_tensor(value, dtype=dtype, device=param.device) for key, value in sums.items()
+    }

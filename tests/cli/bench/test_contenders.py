@@ -14,6 +14,8 @@ AMSGRAD = Case("amsgrad:lr=0.01", states=3)
 
 IMPLEMENTATIONS = [name for name in CONTENDERS if name not in ("floor", "torch-compile")]
 
+ON_DEMAND = {"torch-compile", "torch-chain", "schuss-chain"}
+
 
 def after_steps(name: str, case: Case, workload: Workload) -> torch.Tensor:
     params = parameters(workload)
@@ -66,7 +68,7 @@ def test_a_package_that_is_not_installed_is_told(
 
 def test_the_usual_contenders_are_all_but_the_slow_one() -> None:
     names = selected(ADAMW, [])
-    assert set(CONTENDERS) - set(names) == {"torch-compile", "schuss-adamw"}
+    assert set(CONTENDERS) - set(names) == {*ON_DEMAND, "schuss-adamw"}
     assert names == [name for name in CONTENDERS if name in names]
 
 

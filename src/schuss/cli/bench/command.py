@@ -40,7 +40,7 @@ Contenders: TypeAlias = Annotated[
         metavar="NAME",
         help=f"An implementation: {', '.join(CONTENDERS)}; give it again for each. Those that the "
         "others are compared with always take part.",
-        show_default="all but torch-compile, which needs minutes",
+        show_default="all but torch-compile, which needs minutes, and the chains",
     ),
 ]
 Trainers: TypeAlias = Annotated[

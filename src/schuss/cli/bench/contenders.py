@@ -10,10 +10,17 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from schuss.cli.bench.cases import ADAMW, Case
 from schuss.cli.bench.workloads import Workload, parameters
 from schuss.registry import create_optimizer
+from schuss.transforms import EMA, ClipByGlobalNorm
+
+_NORM: Final = 1.0
+"""To which the chains clip the gradients."""
+_DECAY: Final = 0.999
+"""With which the chains take the weights into a mean."""
 
 Params: TypeAlias = Sequence[nn.Parameter]
 
@@ -112,6 +119,33 @@ def _our_adamw(params: Params, case: Case) -> Steps:
     return create_optimizer(ADAMW, params, fused=True)
 
 
+@dataclass(frozen=True)
+class _TorchChain:
+    """Clips by the global norm, steps, and takes the weights into a mean: three passes."""
+
+    params: Params
+    optimizer: torch.optim.Optimizer
+    model: nn.Module
+    mean: AveragedModel
+
+    def step(self) -> None:
+        nn.utils.clip_grad_norm_(self.params, _NORM)
+        self.optimizer.step()
+        self.mean.update_parameters(self.model)
+
+
+def _torch_chain(params: Params, case: Case) -> _TorchChain:
+    model = nn.Module()
+    for number, param in enumerate(params):
+        model.register_parameter(str(number), param)
+    mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_DECAY))
+    return _TorchChain(params, _torch(params, case, fused=True), model, mean)
+
+
+def _our_chain(params: Params, case: Case) -> Steps:
+    return _ours(params, case, fused=True, transforms=[ClipByGlobalNorm(_NORM), EMA(_DECAY)])
+
+
 def _floor(params: Params, case: Case) -> Steps:
     from schuss.cli.bench.floor import Floor  # which brings the compiler
 
@@ -131,6 +165,8 @@ CONTENDERS: Final[Mapping[str, Contender]] = {
         Contender("schuss-foreach", "schuss foreach", partial(_ours, foreach=True)),
         Contender(OUR_FUSED, "schuss fused", partial(_ours, fused=True)),
         Contender(OUR_ADAMW, "schuss fused AdamW", _our_adamw),
+        Contender("torch-chain", "torch fused, clip, mean", _torch_chain, on_demand=True),
+        Contender("schuss-chain", "schuss fused, clip, mean", _our_chain, on_demand=True),
         Contender(FLOOR, "floor", _floor),
     )
 }

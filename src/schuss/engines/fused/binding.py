@@ -89,7 +89,7 @@ class Binding:
                 del state[key]
         return not made and not trace.dropped
 
-    def sums(self, trace: Trace, launch: Launch, grads: NDArray[np.int64]) -> dict[str, Tensor]:
+    def sums(self, trace: Trace, launch: Launch, grads: NDArray[np.int64]) -> dict[str, float]:
         """Return the sums of the numbers that a trace leaves in the states, which stay as they are.
 
         Args:
@@ -104,19 +104,19 @@ class Binding:
         made = [place for place in columns if place not in self.cohort.inputs]
         if not all(place.per_tensor for place in made):
             raise UnfusableError("what is measured has to be one number for each parameter")
-        values = torch.zeros(len(made), len(self.forms), dtype=self.cohort.like.dtype)
+        real = np.float64 if self.cohort.like.dtype is torch.float64 else np.float32
+        values = np.zeros((len(made), len(self.forms)), dtype=real)
+        places = values.ctypes.data + values.itemsize * np.arange(values.size).reshape(values.shape)
+        for row, place in zip(places, made, strict=True):
+            launch.addresses[columns.index(place)] = row
         launch.addresses[0] = grads
-        for row, place in zip(values, made, strict=True):
-            launch.addresses[columns.index(place)] = row.data_ptr() + row.itemsize * np.arange(
-                len(row)
-            )
         for tensor, copy in self._copies:
             copy.copy_(tensor)
         launch.run(trace.arguments)
-        totals = values.double().sum(dim=1)
+        totals = values.sum(axis=1, dtype=np.float64).tolist()
         found = {p.name.removeprefix(STATE): t for p, t in zip(made, totals, strict=True)}
         for key, value in trace.scalars.items():
-            found[key] = torch.as_tensor(value).double() * len(self.forms)
+            found[key] = float(value) * len(self.forms)
         return found
 
     def laid_out(self, grads: Sequence[Tensor]) -> list[Tensor]:

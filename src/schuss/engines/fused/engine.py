@@ -69,7 +69,7 @@ class FusedBatch:
             steps.append(Step(take, binding.cohort, trace.program, launch.kernel))
         return steps
 
-    def sums(self, rule: Rule, group: Group, grad_scale: float | None) -> dict[str, Tensor] | None:
+    def sums(self, rule: Rule, group: Group, grad_scale: float | None) -> dict[str, float] | None:
         """Return the sums, over the parameters, of the numbers that a rule leaves in their states.
 
         The states themselves stay as they are. Takes and raises what `plan` does; returns None if
@@ -78,10 +78,10 @@ class FusedBatch:
         found = self._gradients.addresses(group["params"])
         if found is None:
             return None
-        sums: dict[str, Tensor] = {}
+        sums: dict[str, float] = {}
         for binding, indices in zip(self._bindings, self._indices, strict=True):
             trace = binding.cohort.trace(rule, group, grad_scale)
             launch = binding.launch(trace)
             for key, total in binding.sums(trace, launch, found[indices]).items():
-                sums[key] = sums[key] + total if key in sums else total
+                sums[key] = sums.get(key, 0.0) + total
         return sums

@@ -312,7 +312,8 @@ def test_empty_groups_empty_parameters_and_scalars_are_fine():
     for name in ALL:
         optimizer = schuss.create_optimizer(name, [{"params": []}, {"params": [empty, scalar]}])
         before = scalar.item()
-        optimizer.step()
+        for _ in range(2):  # ADOPT waits in the first
+            optimizer.step()
         assert scalar.item() < before, name
     with pytest.raises(ValueError, match="empty parameter list"):
         schuss.Adam([])
@@ -365,7 +366,9 @@ def test_the_layout_of_a_gradient_or_a_parameter_does_not_matter(name):
 def test_a_frozen_parameter_with_a_gradient_moves_as_in_torch(name):
     frozen = torch.tensor([1.0], requires_grad=False)
     frozen.grad = torch.tensor([1.0])
-    schuss.create_optimizer(name, [frozen], lr=0.1).step()
+    optimizer = schuss.create_optimizer(name, [frozen], lr=0.1)
+    for _ in range(2):  # ADOPT waits in the first
+        optimizer.step()
     assert frozen.item() < 1.0
 
 

@@ -1,28 +1,12 @@
 """schuss: optimizers for PyTorch, each written once, for one parameter."""
 
-from schuss import schedules
+from typing import TYPE_CHECKING, Any
+
+from schuss import optimizers, schedules
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.engines import CohortExplanation, Explanation
 from schuss.hyperparameters import Options
 from schuss.optimizer import Optimizer
-from schuss.optimizers import (
-    SGD,
-    AdaBelief,
-    Adadelta,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    AdamWarmup,
-    AdamWarmupCosineDecay,
-    AMSGrad,
-    Lion,
-    NAdam,
-    Noam,
-    RAdam,
-    RMSprop,
-    Sophia,
-)
 from schuss.registry import OptimizerInfo, create_optimizer, list_optimizers
 from schuss.transforms import (
     EMA,
@@ -46,22 +30,55 @@ from schuss.transforms import (
     WeightDecay,
 )
 
+if TYPE_CHECKING:
+    from schuss.optimizers import (
+        ADOPT,
+        SGD,
+        AdaBelief,
+        Adadelta,
+        Adagrad,
+        Adam,
+        AdamAtan2,
+        Adamax,
+        AdamW,
+        AdamWarmup,
+        AdamWarmupCosineDecay,
+        Adan,
+        AdEMAMix,
+        AMSGrad,
+        LaProp,
+        Lion,
+        NAdam,
+        NAdamW,
+        Noam,
+        RAdam,
+        RMSprop,
+        Signum,
+        Sophia,
+        Tiger,
+        Yogi,
+    )
+
 __version__ = "0.1.0"
 
 __all__ = [
+    "ADOPT",
     "EMA",
     "SAM",
     "SGD",
     "AMSGrad",
     "Accumulate",
+    "AdEMAMix",
     "AdaBelief",
     "Adadelta",
     "Adagrad",
     "Adam",
+    "AdamAtan2",
     "AdamW",
     "AdamWarmup",
     "AdamWarmupCosineDecay",
     "Adamax",
+    "Adan",
     "Cautious",
     "CautiousDecay",
     "ClipByGlobalNorm",
@@ -75,9 +92,11 @@ __all__ = [
     "GradientNoise",
     "Grokfast",
     "L1Decay",
+    "LaProp",
     "Lion",
     "Lookahead",
     "NAdam",
+    "NAdamW",
     "Noam",
     "Optimizer",
     "OptimizerInfo",
@@ -85,13 +104,27 @@ __all__ = [
     "OrthogonalGradient",
     "RAdam",
     "RMSprop",
+    "Signum",
     "SkipNonFinite",
     "Sophia",
+    "Tiger",
     "Transform",
     "TrustRatio",
     "WeightDecay",
+    "Yogi",
     "__version__",
     "create_optimizer",
     "list_optimizers",
     "schedules",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in optimizers.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(optimizers, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -48,7 +48,7 @@ def list_optimizers(pattern: str = "*") -> list[OptimizerInfo]:
         >>> list_optimizers("nadam")[0].memory
         'two buffers per parameter'
     """
-    names = sorted(_CLASSES)
+    names = sorted(_NAMES)
     return [_info(name) for name in fnmatch.filter(names, pattern.lower())]
 
 
@@ -129,27 +129,27 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     return name, parsed
 
 
-_CLASSES: dict[str, type[Optimizer]] = {
-    name.lower(): getattr(optimizers, name) for name in optimizers.__all__
-}
+_NAMES: dict[str, str] = {name.lower(): name for name in optimizers.__all__}
+"""The name of each class, which is imported when it is asked for, by its name in the registry."""
 
 
 def _lookup(name: str) -> type[Optimizer]:
-    cls = _CLASSES.get(name.lower())
-    if cls is None:
-        close = difflib.get_close_matches(name.lower(), _CLASSES, n=3)
+    found = _NAMES.get(name.lower())
+    if found is None:
+        close = difflib.get_close_matches(name.lower(), _NAMES, n=3)
         hint = (
             f"did you mean {' or '.join(close)}?"
             if close
-            else f"there are {', '.join(sorted(_CLASSES))}"
+            else f"there are {', '.join(sorted(_NAMES))}"
         )
         raise ValueError(f"no optimizer {name!r}; {hint}")
+    cls: type[Optimizer] = getattr(optimizers, found)
     return cls
 
 
 def _info(name: str) -> OptimizerInfo:
     """Read an optimizer's own page: title, source, and what the class says that it keeps."""
-    cls = _CLASSES[name]
+    cls = _lookup(name)
     title, source, *_ = (inspect.getdoc(sys.modules[cls.__module__]) or "\n\n").split("\n\n")
     _, _, summary = title.rpartition(": ")
     memory = re.search(r"Keeps (.+?)\.", inspect.getdoc(cls) or "")

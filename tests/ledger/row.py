@@ -64,7 +64,7 @@ class Row:
         """The reference and its version."""
         if self.package is None:
             return self.source
-        return f"{self.source} of {self.package} {version(self.package)}"
+        return f"{self.source} of {self.package} {version(self.package).split('+')[0]}"
 
     def apart(self, engine: str, dtype: torch.dtype = torch.float64) -> float:
         """Return the largest distance between the two trajectories, relative to their length."""

@@ -1,37 +1,76 @@
-"""The algorithms, one a file."""
+"""The algorithms, one a file, each imported when it is asked for.
 
-from schuss.optimizers.adabelief import AdaBelief
-from schuss.optimizers.adadelta import Adadelta
-from schuss.optimizers.adagrad import Adagrad
-from schuss.optimizers.adam import Adam
-from schuss.optimizers.adamax import Adamax
-from schuss.optimizers.adamw import AdamW
-from schuss.optimizers.adamwarmup import AdamWarmup
-from schuss.optimizers.adamwarmupcosinedecay import AdamWarmupCosineDecay
-from schuss.optimizers.amsgrad import AMSGrad
-from schuss.optimizers.lion import Lion
-from schuss.optimizers.nadam import NAdam
-from schuss.optimizers.noam import Noam
-from schuss.optimizers.radam import RAdam
-from schuss.optimizers.rmsprop import RMSprop
-from schuss.optimizers.sgd import SGD
-from schuss.optimizers.sophia import Sophia
+A class lives in the module that has its name, in lower case.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from schuss.optimizers.adabelief import AdaBelief
+    from schuss.optimizers.adadelta import Adadelta
+    from schuss.optimizers.adagrad import Adagrad
+    from schuss.optimizers.adam import Adam
+    from schuss.optimizers.adamatan2 import AdamAtan2
+    from schuss.optimizers.adamax import Adamax
+    from schuss.optimizers.adamw import AdamW
+    from schuss.optimizers.adamwarmup import AdamWarmup
+    from schuss.optimizers.adamwarmupcosinedecay import AdamWarmupCosineDecay
+    from schuss.optimizers.adan import Adan
+    from schuss.optimizers.ademamix import AdEMAMix
+    from schuss.optimizers.adopt import ADOPT
+    from schuss.optimizers.amsgrad import AMSGrad
+    from schuss.optimizers.laprop import LaProp
+    from schuss.optimizers.lion import Lion
+    from schuss.optimizers.nadam import NAdam
+    from schuss.optimizers.nadamw import NAdamW
+    from schuss.optimizers.noam import Noam
+    from schuss.optimizers.radam import RAdam
+    from schuss.optimizers.rmsprop import RMSprop
+    from schuss.optimizers.sgd import SGD
+    from schuss.optimizers.signum import Signum
+    from schuss.optimizers.sophia import Sophia
+    from schuss.optimizers.tiger import Tiger
+    from schuss.optimizers.yogi import Yogi
 
 __all__ = [
+    "ADOPT",
     "SGD",
     "AMSGrad",
+    "AdEMAMix",
     "AdaBelief",
     "Adadelta",
     "Adagrad",
     "Adam",
+    "AdamAtan2",
     "AdamW",
     "AdamWarmup",
     "AdamWarmupCosineDecay",
     "Adamax",
+    "Adan",
+    "LaProp",
     "Lion",
     "NAdam",
+    "NAdamW",
     "Noam",
     "RAdam",
     "RMSprop",
+    "Signum",
     "Sophia",
+    "Tiger",
+    "Yogi",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{name.lower()}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -72,7 +72,11 @@ class Adagrad(Optimizer):
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the sum."""
         state["step"] = 0
-        state["sum"] = torch.full_like(param, group["initial_accumulator_value"])
+        start = group["initial_accumulator_value"]
+        # Of a complex parameter, both parts.
+        state["sum"] = torch.full_like(
+            param, complex(start, start) if param.is_complex() else start
+        )
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient over the root of the sum of squares."""

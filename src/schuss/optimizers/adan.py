@@ -1,0 +1,102 @@
+r"""Adan: Nesterov's momentum from differences of gradients.
+
+Xie et al., *Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models*, 2022,
+Algorithm 1.
+<https://arxiv.org/abs/2208.06677>
+
+$$
+\begin{aligned}
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \\
+d_t &= \beta_2 d_{t-1} + (1 - \beta_2)\, (g_t - g_{t-1}), \qquad g_0 = g_1 \\
+n_t &= \beta_3 n_{t-1} + (1 - \beta_3)\, \bigl(g_t + \beta_2 (g_t - g_{t-1})\bigr)^2 \\
+u_t &= (\hat m_t + \beta_2\, \hat d_t) / \bigl(\sqrt{\hat n_t} + \epsilon\bigr) \\
+\theta_t &= (\theta_{t-1} - \gamma u_t) / (1 + \gamma \lambda)
+\end{aligned}
+$$
+
+The gradient at the point ahead is estimated from how the gradient changed, so that no second one
+is needed. The decay is the proximal map of an L2 penalty. The decay rates are one minus those that
+the paper writes. It corrects no bias; the authors' code does, and so does this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.adaptive import GenericAdaptiveOptimizer
+from schuss.contract import Group, State
+from schuss.transforms import WeightDecay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class Adan(GenericAdaptiveOptimizer):
+    """Adan. Keeps four buffers per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        betas: Decay rates β₁ of the mean, β₂ of the mean difference, β₃ of the second moment, in
+            [0, 1).
+        eps: Stabilizer ε, at least 0, added to the root of the second moment.
+        weight_decay: Coefficient λ, at least 0, of the proximal decay, or a decay object, which
+            then does as it does in other optimizers.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor, float | Tensor] = (0.98, 0.92, 0.99),
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 0.0,
+        **options: Unpack[Options],
+    ) -> None:
+        if not isinstance(weight_decay, WeightDecay):
+            weight_decay = _Proximal(weight_decay)
+        super().__init__(params, {}, lr, betas, eps, weight_decay=weight_decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start all means at zero; the last gradient comes with the first."""
+        state["step"] = 0
+        for key in ("exp_avg", "exp_avg_diff", "exp_avg_sq"):
+            state[key] = torch.zeros_like(param)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the mean, with that of the differences, over the root of the second moment."""
+        beta1, beta2, beta3 = group["betas"]
+        step, n = state["step"], state["exp_avg_sq"]
+        difference = grad - state["previous_grad"] if step > 1 else torch.zeros_like(grad)
+        state["previous_grad"] = grad.clone()
+        m = state["exp_avg"].lerp_(grad, 1 - beta1)
+        d = state["exp_avg_diff"].lerp_(difference, 1 - beta2)
+        ahead = grad + beta2 * difference
+        n.mul_(beta3).addcmul_(ahead, ahead, value=1 - beta3)
+        n_hat = n / (1 - beta3**step)
+        m_hat, d_hat = m / (1 - beta1**step), d / (1 - beta2**step)
+        u: Tensor = (m_hat + beta2 * d_hat) / (n_hat.sqrt() + group["eps"])
+        decay = self.weight_decay
+        return decay.proximal(u, param, group) if isinstance(decay, _Proximal) else u
+
+
+class _Proximal(WeightDecay):
+    """Divides the parameter after the step, as a part of the update."""
+
+    def shrink_(self, param: Tensor, amount: float) -> None:
+        """Leave the parameter to the update."""
+
+    def proximal(self, update: Tensor, param: Tensor, group: Group) -> Tensor:
+        """Return the update that ends where the step and then the decay do."""
+        coefficient = group["weight_decay"]
+        if coefficient == 0:
+            return update
+        return (update + coefficient * param) / (1 + group["lr"] * coefficient)

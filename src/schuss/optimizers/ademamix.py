@@ -1,0 +1,120 @@
+r"""AdEMAMix: one mean for the present, one for the past.
+
+Pagliardini, Ablin and Grangier, *The AdEMAMix Optimizer: Better, Faster, Older*, 2024, Algorithm 1.
+<https://arxiv.org/abs/2409.03137>
+
+$$
+\begin{aligned}
+m_{1,t} &= \beta_1 m_{1,t-1} + (1 - \beta_1)\, g_t \\
+m_{2,t} &= \beta_{3,t}\, m_{2,t-1} + (1 - \beta_{3,t})\, g_t \\
+v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2 \\
+u_t &= (\hat m_{1,t} + \alpha_t\, m_{2,t}) / \bigl(\sqrt{\hat v_t} + \epsilon\bigr)
+\end{aligned}
+$$
+
+Gradients stay relevant for tens of thousands of steps, but a single mean that remembers them is too
+slow for the present. The slow one has no correction of its bias, so that it comes in gradually. In
+the first $T$ steps $\alpha_t = \alpha\, t / T$, and $\beta_{3,t}$ rises from $\beta_1$ so that its
+half-life grows linearly:
+
+$$
+\beta_{3,t} = \exp \frac{\ln \beta_1 \ln \beta_3}{(1 - t/T) \ln \beta_3 + t/T \ln \beta_1}
+$$
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.adaptive import GenericAdaptiveOptimizer
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class AdEMAMix(GenericAdaptiveOptimizer):
+    """AdEMAMix. Keeps three buffers per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        betas: Decay rates β₁ of the fast mean, β₂ of the second moment, β₃ of the slow mean, in
+            [0, 1); β₁ and β₃ above 0 if they are scheduled.
+        eps: Stabilizer ε, at least 0, added to the root of the second moment.
+        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
+        alpha: Factor α of the slow mean, at least 0.
+        t_alpha_beta3: Number of steps T in which α and β₃ rise, above 0, or None to begin with
+            them.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float, float] = (0.9, 0.999, 0.9999),
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 0.0,
+        *,
+        alpha: float = 5.0,
+        t_alpha_beta3: float | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        decay = as_weight_decay(weight_decay, decoupled=True)
+        own = {"alpha": alpha, "t_alpha_beta3": t_alpha_beta3}
+        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start all three means at zero."""
+        state["step"] = 0
+        state["exp_avg"] = torch.zeros_like(param)
+        state["exp_avg_slow"] = torch.zeros_like(param)
+        state["exp_avg_sq"] = torch.zeros_like(param)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the mixture of both means over the root of the second moment."""
+        beta1, beta2, _ = group["betas"]
+        alpha, beta3 = self.slow(state, group)
+        v = state["exp_avg_sq"]
+        m1 = state["exp_avg"].lerp_(grad, 1 - beta1)
+        m2 = state["exp_avg_slow"].lerp_(grad, 1 - beta3)
+        v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        m1_hat: Tensor = m1 / (1 - beta1 ** state["step"])
+        v_hat = v / (1 - beta2 ** state["step"])
+        return (m1_hat + alpha * m2) / (v_hat.sqrt() + group["eps"])
+
+    def slow(self, state: State, group: Group) -> tuple[float, float]:
+        """Return α and β₃ of this step."""
+        beta1, _, beta3 = group["betas"]
+        steps = group["t_alpha_beta3"]
+        if steps is None or state["step"] >= steps:
+            return group["alpha"], beta3
+        share = state["step"] / steps
+        log1, log3 = math.log(beta1), math.log(beta3)
+        return share * group["alpha"], math.exp(log1 * log3 / ((1 - share) * log3 + share * log1))
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_not_negative(group, "alpha", "alpha value")
+        if len(group["betas"]) != 3:
+            raise ValueError(f"Invalid betas: {group['betas']}; betas must be three decay rates")
+        if group["t_alpha_beta3"] is not None:
+            check_not_negative(group, "t_alpha_beta3", "t_alpha_beta3 value")
+            if not min(group["betas"][0], group["betas"][2]) > 0:
+                raise ValueError(
+                    f"Invalid betas: {group['betas']}; with t_alpha_beta3 the first and the third "
+                    "must be above 0"
+                )

@@ -88,6 +88,13 @@ def check_not_negative(group: Group, key: str, noun: str) -> None:
         raise ValueError(f"Invalid {noun}: {value}; {key} must be at least 0")
 
 
+def check_positive(group: Group, key: str, noun: str) -> None:
+    """Check that `group[key]` is a number above 0, as `check_not_negative` does for 0."""
+    value = _number(group[key], noun, key)
+    if not value > 0.0:
+        raise ValueError(f"Invalid {noun}: {value}; {key} must be above 0")
+
+
 def check_share(group: Group, key: str, noun: str) -> None:
     """Check that `group[key]` is a number in [0, 1].
 

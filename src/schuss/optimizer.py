@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -126,6 +126,16 @@ class Optimizer(Stepping):
             tensor([-0.6000, -0.8000])
         """
         raise NotImplementedError
+
+    def summed(self, groups: Sequence[Group]) -> None:
+        """Change hyper-parameters by the sums of what was measured; override it for that.
+
+        It is called after `measure` and before the rule, and may write to `self.param_groups`,
+        whose hyper-parameters are saved. The host waits for the sums that it reads.
+
+        Args:
+            groups: Copies of the groups, with `sums_over_group` and `sums_over_all`.
+        """
 
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Take one step with one parameter: count it, decay, and move against `update`."""

@@ -33,6 +33,9 @@ class Stepping(Checkpointed):
         """Return numbers of one parameter that the rule needs the sums of."""
         raise NotImplementedError
 
+    def summed(self, groups: Sequence[Group]) -> None:
+        """Change hyper-parameters by the sums of what was measured."""
+
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Take one step with one parameter."""
         raise NotImplementedError
@@ -128,6 +131,11 @@ class Stepping(Checkpointed):
         """Run a rule for every parameter that has a gradient, and tell whether it was run."""
         scale: Tensor | None = getattr(self, "grad_scale", None)
         if torch.compiler.is_compiling():
+            if self._overrides("summed"):
+                raise RuntimeError(
+                    f"{type(self).__name__} reads sums over the parameters on the host; leave its "
+                    "step out of what torch.compile traces"
+                )
             self._run_compiled(rule, scale, measures)
             return True
         self._end_compiled()
@@ -138,6 +146,9 @@ class Stepping(Checkpointed):
             groups = self._engine.measured(self, measures, self.param_groups, scale)
             if self._chain.skips(groups, self.param_groups):
                 return False
+            if measures and self._overrides("summed"):
+                self.summed(groups)
+                groups = [{**g, **now} for g, now in zip(groups, self.param_groups, strict=True)]
             self._engine.run(self, rule, groups, scale)
         return True
 

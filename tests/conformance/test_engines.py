@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import schuss
-from tests.conformance.trajectories import TOLERANCE, Training, distance, trajectory
+from tests.conformance.trajectories import ONE_RATE, TOLERANCE, Training, distance, trajectory
 
 ALL = [info.name for info in schuss.list_optimizers()]
 ENGINES = ("foreach", "fused")
@@ -51,8 +51,9 @@ def path(variant: str, dtype: torch.dtype, engine: dict[str, bool]) -> list[Tens
     name, options = VARIANTS[variant]
     create = partial(schuss.create_optimizer, name, **{"lr": 3e-2, **options}, **engine)
     scheduled = not isinstance(options.get("lr"), Tensor)
+    second = None if name in ONE_RATE else {"lr": 1e-2}
     training = Training(
-        steps=60, dtype=dtype, second_group={"lr": 1e-2}, scheduled=scheduled, saved_after=29
+        steps=60, dtype=dtype, second_group=second, scheduled=scheduled, saved_after=29
     )
     return trajectory(create, training)
 

@@ -10,6 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import schuss
+from schuss.distance import DistanceAdaptive
+
+ONE_RATE = frozenset(
+    info.name for info in schuss.list_optimizers() if issubclass(info.cls, DistanceAdaptive)
+)
+"""Optimizers that estimate one learning rate for all groups."""
+
 SHAPES = ((5, 3), (7,), (), (2, 3, 4, 4), (1, 1))
 LATE, INTERMITTENT = 1, 2
 

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from schuss.optimizers.ademamix import AdEMAMix
     from schuss.optimizers.adopt import ADOPT
     from schuss.optimizers.amsgrad import AMSGrad
+    from schuss.optimizers.dadaptadam import DAdaptAdam
+    from schuss.optimizers.dadaptlion import DAdaptLion
+    from schuss.optimizers.dadaptsgd import DAdaptSGD
     from schuss.optimizers.laprop import LaProp
     from schuss.optimizers.lion import Lion
     from schuss.optimizers.nadam import NAdam
     from schuss.optimizers.nadamw import NAdamW
     from schuss.optimizers.noam import Noam
+    from schuss.optimizers.prodigy import Prodigy
     from schuss.optimizers.radam import RAdam
     from schuss.optimizers.rmsprop import RMSprop
     from schuss.optimizers.sgd import SGD
@@ -50,11 +54,15 @@ __all__ = [
     "AdamWarmupCosineDecay",
     "Adamax",
     "Adan",
+    "DAdaptAdam",
+    "DAdaptLion",
+    "DAdaptSGD",
     "LaProp",
     "Lion",
     "NAdam",
     "NAdamW",
     "Noam",
+    "Prodigy",
     "RAdam",
     "RMSprop",
     "Signum",

@@ -1,0 +1,108 @@
+"""The base class of optimizers that estimate how far it is to the solution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_betas, check_not_negative, check_positive
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class DistanceAdaptive(Optimizer):
+    r"""Takes the estimate $d$ of a distance for its learning rate, $\gamma_t = \gamma d_t$.
+
+    The estimate is one number for all parameters. It is made anew in each step, from sums over all
+    of them, and is a hyper-parameter of every group, so that it is saved. All groups share one
+    learning rate; a group with 0 stays where it is.
+
+    A subclass overrides `measure` and `estimate`, and finds in its group `d` and `rate`, with which
+    this step is taken, `next_d`, with which the next one will be, and `k`, the number of steps
+    before.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        defaults: Further hyper-parameters by name, among them `lr`. Not changed.
+        d0: The estimate to begin with, above 0; rather too small.
+        growth_rate: By how much it may grow in a step, at least 1.
+        weight_decay: Decay object.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        defaults: Mapping[str, Any],
+        d0: float,
+        growth_rate: float,
+        *,
+        weight_decay: WeightDecay,
+        **options: Unpack[Options],
+    ) -> None:
+        estimates = {"d0": d0, "d": d0, "next_d": d0, "rate": d0, "k": 0, "numerator": 0.0}
+        defaults = {**defaults, **estimates, "growth_rate": growth_rate}
+        super().__init__(params, defaults, weight_decay=weight_decay, **options)
+
+    def get_lr(self, state: State, group: Group) -> float | Tensor:
+        """Return the learning rate of this step."""
+        return group["rate"] if group["lr"] else 0.0
+
+    def rate(self, group: Group) -> float:
+        """Return the learning rate of the step that begins."""
+        return float(group["lr"] * group["next_d"])
+
+    def penalized(self, grad: Tensor, param: Tensor, group: Group) -> Tensor:
+        """Return the gradient with the decay added, if it is of that kind."""
+        coefficient = group["weight_decay"]
+        if coefficient == 0 or group["decoupled_weight_decay"]:
+            return grad
+        return self.weight_decay.penalized(grad, param, coefficient)
+
+    def summed(self, groups: Sequence[Group]) -> None:
+        """Make the estimate anew."""
+        sums = next((g["sums_over_all"] for g in groups if g["sums_over_all"]), None)
+        first = max(self.param_groups, key=lambda group: float(group["lr"]))
+        now = {"d": first["next_d"], "rate": self.rate(first)}
+        if sums and first["lr"]:
+            now |= self.estimate({**first, **now}, {key: float(x) for key, x in sums.items()})
+        for group in self.param_groups:
+            if group["lr"] not in (first["lr"], 0.0):
+                raise ValueError(
+                    f"the parameter groups have the learning rates {first['lr']} and "
+                    f"{group['lr']}; {type(self).__name__} estimates one for all, so they must be "
+                    "equal, or 0"
+                )
+        for group in self.param_groups:
+            group.update(now, k=group["k"] + 1)
+
+    def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
+        """Return `next_d`, and `numerator`, given what was measured; override it.
+
+        Args:
+            group: The hyper-parameters, `d` and `rate` of this step among them.
+            sums: The sums over all parameters.
+        """
+        raise NotImplementedError
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        if "betas" in group:
+            check_betas(group)
+        if "eps" in group:
+            check_not_negative(group, "eps", "epsilon value")
+        check_positive(group, "d0", "d0 value")
+        if not group["growth_rate"] >= 1:
+            raise ValueError(
+                f"Invalid growth_rate value: {group['growth_rate']}; growth_rate must be at least 1"
+            )

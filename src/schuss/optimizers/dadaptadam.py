@@ -1,0 +1,134 @@
+r"""D-Adapt Adam: Adam that finds its own learning rate.
+
+Defazio and Mishchenko, *Learning-Rate-Free Learning by D-Adaptation*, 2023, Algorithm 5.
+<https://arxiv.org/abs/2301.07733>
+
+$$
+\begin{aligned}
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, \gamma d_t\, g_t \\
+v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2 \\
+r_t &= \rho\, r_{t-1} + (1 - \rho)\, \gamma d_t\, \bigl\langle g_t,\; s_{t-1} / (\sqrt{v_{t-1}} +
+    \epsilon) \bigr\rangle, \qquad \rho = \sqrt{\beta_2} \\
+s_t &= \rho\, s_{t-1} + (1 - \rho)\, \gamma d_t\, g_t \\
+d_{t+1} &= \max\bigl(d_t,\; r_t / ((1 - \rho) \lVert s_t \rVert_1)\bigr) \\
+\theta_t &= \theta_{t-1} - m_t / \bigl(\sqrt{v_t} + \epsilon\bigr)
+\end{aligned}
+$$
+
+$d$ is a lower bound of the distance to the solution. `Prodigy` finds it faster. Products and norms
+are over all parameters. The product is with the second moment before the step, as in the authors'
+package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.distance import DistanceAdaptive
+from schuss.hyperparameters import check_positive
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class DAdaptAdam(DistanceAdaptive):
+    """D-Adapt Adam. Keeps three buffers per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Factor γ of the estimate, at least 0.
+        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
+        eps: Stabilizer ε, at least 0, added to the root of the second moment.
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
+        decoupled_weight_decay: What a mere coefficient λ does: decay the weight itself.
+        use_bias_correction: Multiply the rate by Adam's correction of the bias.
+        layer_scale: Factor of the rate of a group, above 0.
+        d0: The estimate to begin with, above 0; rather too small.
+        growth_rate: By how much the estimate may grow in a step, at least 1.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 0.0,
+        *,
+        decoupled_weight_decay: bool = False,
+        use_bias_correction: bool = False,
+        layer_scale: float = 1.0,
+        d0: float = 1e-6,
+        growth_rate: float = float("inf"),
+        **options: Unpack[Options],
+    ) -> None:
+        own = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "use_bias_correction": use_bias_correction,
+            "layer_scale": layer_scale,
+        }
+        decay = as_weight_decay(weight_decay, decoupled=decoupled_weight_decay)
+        super().__init__(params, own, d0, growth_rate, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start all sums at zero."""
+        state["step"] = 0
+        state["s"] = torch.zeros_like(param)
+        state["exp_avg"] = torch.zeros_like(param)
+        state["exp_avg_sq"] = torch.zeros_like(param)
+
+    def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
+        """Return the way back along the gradient, and the size of the sum of gradients."""
+        grad = self.penalized(grad, param, group)
+        rho, rate, scale = group["betas"][1] ** 0.5, self.rate(group), group["layer_scale"]
+        back = state["s"] / (state["exp_avg_sq"].sqrt() + group["eps"])
+        s = state["s"] * rho + grad * (rate * (1 - rho))
+        return {"way": (grad * back).sum() * (scale * rate), "size": s.abs().sum() * scale}
+
+    def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
+        """Return the way over the size, if that is more than before."""
+        rho, d = group["betas"][1] ** 0.5, group["d"]
+        numerator = rho * group["numerator"] + (1 - rho) * sums["way"]
+        if sums["size"] == 0:
+            return {}
+        d_hat = numerator / ((1 - rho) * sums["size"])
+        return {"next_d": max(d, min(d_hat, d * group["growth_rate"])), "numerator": numerator}
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the first moment over the root of the second, and over the rate within it."""
+        beta1, beta2 = group["betas"]
+        rho, rate = beta2**0.5, group["rate"]
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        if not group["lr"]:
+            return torch.zeros_like(param)
+        m.mul_(beta1).add_(grad, alpha=group["layer_scale"] * rate * (1 - beta1))
+        v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        state["s"].mul_(rho).add_(grad, alpha=rate * (1 - rho))
+        return m / ((v.sqrt() + group["eps"]) * rate)
+
+    def rate(self, group: Group) -> float:
+        """Return the learning rate of the step that begins."""
+        rate = super().rate(group)
+        if group["use_bias_correction"]:
+            beta1, beta2 = group["betas"]
+            rate *= (1 - beta2 ** (group["k"] + 1)) ** 0.5 / (1 - beta1 ** (group["k"] + 1))
+        return rate
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_positive(group, "layer_scale", "layer_scale value")

@@ -1,0 +1,103 @@
+r"""D-Adapt SGD: gradient descent that finds its own learning rate.
+
+Defazio and Mishchenko, *Learning-Rate-Free Learning by D-Adaptation*, 2023, Algorithm 4.
+<https://arxiv.org/abs/2301.07733>
+
+$$
+\begin{aligned}
+\lambda_t &= \gamma d_t / \lVert g_1 \rVert_2 \\
+r_t &= r_{t-1} + \lambda_t \langle g_t, s_{t-1} \rangle, \qquad s_t = s_{t-1} + \lambda_t g_t \\
+d_{t+1} &= \max\bigl(d_t,\; 2 r_t / \lVert s_t \rVert_2\bigr) \\
+z_t &= \theta_0 - s_t \\
+\theta_t &= \mu\, \theta_{t-1} + (1 - \mu)\, z_t
+\end{aligned}
+$$
+
+$d$ is a lower bound of the distance to the solution. Momentum $\mu$ is a mean of the points that
+gradient descent visits. Products and norms are over all parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.distance import DistanceAdaptive
+from schuss.hyperparameters import check_share
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class DAdaptSGD(DistanceAdaptive):
+    """D-Adapt SGD. Keeps two buffers per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Factor γ of the estimate, at least 0.
+        momentum: Share μ of the mean that stays, in [0, 1].
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
+        d0: The estimate to begin with, above 0; rather too small.
+        growth_rate: By how much the estimate may grow in a step, at least 1.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1.0,
+        momentum: float = 0.0,
+        weight_decay: float | WeightDecay = 0.0,
+        *,
+        d0: float = 1e-6,
+        growth_rate: float = float("inf"),
+        **options: Unpack[Options],
+    ) -> None:
+        own = {"lr": lr, "momentum": momentum, "g0_norm": 0.0}
+        decay = as_weight_decay(weight_decay, decoupled=False)
+        super().__init__(params, own, d0, growth_rate, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the sum at zero, and remember where the parameter is."""
+        state["s"] = torch.zeros_like(param)
+        state["x0"] = param.detach().clone()
+
+    def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
+        """Return the parts of the square of the sum of gradients."""
+        grad, s = self.penalized(grad, param, group), state["s"]
+        return {"gg": grad.square().sum(), "gs": (grad * s).sum(), "ss": s.square().sum()}
+
+    def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
+        """Return the way over the size, if that is more than before."""
+        d, norm = group["d"], group["g0_norm"] or sums["gg"] ** 0.5
+        if norm == 0:
+            return {"rate": 0.0}
+        rate = group["lr"] * d / norm
+        numerator = group["numerator"] + rate * sums["gs"]
+        square = sums["ss"] + 2 * rate * sums["gs"] + rate**2 * sums["gg"]
+        d_hat = 2 * numerator / square**0.5 if square > 0 else d
+        next_d = max(d, min(d_hat, d * group["growth_rate"]))
+        return {"next_d": next_d, "numerator": numerator, "g0_norm": norm, "rate": rate}
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the way to the mean, over the rate."""
+        rate = group["rate"]
+        if not (rate and group["lr"]):
+            return torch.zeros_like(param)
+        state["s"].add_(grad, alpha=rate)
+        return (param - state["x0"] + state["s"]) * ((1 - group["momentum"]) / rate)
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_share(group, "momentum", "momentum value")

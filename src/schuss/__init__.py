@@ -2,37 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-from schuss import optimizers, schedules
+from schuss import optimizers, schedules, transforms
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.engines import CohortExplanation, Explanation
 from schuss.hyperparameters import Options
 from schuss.optimizer import Optimizer
 from schuss.registry import OptimizerInfo, create_optimizer, list_optimizers
-from schuss.transforms import (
-    EMA,
-    SAM,
-    Accumulate,
-    Cautious,
-    CautiousDecay,
-    ClipByGlobalNorm,
-    ClipByNorm,
-    ClipByValue,
-    ClipUpdate,
-    DecayToStart,
-    GradientNoise,
-    Grokfast,
-    L1Decay,
-    Lookahead,
-    OrthogonalGradient,
-    SkipNonFinite,
-    Transform,
-    TrustRatio,
-    WeightDecay,
-)
+from schuss.transforms import CorrectedDecay, InUpdate, L1Decay, Transform, WeightDecay
 
 if TYPE_CHECKING:
     from schuss.optimizers import (
         ADOPT,
+        ASGD,
+        LAMB,
+        LARS,
+        MADGRAD,
+        MARS,
         SGD,
         AdaBelief,
         Adadelta,
@@ -40,6 +25,7 @@ if TYPE_CHECKING:
         Adam,
         AdamAtan2,
         Adamax,
+        AdamC,
         AdamW,
         AdamWarmup,
         AdamWarmupCosineDecay,
@@ -49,25 +35,54 @@ if TYPE_CHECKING:
         DAdaptAdam,
         DAdaptLion,
         DAdaptSGD,
+        DoG,
         LaProp,
+        LDoG,
         Lion,
         NAdam,
         NAdamW,
         Noam,
+        NovoGrad,
         Prodigy,
         RAdam,
         RMSprop,
+        RMSpropTF,
+        Rprop,
         Signum,
         Sophia,
+        StableAdamW,
         Tiger,
         Yogi,
+    )
+    from schuss.transforms import (
+        EMA,
+        SAM,
+        Accumulate,
+        Cautious,
+        CautiousDecay,
+        ClipByGlobalNorm,
+        ClipByNorm,
+        ClipByValue,
+        ClipUpdate,
+        DecayToStart,
+        GradientNoise,
+        Grokfast,
+        Lookahead,
+        OrthogonalGradient,
+        SkipNonFinite,
+        TrustRatio,
     )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ADOPT",
+    "ASGD",
     "EMA",
+    "LAMB",
+    "LARS",
+    "MADGRAD",
+    "MARS",
     "SAM",
     "SGD",
     "AMSGrad",
@@ -78,6 +93,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamAtan2",
+    "AdamC",
     "AdamW",
     "AdamWarmup",
     "AdamWarmupCosineDecay",
@@ -90,21 +106,26 @@ __all__ = [
     "ClipByValue",
     "ClipUpdate",
     "CohortExplanation",
+    "CorrectedDecay",
     "DAdaptAdam",
     "DAdaptLion",
     "DAdaptSGD",
     "DecayToStart",
+    "DoG",
     "Explanation",
     "GenericAdaptiveOptimizer",
     "GradientNoise",
     "Grokfast",
+    "InUpdate",
     "L1Decay",
+    "LDoG",
     "LaProp",
     "Lion",
     "Lookahead",
     "NAdam",
     "NAdamW",
     "Noam",
+    "NovoGrad",
     "Optimizer",
     "OptimizerInfo",
     "Options",
@@ -112,9 +133,12 @@ __all__ = [
     "Prodigy",
     "RAdam",
     "RMSprop",
+    "RMSpropTF",
+    "Rprop",
     "Signum",
     "SkipNonFinite",
     "Sophia",
+    "StableAdamW",
     "Tiger",
     "Transform",
     "TrustRatio",
@@ -128,10 +152,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in optimizers.__all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(optimizers, name)
-    return value
+    for package in (optimizers, transforms):
+        if name in package.__all__:
+            value = globals()[name] = getattr(package, name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,11 @@ ONE_RATE = frozenset(
 )
 """Optimizers that estimate one learning rate for all groups."""
 
+ON_THE_HOST = frozenset(
+    info.name for info in schuss.list_optimizers() if info.cls.summed is not schuss.Optimizer.summed
+)
+"""Optimizers that read sums over parameters on the host."""
+
 SHAPES = ((5, 3), (7,), (), (2, 3, 4, 4), (1, 1))
 LATE, INTERMITTENT = 1, 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import schuss
-from tests.conformance.trajectories import ONE_RATE
+from tests.conformance.trajectories import ON_THE_HOST
 from tests.optimizers.paths import GRADS, START, ends
 
 ALL = [info.name for info in schuss.list_optimizers()]
@@ -20,7 +20,7 @@ def test_permuting_the_coordinates_permutes_the_path(name):
 
 
 # What these do to a coordinate depends on all.
-REDUCING = ONE_RATE
+REDUCING = ON_THE_HOST | {"lamb", "lars", "stableadamw", "novograd", "mars", "ldog"}
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in REDUCING])
@@ -30,7 +30,8 @@ def test_a_coordinate_does_not_see_the_others(name):
     assert alone == ends(cls, GRADS, START, weight_decay=0.1)[:1]
 
 
-@pytest.mark.parametrize("name", ALL)
+# Rprop's steps follow the learning rate only at first, and have a least length.
+@pytest.mark.parametrize("name", [name for name in ALL if name != "rprop"])
 def test_a_learning_rate_of_zero_stands_still(name):
     cls = schuss.list_optimizers(name)[0].cls
     assert ends(cls, GRADS, START, lr=0.0, weight_decay=0.1) == START

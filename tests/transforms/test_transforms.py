@@ -211,7 +211,11 @@ def created_by(chain, params, **options):
 
 @pytest.mark.parametrize("name", [info.name for info in schuss.list_optimizers()])
 def test_every_optimizer_takes_them(name):
-    chain = [schuss.ClipByGlobalNorm(1.0), schuss.Cautious(), schuss.EMA()]
+    (info,) = schuss.list_optimizers(name)
+    writes_its_step = info.cls.step_param is not schuss.Optimizer.step_param
+    chain = [schuss.ClipByGlobalNorm(1.0), schuss.EMA()]
+    if not writes_its_step:
+        chain.append(schuss.Cautious())
     ends = []
     for engine in ({"fused": False}, {"foreach": True}, {"fused": True}):
         param = nn.Parameter(torch.tensor([1.0, -2.0]))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.adam import Adam
     from schuss.optimizers.adamatan2 import AdamAtan2
     from schuss.optimizers.adamax import Adamax
+    from schuss.optimizers.adamc import AdamC
     from schuss.optimizers.adamw import AdamW
     from schuss.optimizers.adamwarmup import AdamWarmup
     from schuss.optimizers.adamwarmupcosinedecay import AdamWarmupCosineDecay
@@ -22,25 +23,41 @@ if TYPE_CHECKING:
     from schuss.optimizers.ademamix import AdEMAMix
     from schuss.optimizers.adopt import ADOPT
     from schuss.optimizers.amsgrad import AMSGrad
+    from schuss.optimizers.asgd import ASGD
     from schuss.optimizers.dadaptadam import DAdaptAdam
     from schuss.optimizers.dadaptlion import DAdaptLion
     from schuss.optimizers.dadaptsgd import DAdaptSGD
+    from schuss.optimizers.dog import DoG
+    from schuss.optimizers.lamb import LAMB
     from schuss.optimizers.laprop import LaProp
+    from schuss.optimizers.lars import LARS
+    from schuss.optimizers.ldog import LDoG
     from schuss.optimizers.lion import Lion
+    from schuss.optimizers.madgrad import MADGRAD
+    from schuss.optimizers.mars import MARS
     from schuss.optimizers.nadam import NAdam
     from schuss.optimizers.nadamw import NAdamW
     from schuss.optimizers.noam import Noam
+    from schuss.optimizers.novograd import NovoGrad
     from schuss.optimizers.prodigy import Prodigy
     from schuss.optimizers.radam import RAdam
     from schuss.optimizers.rmsprop import RMSprop
+    from schuss.optimizers.rmsproptf import RMSpropTF
+    from schuss.optimizers.rprop import Rprop
     from schuss.optimizers.sgd import SGD
     from schuss.optimizers.signum import Signum
     from schuss.optimizers.sophia import Sophia
+    from schuss.optimizers.stableadamw import StableAdamW
     from schuss.optimizers.tiger import Tiger
     from schuss.optimizers.yogi import Yogi
 
 __all__ = [
     "ADOPT",
+    "ASGD",
+    "LAMB",
+    "LARS",
+    "MADGRAD",
+    "MARS",
     "SGD",
     "AMSGrad",
     "AdEMAMix",
@@ -49,6 +66,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamAtan2",
+    "AdamC",
     "AdamW",
     "AdamWarmup",
     "AdamWarmupCosineDecay",
@@ -57,16 +75,22 @@ __all__ = [
     "DAdaptAdam",
     "DAdaptLion",
     "DAdaptSGD",
+    "DoG",
+    "LDoG",
     "LaProp",
     "Lion",
     "NAdam",
     "NAdamW",
     "Noam",
+    "NovoGrad",
     "Prodigy",
     "RAdam",
     "RMSprop",
+    "RMSpropTF",
+    "Rprop",
     "Signum",
     "Sophia",
+    "StableAdamW",
     "Tiger",
     "Yogi",
 ]

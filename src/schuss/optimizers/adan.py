@@ -28,7 +28,7 @@ from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
-from schuss.transforms import WeightDecay
+from schuss.transforms import InUpdate, WeightDecay
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
@@ -75,7 +75,7 @@ class Adan(GenericAdaptiveOptimizer):
         """Return the mean, with that of the differences, over the root of the second moment."""
         beta1, beta2, beta3 = group["betas"]
         step, n = state["step"], state["exp_avg_sq"]
-        difference = grad - state["previous_grad"] if step > 1 else torch.zeros_like(grad)
+        difference = grad - state.get("previous_grad", grad)
         state["previous_grad"] = grad.clone()
         m = state["exp_avg"].lerp_(grad, 1 - beta1)
         d = state["exp_avg_diff"].lerp_(difference, 1 - beta2)
@@ -84,19 +84,15 @@ class Adan(GenericAdaptiveOptimizer):
         n_hat = n / (1 - beta3**step)
         m_hat, d_hat = m / (1 - beta1**step), d / (1 - beta2**step)
         u: Tensor = (m_hat + beta2 * d_hat) / (n_hat.sqrt() + group["eps"])
-        decay = self.weight_decay
-        return decay.proximal(u, param, group) if isinstance(decay, _Proximal) else u
+        return self.weight_decay.in_update(u, param, group)
 
 
-class _Proximal(WeightDecay):
+class _Proximal(InUpdate):
     """Divides the parameter after the step, as a part of the update."""
 
-    def shrink_(self, param: Tensor, amount: float) -> None:
-        """Leave the parameter to the update."""
-
-    def proximal(self, update: Tensor, param: Tensor, group: Group) -> Tensor:
+    def in_update(self, update: Tensor, param: Tensor, group: Group) -> Tensor:
         """Return the update that ends where the step and then the decay do."""
-        coefficient = group["weight_decay"]
+        coefficient = self.coefficient(group)
         if coefficient == 0:
             return update
         return (update + coefficient * param) / (1 + group["lr"] * coefficient)

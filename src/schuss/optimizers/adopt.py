@@ -72,22 +72,20 @@ class ADOPT(GenericAdaptiveOptimizer):
         super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start both moments at zero."""
+        """Start the count; the moments come with the first gradient."""
         state["step"] = 0
-        state["exp_avg"] = torch.zeros_like(param)
-        state["exp_avg_sq"] = torch.zeros_like(param)
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate, which is zero in the first step."""
-        return super().get_lr(state, group) if state["step"] > 1 else 0.0
+        return super().get_lr(state, group) if "exp_avg_sq" in state else 0.0
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the mean of the normalized gradients."""
         beta1, beta2 = group["betas"]
+        if "exp_avg_sq" not in state:
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(param), grad.square()
+            return grad  # times zero
         m, v = state["exp_avg"], state["exp_avg_sq"]
-        if state["step"] == 1:
-            v.addcmul_(grad, grad)
-            return m
         unit = grad / v.sqrt().clamp(min=group["eps"])
         if group["clip_exponent"] is not None:
             bound = (state["step"] - 1) ** group["clip_exponent"]

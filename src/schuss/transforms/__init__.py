@@ -1,19 +1,29 @@
-"""Transforms change a gradient, an update or a parameter around the rule of an optimizer."""
+"""Transforms change a gradient, an update or a parameter around the rule of an optimizer.
 
-from schuss.transforms.accumulation import Accumulate
-from schuss.transforms.cautious import Cautious, CautiousDecay
-from schuss.transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, ClipUpdate
-from schuss.transforms.ema import EMA
-from schuss.transforms.finite import SkipNonFinite
-from schuss.transforms.grokfast import Grokfast
-from schuss.transforms.lookahead import Lookahead
-from schuss.transforms.noise import GradientNoise
-from schuss.transforms.orthogonal import OrthogonalGradient
-from schuss.transforms.sharpness import SAM
-from schuss.transforms.towards_start import DecayToStart
+But for weight decay, which every optimizer has, each is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from schuss.transforms.transform import Transform
-from schuss.transforms.trust_ratio import TrustRatio
-from schuss.transforms.weight_decay import L1Decay, WeightDecay
+from schuss.transforms.weight_decay import CorrectedDecay, InUpdate, L1Decay, WeightDecay
+
+if TYPE_CHECKING:
+    from schuss.transforms.accumulation import Accumulate
+    from schuss.transforms.cautious import Cautious, CautiousDecay
+    from schuss.transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, ClipUpdate
+    from schuss.transforms.ema import EMA
+    from schuss.transforms.finite import SkipNonFinite
+    from schuss.transforms.grokfast import Grokfast
+    from schuss.transforms.lookahead import Lookahead
+    from schuss.transforms.noise import GradientNoise
+    from schuss.transforms.orthogonal import OrthogonalGradient
+    from schuss.transforms.sharpness import SAM
+    from schuss.transforms.towards_start import DecayToStart
+    from schuss.transforms.trust_ratio import TrustRatio
 
 __all__ = [
     "EMA",
@@ -25,9 +35,11 @@ __all__ = [
     "ClipByNorm",
     "ClipByValue",
     "ClipUpdate",
+    "CorrectedDecay",
     "DecayToStart",
     "GradientNoise",
     "Grokfast",
+    "InUpdate",
     "L1Decay",
     "Lookahead",
     "OrthogonalGradient",
@@ -36,3 +48,34 @@ __all__ = [
     "TrustRatio",
     "WeightDecay",
 ]
+
+_MODULES = {
+    "Accumulate": "accumulation",
+    "Cautious": "cautious",
+    "CautiousDecay": "cautious",
+    "ClipByGlobalNorm": "clipping",
+    "ClipByNorm": "clipping",
+    "ClipByValue": "clipping",
+    "ClipUpdate": "clipping",
+    "DecayToStart": "towards_start",
+    "EMA": "ema",
+    "GradientNoise": "noise",
+    "Grokfast": "grokfast",
+    "Lookahead": "lookahead",
+    "OrthogonalGradient": "orthogonal",
+    "SAM": "sharpness",
+    "SkipNonFinite": "finite",
+    "TrustRatio": "trust_ratio",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -21,6 +21,13 @@ from schuss.hyperparameters import check_not_negative
 from schuss.transforms.transform import Transform
 
 
+def ratio(param: Tensor, update: Tensor, bound: float | None) -> Tensor:
+    """Return the norm of a parameter over that of its update, at most `bound`; 1 if one is zero."""
+    weight, length = param.norm(), update.norm()
+    quotient = torch.where((weight > 0) & (length > 0), weight / length, 1.0)
+    return quotient if bound is None else quotient.clamp(max=bound)
+
+
 class TrustRatio(Transform):
     """Give every parameter's update the norm of the parameter.
 
@@ -43,8 +50,4 @@ class TrustRatio(Transform):
         """Return the update, as long as the parameter."""
         if not group["trust_ratio"]:
             return update
-        weight, length = param.norm(), update.norm()
-        ratio = torch.where((weight > 0) & (length > 0), weight / length, 1.0)
-        if group["max_trust_ratio"] is not None:
-            ratio = ratio.clamp(max=group["max_trust_ratio"])
-        return update * ratio
+        return update * ratio(param, update, group["max_trust_ratio"])

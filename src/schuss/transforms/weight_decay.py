@@ -33,7 +33,7 @@ from typing import Any
 from torch import Tensor
 
 from schuss.contract import Group
-from schuss.hyperparameters import check_not_negative
+from schuss.hyperparameters import check_not_negative, check_positive
 
 
 class WeightDecay:
@@ -63,7 +63,7 @@ class WeightDecay:
     def __init__(
         self, weight_decay: float = 0.0, weight_decouple: bool = True, absolute: bool = False
     ) -> None:
-        self._defaults = {
+        self._defaults: dict[str, Any] = {
             "weight_decay": weight_decay,
             "decoupled_weight_decay": weight_decouple,
             "absolute_weight_decay": absolute,
@@ -72,7 +72,7 @@ class WeightDecay:
 
     def __repr__(self) -> str:
         """Name the class and its arguments."""
-        value, decoupled, absolute = self._defaults.values()
+        value, decoupled, absolute = list(self._defaults.values())[:3]
         return f"{type(self).__name__}({value}, weight_decouple={decoupled}, absolute={absolute})"
 
     def defaults(self) -> dict[str, Any]:
@@ -111,9 +111,18 @@ class WeightDecay:
         if not group.get("decoupled_weight_decay", self._defaults["decoupled_weight_decay"]):
             return self.penalized(grad, param, coefficient)
         if not group.get("absolute_weight_decay", self._defaults["absolute_weight_decay"]):
-            coefficient = group["lr"] * coefficient
+            coefficient = self.scaled(coefficient, group)
         self.shrink_(param, coefficient)
         return grad
+
+    def scaled(self, coefficient: float, group: Group) -> float:
+        """Return the share of the weights that decays in a step of this learning rate."""
+        share: float = group["lr"] * coefficient
+        return share
+
+    def in_update(self, update: Tensor, param: Tensor, group: Group) -> Tensor:
+        """Return an update with the decay that is a part of it: here none; see `InUpdate`."""
+        return update
 
     def penalized(self, grad: Tensor, param: Tensor, coefficient: float) -> Tensor:
         """Return `grad` plus the gradient of the penalty."""
@@ -152,6 +161,75 @@ class L1Decay(WeightDecay):
     def shrink_(self, param: Tensor, amount: float) -> None:
         """Soft-threshold `param` in place."""
         param.copy_(param.sign() * (param.abs() - amount).clamp(min=0))
+
+
+class InUpdate(WeightDecay):
+    """Decay that an optimizer adds to its own update, before it looks at the update's norm.
+
+    What a mere coefficient means to `LAMB` and its kin. Where a group adds the decay to the
+    gradient or makes it absolute, it acts as `WeightDecay` does.
+    """
+
+    def __call__(self, param: Tensor, grad: Tensor, group: Group) -> Tensor:
+        """Leave the decay to the update."""
+        return grad if self.coefficient(group) else super().__call__(param, grad, group)
+
+    def in_update(self, update: Tensor, param: Tensor, group: Group) -> Tensor:
+        """Return the update with the coefficient times the parameter added."""
+        coefficient = self.coefficient(group)
+        return update.add(param, alpha=coefficient) if coefficient else update
+
+    def coefficient(self, group: Group) -> float:
+        """Return the coefficient, if it is one of the update."""
+        inside = group["decoupled_weight_decay"] and not group["absolute_weight_decay"]
+        coefficient: float = group["weight_decay"]
+        return coefficient if inside else 0.0
+
+
+class CorrectedDecay(WeightDecay):
+    """Decay in proportion to the square of the learning rate: λ lr² / max_lr.
+
+    A normalized layer turns by lr over the square of its norm, and weight decay lets the norm go
+    to where both balance. With a decay in proportion to lr that balance moves as a schedule goes to
+    zero, and the gradients grow; with this one it stays.
+
+    Defazio, *Why Gradients Rapidly Increase Near the End of Training*, 2025, section 4.
+    <https://arxiv.org/abs/2506.02285>
+
+    Args:
+        weight_decay: Coefficient λ, at least 0.
+        max_lr: The largest learning rate of the schedule, above 0; None for `initial_lr`, which
+            schedulers put into the groups, and without a scheduler the learning rate itself.
+    """
+
+    def __init__(self, weight_decay: float = 0.0, max_lr: float | None = None) -> None:
+        super().__init__(weight_decay)
+        self._defaults |= {"max_lr": max_lr}
+        self.check_group(self._defaults)
+
+    def __repr__(self) -> str:
+        """Name the class and its arguments."""
+        coefficient, max_lr = self._defaults["weight_decay"], self._defaults["max_lr"]
+        return f"{type(self).__name__}({coefficient}, max_lr={max_lr})"
+
+    def scaled(self, coefficient: float, group: Group) -> float:
+        """Return the share of the weights that decays in a step of this learning rate."""
+        lr, max_lr = group["lr"], group.get("max_lr")
+        if max_lr is None:
+            max_lr = group.get("initial_lr", lr)
+        share: float = coefficient * lr * (lr / max_lr if max_lr else 0.0)
+        return share
+
+    def check_group(self, group: Group) -> None:
+        """Check the coefficient and the largest learning rate of a group."""
+        super().check_group(group)
+        if group.get("max_lr") is not None:
+            check_positive(group, "max_lr", "max_lr value")
+
+
+def decay_in_update(weight_decay: float | WeightDecay) -> WeightDecay:
+    """Return the decay object for an optimizer whose update contains the decay."""
+    return weight_decay if isinstance(weight_decay, WeightDecay) else InUpdate(weight_decay)
 
 
 def as_weight_decay(weight_decay: float | WeightDecay, *, decoupled: bool) -> WeightDecay:

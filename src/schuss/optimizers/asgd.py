@@ -1,0 +1,92 @@
+r"""ASGD: gradient descent, and the mean of where it was.
+
+Polyak and Juditsky, *Acceleration of Stochastic Approximation by Averaging*, 1992; with the rates
+of Bottou and of `torch.optim`.
+<https://dl.acm.org/doi/10.1137/0330046>
+
+$$
+\begin{aligned}
+\gamma_t &= \gamma / \bigl(1 + \lambda \gamma\, (t - 1)\bigr)^\alpha \\
+\theta_t &= \theta_{t-1} - \gamma_t\, (g_t + \lambda\, \theta_{t-1}) \\
+\bar\theta_t &= \bar\theta_{t-1} + (\theta_t - \bar\theta_{t-1}) / \max(1,\, t - 1 - t_0)
+\end{aligned}
+$$
+
+The mean over all points from step $t_0$ on converges as fast as any method can, though the points
+themselves do not settle. It is the state `ax` of each parameter; the parameters are the last point.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class ASGD(Optimizer):
+    """ASGD. Keeps one buffer per parameter.
+
+    It extends the step, to take the new point into the mean: transforms of the update do not apply.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ of the first step, at least 0.
+        lambd: Decay λ of the parameter and of the learning rate, at least 0.
+        alpha: Exponent α of the decay of the learning rate, at least 0.
+        t0: Step from which on the mean is taken, at least 0.
+        weight_decay: Coefficient, at least 0, of a further L2 penalty, or a decay object.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float | WeightDecay = 0.0,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0}
+        decay = as_weight_decay(weight_decay, decoupled=False)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the mean."""
+        state["step"] = 0
+        state["ax"] = torch.zeros_like(param)
+
+    def get_lr(self, state: State, group: Group) -> float | Tensor:
+        """Return the learning rate, which decays."""
+        lr = super().get_lr(state, group)
+        return lr / (1 + group["lambd"] * lr * (state["step"] - 1)) ** group["alpha"]
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient, with the decay."""
+        return grad.add(param, alpha=group["lambd"])
+
+    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Take one step, and then the point into the mean."""
+        super().step_param(state, group, grad, param)
+        state["ax"].lerp_(param, 1 / max(1, state["step"] - 1 - group["t0"]))
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        for key in ("lambd", "alpha", "t0"):
+            check_not_negative(group, key, f"{key} value")

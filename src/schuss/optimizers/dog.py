@@ -1,0 +1,114 @@
+r"""DoG: distance over gradients, without a learning rate.
+
+Ivgi, Hinder and Carmon, *DoG is SGD's Best Friend: A Parameter-Free Dynamic Step Size Schedule*,
+2023, equation 3.
+<https://arxiv.org/abs/2302.12022>
+
+$$
+\begin{aligned}
+\bar r_t &= \max\bigl(\bar r_{t-1},\; \lVert \theta_{t-1} - \theta_0 \rVert_2\bigr), \qquad
+    \bar r_1 = r_\epsilon (1 + \lVert \theta_0 \rVert_2) \\
+G_t &= G_{t-1} + \lVert g_t \rVert_2^2, \qquad G_0 = \epsilon \\
+\theta_t &= \theta_{t-1} - \gamma\, \frac{\bar r_t}{\sqrt{G_t}}\, g_t
+\end{aligned}
+$$
+
+The best step of gradient descent is the distance to the solution over the root of the sum of
+squared gradients. How far one has come so far is nearly as good, and known. Norms are over all
+parameters of a group; `LDoG` takes them for each parameter. $\gamma$ stays at 1. The authors
+recommend to evaluate a mean of the weights: `transforms=[EMA()]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative, check_positive
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class DoG(Optimizer):
+    """DoG. Keeps one buffer per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Factor γ, at least 0; the paper's is 1.
+        reps_rel: Length of the first step, above 0, as a share of 1 + the norm of the parameters.
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
+        eps: Stabilizer ε, at least 0, of the sum of squares.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1.0,
+        reps_rel: float = 1e-6,
+        weight_decay: float | WeightDecay = 0.0,
+        *,
+        eps: float = 1e-8,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {"lr": lr, "reps_rel": reps_rel, "eps": eps, "k": 0}
+        estimates = {"distance": reps_rel, "squares": 0.0, "rate": lr * reps_rel}
+        decay = as_weight_decay(weight_decay, decoupled=False)
+        super().__init__(params, {**defaults, **estimates}, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Remember where the parameter is."""
+        state["x0"] = param.detach().clone()
+
+    def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
+        """Return the squares of the distance, of the parameter and of the gradient."""
+        coefficient = group["weight_decay"]
+        if coefficient and not group["decoupled_weight_decay"]:
+            grad = self.weight_decay.penalized(grad, param, coefficient)
+        gone = param - state["x0"]
+        return {
+            "gone": gone.square().sum(),
+            "norm": param.square().sum(),
+            "grad": grad.square().sum(),
+        }
+
+    def summed(self, groups: Sequence[Group]) -> None:
+        """Set the rate of each group."""
+        for group, measured in zip(self.param_groups, groups, strict=True):
+            sums = {key: float(value) for key, value in measured["sums_over_group"].items()}
+            if not sums:
+                continue
+            if group["k"] == 0:
+                group["distance"] = group["reps_rel"] * (1 + sums["norm"] ** 0.5)
+                group["squares"] = group["eps"]
+            group["distance"] = max(group["distance"], sums["gone"] ** 0.5)
+            group["squares"] += sums["grad"]
+            root = group["squares"] ** 0.5
+            group["rate"] = float(group["lr"]) * group["distance"] / root if root else 0.0
+            group["k"] += 1
+
+    def get_lr(self, state: State, group: Group) -> float | Tensor:
+        """Return the rate of this step."""
+        rate: float = group["rate"]
+        return rate
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient."""
+        return grad
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_positive(group, "reps_rel", "reps_rel value")
+        check_not_negative(group, "eps", "epsilon value")

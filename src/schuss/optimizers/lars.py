@@ -1,0 +1,104 @@
+r"""LARS: momentum with a learning rate for every layer.
+
+You, Gitman and Ginsburg, *Large Batch Training of Convolutional Networks*, 2017, Algorithm 1.
+<https://arxiv.org/abs/1708.03888>
+
+$$
+\begin{aligned}
+q_t &= \tau\, \frac{\lVert \theta_{t-1} \rVert_2}{\lVert g_t \rVert_2 + \lambda \lVert \theta_{t-1}
+    \rVert_2 + \epsilon} \\
+b_t &= \mu\, b_{t-1} + q_t\, (g_t + \lambda\, \theta_{t-1}) \\
+u_t &= b_t
+\end{aligned}
+$$
+
+A gradient that is small beside its weights is amplified. Where either norm is zero the local rate
+is 1. The paper has the global rate within the buffer; here it stands outside, as in `torch.optim`'s
+SGD. Biases and normalization are commonly left out: give their group `trust_coefficient=None`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import InUpdate, decay_in_update
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class LARS(Optimizer):
+    """LARS. Keeps one buffer per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        momentum: Decay rate μ of the buffer, at least 0.
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty that the local rate knows of, or a
+            decay object, which does as it does in other optimizers.
+        trust_coefficient: Factor τ of the local rate, at least 0, or None for a local rate of 1.
+        eps: Stabilizer ε, at least 0, of the local rate.
+        nesterov: Look ahead along the buffer.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1.0,
+        momentum: float = 0.9,
+        weight_decay: float | WeightDecay = 0.0,
+        *,
+        trust_coefficient: float | None = 1e-3,
+        eps: float = 1e-8,
+        nesterov: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "trust_coefficient": trust_coefficient,
+            "eps": eps,
+            "nesterov": nesterov,
+        }
+        decay = decay_in_update(weight_decay)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the buffer at zero."""
+        state["momentum_buffer"] = torch.zeros_like(param)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradients, each times its local rate, gathered in the buffer."""
+        step = self.weight_decay.in_update(grad, param, group)
+        if group["trust_coefficient"] is not None:
+            step = step * self.local_rate(group, grad, param)
+        b: Tensor = state["momentum_buffer"].mul_(group["momentum"]).add_(step)
+        return step.add(b, alpha=group["momentum"]) if group["nesterov"] else b
+
+    def local_rate(self, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the local rate."""
+        decay = self.weight_decay
+        coefficient = decay.coefficient(group) if isinstance(decay, InUpdate) else 0.0
+        weight, length = param.norm(), grad.norm()
+        rate = weight * group["trust_coefficient"] / (length + coefficient * weight + group["eps"])
+        return torch.where((weight > 0) & (length > 0), rate, 1.0)
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_not_negative(group, "momentum", "momentum value")
+        check_not_negative(group, "eps", "epsilon value")
+        if group["trust_coefficient"] is not None:
+            check_not_negative(group, "trust_coefficient", "trust_coefficient value")

@@ -1,0 +1,95 @@
+r"""MADGRAD: dual averaging with momentum, under a cube root.
+
+Defazio and Jelassi, *Adaptivity without Compromise: A Momentumized, Adaptive, Dual Averaged
+Gradient Method for Stochastic Optimization*, 2021, Algorithm 1.
+<https://arxiv.org/abs/2101.11075>
+
+$$
+\begin{aligned}
+\lambda_t &= (\gamma + \epsilon) \sqrt{t} \\
+s_t &= s_{t-1} + \lambda_t\, g_t, \qquad v_t = v_{t-1} + \lambda_t\, g_t^2 \\
+z_t &= \theta_0 - s_t / (\sqrt[3]{v_t} + \epsilon) \\
+\theta_t &= \mu\, \theta_{t-1} + (1 - \mu)\, z_t
+\end{aligned}
+$$
+
+Every point is computed from the start and the sum of all gradients, as in Adagrad with dual
+averaging; the momentum is a mean of these points. It adapts as Adam does and generalizes as SGD
+does, and needs less decay than either. A learning rate of zero stays zero.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative, check_share
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class MADGRAD(Optimizer):
+    """MADGRAD. Keeps three buffers per parameter.
+
+    It writes its own step, because the next point does not follow from an update: transforms of
+    the update do not apply.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        momentum: Share μ of the mean that stays, in [0, 1].
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
+        eps: Stabilizer ε, at least 0, added to the cube root and to the learning rate.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-2,
+        momentum: float = 0.9,
+        weight_decay: float | WeightDecay = 0.0,
+        eps: float = 1e-6,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "eps": eps}
+        decay = as_weight_decay(weight_decay, decoupled=False)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start both sums at zero, and remember where the parameter is."""
+        state["step"] = 0
+        state["grad_sum_sq"] = torch.zeros_like(param)
+        state["s"] = torch.zeros_like(param)
+        state["x0"] = param.detach().clone()
+
+    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Take one step."""
+        state["step"] += 1
+        grad = self.weight_decay(param, grad, group)
+        lr, eps = self.get_lr(state, group), group["eps"]
+        weight = (lr + eps * (lr != 0)) * state["step"] ** 0.5
+        s, v = state["s"], state["grad_sum_sq"]
+        s.add_(grad * weight)
+        v.add_(grad * grad * weight)
+        root = v.pow(1 / 3) + eps
+        # Nothing over nothing is nothing.
+        z = state["x0"] - torch.where(root > 0, s / root, 0.0)
+        param.lerp_(z, 1 - group["momentum"])
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_share(group, "momentum", "momentum value")
+        check_not_negative(group, "eps", "epsilon value")

@@ -1,0 +1,101 @@
+r"""Rprop: longer steps as long as the sign stays.
+
+Riedmiller and Braun, *A direct adaptive method for faster backpropagation learning: the RPROP
+algorithm*, 1993, in the form without backtracking of `torch.optim`.
+<https://ieeexplore.ieee.org/document/298623>
+
+$$
+\begin{aligned}
+\Delta_t &= \operatorname{clip}\begin{cases}
+    \eta^+ \Delta_{t-1} & g_t g_{t-1} > 0 \\
+    \eta^- \Delta_{t-1} & g_t g_{t-1} < 0 \text{; then } g_t \leftarrow 0 \\
+    \Delta_{t-1} & \text{otherwise}
+\end{cases} \\
+\theta_t &= \theta_{t-1} - \operatorname{sign}(g_t)\, \Delta_t
+\end{aligned}
+$$
+
+Only the signs of the gradients count, so that it is for full batches: the sign of a noisy gradient
+is no news. The learning rate is that of the first step, $\Delta_0 = \gamma$; later ones are the
+rule's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class Rprop(Optimizer):
+    """Rprop. Keeps two buffers per parameter.
+
+    It writes its own step, because its steps do not follow the learning rate: transforms of the
+    update do not apply.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Length γ of the first step, at least 0.
+        etas: Factors η⁻ and η⁺ of the length, 0 < η⁻ < 1 < η⁺.
+        step_sizes: The shortest and the longest step, at least 0.
+        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-2,
+        etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50.0),
+        weight_decay: float | WeightDecay = 0.0,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {"lr": lr, "etas": etas, "step_sizes": step_sizes}
+        decay = as_weight_decay(weight_decay, decoupled=False)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start with no gradient, and the length of the first step."""
+        ones = torch.full_like(param, complex(1, 1) if param.is_complex() else 1.0)
+        state["step"] = 0  # for checkpoints that go to torch.optim
+        state["prev"] = torch.zeros_like(param)
+        state["step_size"] = ones * self.get_lr(state, group)
+
+    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Take one step."""
+        state["step"] += 1
+        grad = self.weight_decay(param, grad, group)
+        (shrink, grow), (shortest, longest) = group["etas"], group["step_sizes"]
+        agreement, length = grad * state["prev"], state["step_size"]
+        longer = torch.where(agreement > 0, length * grow, length)
+        length.copy_(torch.where(agreement < 0, length * shrink, longer).clamp(shortest, longest))
+        kept = torch.where(agreement < 0, torch.zeros_like(grad), grad)
+        param.sub_(kept.sign() * length)
+        state["prev"].copy_(kept)
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        shrink, grow = group["etas"]
+        if not 0.0 < shrink < 1.0 < grow:
+            raise ValueError(f"Invalid etas: {group['etas']}; 0 < etas[0] < 1 < etas[1] must hold")
+        shortest, longest = group["step_sizes"]
+        if not 0.0 <= shortest <= longest:
+            raise ValueError(
+                f"Invalid step_sizes: {group['step_sizes']}; 0 <= step_sizes[0] <= step_sizes[1] "
+                "must hold"
+            )

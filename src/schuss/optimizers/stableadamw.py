@@ -1,0 +1,75 @@
+r"""StableAdamW: AdamW that slows down when the second moment lags behind.
+
+Wortsman et al., *Stable and low-precision training for large-scale vision-language models*, 2023,
+Algorithm 2.
+<https://arxiv.org/abs/2304.13013>
+
+$$
+\begin{aligned}
+m_t, v_t &= \text{as in Adam, with } \hat\beta = \beta\, \frac{1 - \beta^{t-1}}{1 - \beta^t} \\
+\rho_t &= \sqrt{\operatorname{mean}\bigl(g_t^2 / \max(v_t, \epsilon^2)\bigr)} \\
+u_t &= \bigl(m_t / (\sqrt{v_t} + \epsilon) + \lambda\, \theta_{t-1}\bigr) / \max(1, \rho_t)
+\end{aligned}
+$$
+
+A sudden large gradient is divided by a second moment that does not know of it yet, and the loss
+spikes. $\rho$ is how much too large the step is, for each parameter. These decay rates do what the
+correction of the bias does in Adam.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.optimizers.adam import Adam
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import decay_in_update
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class StableAdamW(Adam):
+    """StableAdamW. Keeps two buffers per parameter.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
+        eps: Stabilizer ε, at least 0, added to the root of the second moment.
+        weight_decay: Coefficient λ, at least 0, of decay that slows down too, or a decay object,
+            which does as it does in other optimizers.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.99),
+        eps: float = 1e-6,
+        weight_decay: float | WeightDecay = 1e-2,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(params, lr, betas, eps, decay_in_update(weight_decay), **options)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the first moment over the root of the second, slowed down."""
+        step, eps = state["step"], group["eps"]
+        betas = [b * (1 - b ** (step - 1)) / (1 - b**step) for b in group["betas"]]
+        m, v = self.moments(state, {**group, "betas": betas}, grad)
+        u = self.weight_decay.in_update(m / (v.sqrt() + eps), param, group)
+        # Where the gradient is zero and nothing stabilizes, it counts as no surprise.
+        surprise = grad.square() / v.clamp(min=max(eps**2, TINY))
+        return u / surprise.mean().sqrt().clamp(min=1)
+
+
+TINY = 1e-38
+"""The smallest divisor, about the smallest normal number of float32."""

@@ -100,14 +100,15 @@ def eager(create: Create, dtype: torch.dtype = torch.float64, steps: int = STEPS
     return walk
 
 
-def assert_agree(walk: Walk, expected: Walk, tolerance: float = 1e-14) -> None:
+def assert_agree(walk: Walk, expected: Walk, tolerance: float = 1e-13) -> None:
     torch.testing.assert_close(walk.place, expected.place, rtol=tolerance, atol=tolerance)
 
 
 # Programs. `fullgraph=True` raises where the graph would break.
 
 
-@pytest.mark.parametrize("name", ALL)
+# Rprop reads the learning rate when its state begins, where it is a constant of the program.
+@pytest.mark.parametrize("name", [name for name in ALL if name != "rprop"])
 def test_a_float_learning_rate_takes_another_program_once(name: str) -> None:
     walk = Walk(named(name))
     step = walk.compiled()

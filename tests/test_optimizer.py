@@ -313,7 +313,7 @@ def test_empty_groups_empty_parameters_and_scalars_are_fine():
     for name in ALL:
         optimizer = schuss.create_optimizer(name, [{"params": []}, {"params": [empty, scalar]}])
         before = scalar.item()
-        for _ in range(2):  # ADOPT waits in the first
+        for _ in range(5):  # some wait in the first
             optimizer.step()
         assert scalar.item() < before, name
     with pytest.raises(ValueError, match="empty parameter list"):
@@ -368,7 +368,7 @@ def test_a_frozen_parameter_with_a_gradient_moves_as_in_torch(name):
     frozen = torch.tensor([1.0], requires_grad=False)
     frozen.grad = torch.tensor([1.0])
     optimizer = schuss.create_optimizer(name, [frozen], lr=0.1)
-    for _ in range(2):  # ADOPT waits in the first
+    for _ in range(5):  # some wait in the first
         optimizer.step()
     assert frozen.item() < 1.0
 
@@ -401,6 +401,7 @@ def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(n
     # A half-precision weight does not see a step of a millionth.
     options = {"d0": 0.1} if name in ONE_RATE else {}
     options |= {"reps_rel": 0.1} if name in ("dog", "ldog") else {}
+    options |= {"silent_sgd_phase": False} if name == "radamschedulefree" else {}
     ours = schuss.create_optimizer(name, [scaled], lr=0.5, **options)
     unscaled = schuss.create_optimizer(name, [plain], lr=0.5, **options)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)

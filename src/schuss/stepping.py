@@ -11,14 +11,14 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
-from schuss.checkpoint import Checkpointed
 from schuss.contract import Group, Measure, Rule, State
 from schuss.engines import Explanation, explained
+from schuss.evaluation import Evaluating
 from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.chain import Chain
 
 
-class Stepping(Checkpointed):
+class Stepping(Evaluating):
     """The part of an optimizer that takes steps, whatever the rule for one parameter is."""
 
     # GradScaler then hands us its scale and its verdict, instead of dividing p.grad in place.
@@ -76,6 +76,7 @@ class Stepping(Checkpointed):
             RuntimeError: A gradient is sparse, or a transform needs a closure. Nothing has been
                 changed then.
         """
+        self._check_training()
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -110,6 +111,12 @@ class Stepping(Checkpointed):
     @state.setter
     def state(self, state: defaultdict[Any, State]) -> None:
         self._engine.replace_state(state)
+
+    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
+        """Return the weights to evaluate with: those of the last transform that has any."""
+        for transform in reversed(self._chain.overriding("evaluated")):
+            return transform.evaluated(state, group, param)
+        return param
 
     def _rule(self) -> Rule:
         """Return what a step does to one parameter."""

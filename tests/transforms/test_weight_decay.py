@@ -110,7 +110,15 @@ def test_a_group_may_have_a_decay_object_of_its_own_of_the_same_kind():
 
 
 # Norms of weights, and means of points that were visited, see the weight.
-SEEING = ("dadaptsgd", "lamb", "lars", "madgrad")
+SEEING = (
+    "dadaptsgd",
+    "lamb",
+    "lars",
+    "madgrad",
+    "sgdschedulefree",
+    "adamwschedulefree",
+    "radamschedulefree",
+)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.adamw import AdamW
     from schuss.optimizers.adamwarmup import AdamWarmup
     from schuss.optimizers.adamwarmupcosinedecay import AdamWarmupCosineDecay
+    from schuss.optimizers.adamwschedulefree import AdamWScheduleFree
     from schuss.optimizers.adan import Adan
     from schuss.optimizers.ademamix import AdEMAMix
     from schuss.optimizers.adopt import ADOPT
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
     from schuss.optimizers.novograd import NovoGrad
     from schuss.optimizers.prodigy import Prodigy
     from schuss.optimizers.radam import RAdam
+    from schuss.optimizers.radamschedulefree import RAdamScheduleFree
     from schuss.optimizers.rmsprop import RMSprop
     from schuss.optimizers.rmsproptf import RMSpropTF
     from schuss.optimizers.rprop import Rprop
     from schuss.optimizers.sgd import SGD
+    from schuss.optimizers.sgdschedulefree import SGDScheduleFree
     from schuss.optimizers.signum import Signum
     from schuss.optimizers.sophia import Sophia
     from schuss.optimizers.stableadamw import StableAdamW
@@ -68,6 +71,7 @@ __all__ = [
     "AdamAtan2",
     "AdamC",
     "AdamW",
+    "AdamWScheduleFree",
     "AdamWarmup",
     "AdamWarmupCosineDecay",
     "Adamax",
@@ -85,9 +89,11 @@ __all__ = [
     "NovoGrad",
     "Prodigy",
     "RAdam",
+    "RAdamScheduleFree",
     "RMSprop",
     "RMSpropTF",
     "Rprop",
+    "SGDScheduleFree",
     "Signum",
     "Sophia",
     "StableAdamW",

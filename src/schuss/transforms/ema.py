@@ -13,7 +13,8 @@ d_t = \begin{cases}
 $$
 
 The mean forgets where it started after about $1 / (1 - d)$ steps; with warm-up it does so from the
-first step on. It is made in the same pass over memory as the step.
+first step on. It is made in the same pass over memory as the step. Evaluate with it in `with
+optimizer.evaluating():`.
 """
 
 from __future__ import annotations
@@ -52,3 +53,8 @@ class EMA(Transform):
         if group["ema_warmup"]:
             decay = min(decay, (1 + state["ema_step"]) / (10 + state["ema_step"]))
         state["ema"].lerp_(param, 1 - decay)
+
+    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
+        """Return the mean."""
+        mean: Tensor = state["ema"]
+        return mean

@@ -107,6 +107,10 @@ class Transform:
     def parameter(self, state: State, group: Group, param: Tensor) -> None:
         """See, or change in place, the parameter after the step."""
 
+    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
+        """Return the weights to evaluate with, if they are not those that are trained."""
+        return param
+
     def holds_back(self, groups: Sequence[Group]) -> bool:
         """Tell whether this call of `step` only takes the gradients to `hold`."""
         return False

@@ -1,0 +1,120 @@
+"""The base class of optimizers that train one sequence of weights and evaluate another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import decay_in_update
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class ScheduleFree(Optimizer):
+    r"""Base class of the schedule-free optimizers.
+
+    Defazio et al., *The Road Less Scheduled*, 2024, Algorithm 1. <https://arxiv.org/abs/2405.15682>
+
+    $$
+    \begin{aligned}
+    d_t &= \text{the direction at } y_t \\
+    z_{t+1} &= z_t - \gamma_t d_t \\
+    x_{t+1} &= (1 - c_t)\, x_t + c_t z_{t+1}, \qquad
+        c_t = w_t \Big/ \sum_{i \le t} w_i, \quad w_t = t^r \max_{i \le t} \gamma_i^p \\
+    y_{t+1} &= (1 - \beta)\, z_{t+1} + \beta\, x_{t+1}
+    \end{aligned}
+    $$
+
+    The parameters are $y$, where gradients are taken. Evaluate with $x$, in `with
+    optimizer.evaluating():`. A subclass overrides `direction`, and `momentum` if $\beta$ has
+    another name.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        defaults: Further hyper-parameters by name, among them `lr`. Not changed.
+        weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
+        warmup_steps: Number of steps in which the learning rate rises, at least 0.
+        r: Exponent r of the step in the weight of a point.
+        weight_lr_power: Exponent p of the learning rate in the weight of a point.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        defaults: Mapping[str, Any],
+        weight_decay: float | WeightDecay,
+        warmup_steps: int,
+        r: float,
+        weight_lr_power: float,
+        **options: Unpack[Options],
+    ) -> None:
+        own = {"warmup_steps": warmup_steps, "r": r, "weight_lr_power": weight_lr_power}
+        decay = decay_in_update(weight_decay)
+        super().__init__(params, {**defaults, **own}, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the other sequence where the parameter is."""
+        state["step"] = 0
+        state["lr_max"] = 0.0
+        state["weight_sum"] = 0.0
+        state["z"] = param.detach().clone()
+
+    def direction(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the direction in which z moves; override it with the algorithm."""
+        raise NotImplementedError
+
+    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Take one step with all three sequences, of which two are kept."""
+        state["step"] += 1
+        lr = self.get_lr(state, group)
+        grad = self.weight_decay(param, grad, {**group, "lr": lr})
+        d = self.direction(state, group, grad, param)
+        d = self.weight_decay.in_update(d, param, group)
+        # Without an `if`, because these are tensors while torch.compile traces.
+        state["lr_max"] = state["lr_max"] + (lr - state["lr_max"]) * (lr > state["lr_max"])
+        weight = state["step"] ** group["r"] * state["lr_max"] ** group["weight_lr_power"]
+        state["weight_sum"] = state["weight_sum"] + weight
+        c = weight / (state["weight_sum"] + (state["weight_sum"] == 0))
+        beta, z = self.momentum(group), state["z"]
+        param.add_((z - param) * c).add_(d * (lr * (beta * (1 - c) - 1)))
+        z.sub_(d * lr)
+
+    def get_lr(self, state: State, group: Group) -> float | Tensor:
+        """Return the learning rate, which rises in the beginning."""
+        lr, warmup = super().get_lr(state, group), group["warmup_steps"]
+        if warmup:
+            share = state["step"] / warmup
+            lr = lr * (share + (1 - share) * (share > 1))
+        return lr
+
+    def momentum(self, group: Group) -> float:
+        """Return β."""
+        beta: float = group["betas"][0]
+        return beta
+
+    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
+        """Return x, which follows from y and z."""
+        z: Tensor = state["z"]
+        return param + (z.to(param.dtype) - param) * (1 - 1 / self.momentum(group))
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_not_negative(group, "warmup_steps", "warmup_steps value")
+        if not 0.0 < self.momentum(group) < 1.0:
+            raise ValueError(
+                f"Invalid momentum: {self.momentum(group)}; it must lie between 0 and 1, because "
+                "what is evaluated is computed from what is trained by dividing by it"
+            )

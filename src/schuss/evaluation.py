@@ -1,0 +1,126 @@
+"""Weights to evaluate with, where they are not those that are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from schuss.checkpoint import Checkpointed
+from schuss.contract import Group, State
+from schuss.storage import master
+from schuss.storage.precision import HALF
+
+TRAINED = "trained_param"
+"""The key under which a checkpoint that is taken while evaluating keeps what is trained."""
+
+
+class Evaluating(Checkpointed):
+    """The part of an optimizer that changes between the two."""
+
+    _trained: dict[Tensor, Tensor]
+    """While evaluating, what is trained."""
+
+    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
+        """Return the weights to evaluate with; override it if they are not `param` itself.
+
+        Args:
+            state: The parameter's state; only read.
+            group: The hyper-parameters.
+            param: The parameter, or its master weight; only read.
+        """
+        return param
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Let the parameters be the weights to evaluate with.
+
+        On leaving, whatever happened, they are again what they were. Within, `step` raises, and a
+        `state_dict` also holds what is trained: who saves the model within, to deploy it, and
+        loads both, the model first, goes on as if nothing had been saved. With an optimizer that
+        has no other weights to evaluate with, this does nothing.
+
+        Example:
+            >>> import torch
+            >>> from schuss import EMA, SGD
+            >>> weight = torch.nn.Parameter(torch.tensor([0.0]))
+            >>> optimizer = SGD([weight], lr=1.0, transforms=[EMA(0.5)])
+            >>> weight.grad = torch.tensor([1.0])
+            >>> optimizer.step()
+            >>> with optimizer.evaluating():
+            ...     print(weight.item())
+            -0.5
+            >>> weight.item()
+            -1.0
+        """
+        if self._trained:  # nested
+            yield
+            return
+        self._end_compiled()
+        with torch.no_grad():
+            for group in self.param_groups:
+                for param in group["params"]:
+                    if self.state.get(param):
+                        self._swap_in(self.state[param], group, param)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for param, trained in self._trained.items():
+                    param.copy_(trained)
+            self._trained = {}
+
+    def _swap_in(self, state: State, group: Group, param: Tensor) -> None:
+        weight = state.get(master.KEY, param)
+        weight = weight.float() if weight.dtype in HALF else weight
+        evaluated = self.evaluated(state, group, weight)
+        if evaluated is not weight:
+            self._trained[param] = param.detach().clone()
+            param.copy_(evaluated)
+
+    def _check_training(self) -> None:
+        if self._trained:
+            raise RuntimeError(
+                f"{type(self).__name__} cannot step while evaluating: the parameters are not those "
+                "that are trained; leave the `with optimizer.evaluating()` first"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
+        saved = super().state_dict()
+        numbers = {
+            param: number
+            for group, packed in zip(self.param_groups, saved["param_groups"], strict=True)
+            for param, number in zip(group["params"], packed["params"], strict=True)
+        }
+        for param, trained in self._trained.items():
+            number = numbers[param]
+            saved["state"][number] = {**saved["state"][number], TRAINED: trained}
+        return saved
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
+
+        Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
+        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed. If it was
+        taken while evaluating, the parameters become what was trained.
+
+        Args:
+            state_dict: What `state_dict` returned.
+
+        Raises:
+            ValueError: It is of other parameters, of another optimizer, or has a value outside of
+                its domain. Nothing has been changed then.
+            RuntimeError: The optimizer is evaluating.
+        """
+        if self._trained:
+            raise RuntimeError("leave the `with optimizer.evaluating()` before you load a state")
+        super().load_state_dict(state_dict)
+        with torch.no_grad():
+            for group in self.param_groups:
+                for param in group["params"]:
+                    if TRAINED in self.state.get(param, {}):
+                        param.copy_(self.state[param].pop(TRAINED))

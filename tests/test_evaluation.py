@@ -1,0 +1,162 @@
+"""Weights to evaluate with, where they are not those that are trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+import schuss
+from schuss import EMA, AdamW, AdamWScheduleFree, Optimizer, SGDScheduleFree
+
+CREATE: dict[str, Callable[[Any], Optimizer]] = {
+    "mean": lambda params: AdamW(params, lr=1e-2, transforms=[EMA(0.9)]),
+    "schedule-free": lambda params: AdamWScheduleFree(params, lr=1e-2),
+}
+
+
+def digits() -> tuple[Tensor, Tensor]:
+    data = load_digits()
+    return torch.tensor(data.data / 16, dtype=torch.float32), torch.tensor(data.target)
+
+
+def trained(
+    model: nn.Module, optimizer: Optimizer, steps: range, dtype: torch.dtype = torch.float32
+) -> None:
+    images, labels = digits()
+    for step in steps:
+        batch = torch.randint(len(labels), (16,), generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        cross_entropy(model(images[batch].to(dtype)), labels[batch]).backward()
+        optimizer.step()
+
+
+def loss(model: nn.Module) -> float:
+    images, labels = digits()
+    with torch.no_grad():
+        return float(cross_entropy(model(images), labels))
+
+
+def weights(model: nn.Module) -> Tensor:
+    return torch.cat([param.detach().flatten() for param in model.parameters()])
+
+
+def test_the_mean_is_better_than_the_last_point():
+    torch.manual_seed(0)
+    model = nn.Linear(64, 10)
+    optimizer = AdamW(model.parameters(), lr=0.1, transforms=[EMA(0.9)])
+    trained(model, optimizer, range(300))
+    with optimizer.evaluating():
+        evaluated = loss(model)
+    assert evaluated < 0.9 * loss(model)
+
+
+def test_the_mean_of_all_points_is_better_than_the_last_point():
+    torch.manual_seed(0)
+    model = nn.Linear(64, 10)
+    optimizer = AdamWScheduleFree(model.parameters(), lr=0.1)
+    trained(model, optimizer, range(300))
+    with optimizer.evaluating():
+        evaluated = loss(model)
+    with torch.no_grad():
+        for param in model.parameters():
+            param.copy_(optimizer.state[param]["z"])
+    assert evaluated < 0.9 * loss(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", CREATE)
+def test_what_is_trained_returns_whatever_happens(case, dtype):
+    model = nn.Linear(64, 10).to(dtype)
+    optimizer = CREATE[case](model.parameters())
+    trained(model, optimizer, range(3), dtype)
+    before = weights(model)
+    with optimizer.evaluating(), optimizer.evaluating():
+        inside = weights(model)
+    assert not torch.equal(inside, before)
+    assert torch.equal(weights(model), before)
+    with pytest.raises(KeyboardInterrupt), optimizer.evaluating():
+        raise KeyboardInterrupt
+    assert torch.equal(weights(model), before)
+
+
+@pytest.mark.parametrize("case", CREATE)
+def test_a_step_within_is_refused(case):
+    model = nn.Linear(64, 10)
+    optimizer = CREATE[case](model.parameters())
+    trained(model, optimizer, range(3))
+    with optimizer.evaluating():
+        with pytest.raises(RuntimeError, match="cannot step while evaluating"):
+            optimizer.step()
+        with pytest.raises(RuntimeError, match="before you load a state"):
+            optimizer.load_state_dict(optimizer.state_dict())
+    trained(model, optimizer, range(3, 4))
+
+
+@pytest.mark.parametrize("master_weights", [False, True])
+@pytest.mark.parametrize("evaluating", [False, True])
+@pytest.mark.parametrize("case", CREATE)
+def test_a_checkpoint_continues_bit_for_bit_wherever_it_was_taken(case, evaluating, master_weights):
+    dtype = torch.bfloat16 if master_weights else torch.float32
+    torch.manual_seed(0)
+    model = nn.Linear(64, 10).to(dtype)
+
+    def create(model: nn.Module) -> Optimizer:
+        return CREATE[case]([{"params": model.parameters(), "master_weights": master_weights}])
+
+    optimizer = create(model)
+    trained(model, optimizer, range(5), dtype)
+    if evaluating:
+        with optimizer.evaluating():
+            saved = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+    else:
+        saved = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+    trained(model, optimizer, range(5, 10), dtype)
+
+    again = nn.Linear(64, 10).to(dtype)
+    resumed = create(again)
+    again.load_state_dict(saved[0])
+    resumed.load_state_dict(saved[1])
+    trained(again, resumed, range(5, 10), dtype)
+    assert torch.equal(weights(again), weights(model))
+    with optimizer.evaluating(), resumed.evaluating():
+        assert torch.equal(weights(again), weights(model))
+
+
+def test_without_other_weights_it_does_nothing():
+    model = nn.Linear(64, 10)
+    optimizer = AdamW(model.parameters())
+    trained(model, optimizer, range(2))
+    before = weights(model)
+    with optimizer.evaluating():
+        assert torch.equal(weights(model), before)
+        trained(model, optimizer, range(2, 3))
+    assert not torch.equal(weights(model), before)
+
+
+def test_a_parameter_that_was_not_stepped_yet_stays():
+    params = [nn.Parameter(torch.ones(2)) for _ in range(2)]
+    params[0].grad = torch.ones(2)
+    optimizer = SGDScheduleFree(params)
+    optimizer.step()
+    with optimizer.evaluating():
+        assert torch.equal(params[1], torch.ones(2))
+
+
+def test_complex_weights_are_swapped_too():
+    param = nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    optimizer = schuss.AdamWScheduleFree([param], lr=0.1)
+    for _ in range(2):
+        param.grad = torch.full_like(param, 1 + 1j)
+        optimizer.step()
+    z = optimizer.state[param]["z"]
+    before = param.detach().clone()
+    with optimizer.evaluating():
+        assert torch.allclose(0.9 * param + 0.1 * z, before)
+    assert torch.equal(param, before)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.adabelief import AdaBelief
     from schuss.optimizers.adadelta import Adadelta
     from schuss.optimizers.adagrad import Adagrad
+    from schuss.optimizers.adahessian import AdaHessian
     from schuss.optimizers.adam import Adam
     from schuss.optimizers.adamatan2 import AdamAtan2
     from schuss.optimizers.adamax import Adamax
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.sgdschedulefree import SGDScheduleFree
     from schuss.optimizers.signum import Signum
     from schuss.optimizers.sophia import Sophia
+    from schuss.optimizers.sophiah import SophiaH
     from schuss.optimizers.stableadamw import StableAdamW
     from schuss.optimizers.tiger import Tiger
     from schuss.optimizers.yogi import Yogi
@@ -65,6 +67,7 @@ __all__ = [
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",
+    "AdaHessian",
     "Adadelta",
     "Adagrad",
     "Adam",
@@ -96,6 +99,7 @@ __all__ = [
     "SGDScheduleFree",
     "Signum",
     "Sophia",
+    "SophiaH",
     "StableAdamW",
     "Tiger",
     "Yogi",

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
+from schuss.curvature import HessianDiagonal
 from schuss.hyperparameters import check_not_negative
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from schuss.hyperparameters import Options
 
 
-class Sophia(GenericAdaptiveOptimizer):
+class Sophia(HessianDiagonal):
     """Sophia-G. Keeps two buffers per parameter.
 
     Args:
@@ -128,6 +128,10 @@ class Sophia(GenericAdaptiveOptimizer):
             state["hessian"].mul_(beta2).addcmul_(grad, grad, value=weight)
 
         self._run(update_curvature)
+
+    def take_hessian(self, state: State, group: Group, estimate: Tensor, param: Tensor) -> None:
+        """Take an estimate of the Hessian's diagonal into that of the curvature: Sophia-H."""
+        state["hessian"].lerp_(estimate, 1 - group["betas"][1])
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""

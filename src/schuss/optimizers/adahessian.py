@@ -1,0 +1,108 @@
+r"""AdaHessian: Adam with the Hessian's diagonal for a second moment.
+
+Yao et al., *ADAHESSIAN: An Adaptive Second Order Optimizer for Machine Learning*, 2020,
+Algorithm 1, without the averaging over blocks.
+<https://arxiv.org/abs/2006.00719>
+
+$$
+\begin{aligned}
+D_t &\approx \operatorname{diag} H, \text{ from } u \odot H u \text{ with } u_i = \pm 1 \\
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \\
+v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, D_t^2 \\
+u_t &= \hat m_t / \bigl(\hat v_t^{k/2} + \epsilon\bigr)
+\end{aligned}
+$$
+
+With $k = 1$ and no memory that is Newton's method for each weight. The squares of the estimates are
+averaged over time, which the sign of a single estimate does not survive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.curvature import HessianDiagonal
+from schuss.hyperparameters import check_share
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+
+class AdaHessian(HessianDiagonal):
+    """AdaHessian. Keeps three buffers per parameter.
+
+    Call `estimate_hessian` before `backward` in every step, or more seldom: the last estimate
+    stays. Before the first one, the gradient takes its place, as in Adam.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        betas: Decay rates β₁ and β₂ of both moments, in [0, 1).
+        eps: Stabilizer ε, at least 0, added to the power of the second moment.
+        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
+        hessian_power: Exponent k of the curvature, in [0, 1].
+        **options: See `schuss.Options`.
+
+    Example:
+        >>> import torch
+        >>> from schuss import AdaHessian
+        >>> weight = torch.nn.Parameter(torch.tensor([3.0, 3.0]))
+        >>> optimizer = AdaHessian([weight], lr=1.0)
+        >>> loss = (torch.tensor([1.0, 100.0]) * weight.square()).sum() / 2
+        >>> optimizer.estimate_hessian(loss)
+        >>> loss.backward()
+        >>> optimizer.step()
+        >>> bool(weight.abs().max() < 1e-5)  # Newton's step
+        True
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 0.1,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 0.0,
+        *,
+        hessian_power: float = 1.0,
+        **options: Unpack[Options],
+    ) -> None:
+        own = {"hessian_power": hessian_power}
+        decay = as_weight_decay(weight_decay, decoupled=True)
+        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start both moments at zero."""
+        state["step"] = 0
+        state["exp_avg"] = torch.zeros_like(param)
+        state["exp_hessian_diag_sq"] = torch.zeros_like(param)
+
+    def take_hessian(self, state: State, group: Group, estimate: Tensor, param: Tensor) -> None:
+        """Remember the estimate for the next step."""
+        state["hessian"] = estimate.clone()
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the first moment over the curvature."""
+        (beta1, beta2), step = group["betas"], state["step"]
+        m, v = state["exp_avg"], state["exp_hessian_diag_sq"]
+        estimate = state.get("hessian", grad)
+        m.lerp_(grad, 1 - beta1)
+        v.mul_(beta2).addcmul_(estimate, estimate, value=1 - beta2)
+        v_hat = v / (1 - beta2**step)
+        m_hat: Tensor = m / (1 - beta1**step)
+        return m_hat / (v_hat.pow(group["hessian_power"] / 2) + group["eps"])
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_share(group, "hessian_power", "hessian_power value")

@@ -23,7 +23,8 @@ def test_the_decay_is_within_the_momentum():
 
 
 def test_a_mean_takes_a_share_of_each_gradient():
-    assert walk(NovoGrad, [[2.0]], grad_averaging=True, **OPTIONS) == [[-0.5]]
+    options = {**OPTIONS, "betas": (0.75, 0.5), "grad_averaging": True}
+    assert walk(NovoGrad, [[2.0]], **options) == [[-0.25]]
 
 
 def test_the_path_ignores_the_scale_of_the_gradients():

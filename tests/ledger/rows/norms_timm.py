@@ -1,0 +1,65 @@
+"""Optimizers that look at norms, in timm and in optimi."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import optimi
+
+from schuss import WeightDecay
+from tests.ledger.row import STEADY, Row
+from tests.ledger.timm_optim import timm_class
+
+LR = {"lr": 3e-2}
+DECAY = {**LR, "weight_decay": 0.3}
+ALONE = {**LR, "weight_decay": 0.0, "always_adapt": True}
+LAMB, LARS = timm_class("lamb", "Lamb"), timm_class("lars", "Lars")
+NOVOGRAD = timm_class("nvnovograd", "NvNovoGrad")
+
+
+def _row(name: str, theirs: Any, options: str, ours: Mapping[str, Any], **reference: Any) -> Row:
+    return Row(name, partial(theirs, **reference), theirs.__name__, ours, "timm", options)
+
+
+def _lamb(options: str, ours: Mapping[str, Any], **reference: Any) -> Row:
+    row = _row("lamb", LAMB, options, ours, max_grad_norm=None, **reference)
+    return replace(row, training=STEADY)
+
+
+def _novograd(options: str, **both: Any) -> Row:
+    return replace(
+        _row("novograd", NOVOGRAD, options, both, **both),
+        tolerance=1e-7,
+        deviation="theirs keeps the second moment in float32, whatever the parameter's dtype",
+    )
+
+
+ROWS = [
+    _lamb("defaults", DECAY, **DECAY),
+    _lamb("bounded, no decay", {**LR, "max_trust_ratio": 1.0}, **ALONE, trust_clip=True),
+    _lamb("decoupled", {**LR, "weight_decay": WeightDecay(0.3)}, **DECAY, decoupled_decay=True),
+    _row("lars", LARS, "defaults", DECAY, **DECAY, momentum=0.9),
+    _row(
+        "lars",
+        LARS,
+        "Nesterov, no decay",
+        {**LR, "nesterov": True, "trust_coefficient": 0.1},
+        **ALONE,
+        nesterov=True,
+        momentum=0.9,
+        trust_coeff=0.1,
+    ),
+    _novograd("defaults", **DECAY),
+    _novograd("averaged", **DECAY, grad_averaging=True),
+    Row(
+        "stableadamw",
+        partial(optimi.StableAdamW, **DECAY),
+        "StableAdamW",
+        DECAY,
+        "torch-optimi",
+        training=STEADY,
+    ),
+]

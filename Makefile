@@ -32,8 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(INSTALL) hatchling
 	@echo "[3/4] torch and the tools, pinned in constraints.txt (up to a few minutes)"
 	@$(INSTALL) --no-build-isolation --editable '.[dev]'
-	@echo "[4/4] labml-nn, without its own requirements"
-	@$(INSTALL) --no-deps labml-nn
+	@echo "[4/4] labml-nn and timm, without their own requirements"
+	@$(INSTALL) --no-deps labml-nn timm
 	@touch $@
 	@echo "done: make check, make test, or $(BIN)/schuss"
 
@@ -66,15 +66,15 @@ ledger: $(STAMP) ## Run every optimizer against its reference anew, and write do
 hooks: $(STAMP) ## Run the checks before every commit
 	$(BIN)/pre-commit install
 
-constraints: ## Pin everything anew to its latest release; torch and labml-nn stay as they are
+constraints: ## Pin everything anew to its latest release; torch, labml-nn and timm stay as they are
 	mkdir -p build
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/python -m pip --quiet install uv
-	grep -E '^(torch|labml-nn)==' constraints.txt > build/kept.txt
+	grep -E '^(torch|labml-nn|timm)==' constraints.txt > build/kept.txt
 	build/uv/bin/uv pip compile --universal --python-version 3.10 --upgrade --all-extras \
 		--constraint build/kept.txt --no-header --no-annotate --quiet \
 		--output-file build/pins.txt pyproject.toml
-	{ grep '^#' constraints.txt; grep '^labml-nn==' build/kept.txt; cat build/pins.txt; } \
+	{ grep '^#' constraints.txt; grep -E '^(labml-nn|timm)==' build/kept.txt; cat build/pins.txt; } \
 		> build/constraints.txt
 	mv build/constraints.txt constraints.txt
 

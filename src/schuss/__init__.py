@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from schuss.optimizers import (
         ADOPT,
         ASGD,
+        GPA,
         LAMB,
         LARS,
         MADGRAD,
@@ -84,6 +85,7 @@ __all__ = [
     "ADOPT",
     "ASGD",
     "EMA",
+    "GPA",
     "LAMB",
     "LARS",
     "MADGRAD",

@@ -1,4 +1,4 @@
-"""The base class of optimizers that train one sequence of weights and evaluate another."""
+"""The base classes of optimizers that train one sequence of weights and evaluate another."""
 
 from __future__ import annotations
 
@@ -20,24 +20,93 @@ if TYPE_CHECKING:
     from schuss.hyperparameters import Options
 
 
-class ScheduleFree(Optimizer):
-    r"""Base class of the schedule-free optimizers.
+class PrimalAveraging(Optimizer):
+    r"""Base class of optimizers with three sequences of weights.
 
-    Defazio et al., *The Road Less Scheduled*, 2024, Algorithm 1. <https://arxiv.org/abs/2405.15682>
+    Defazio et al., *Smoothing DiLoCo with Primal Averaging for Faster Training of LLMs*, 2025,
+    section 3. <https://arxiv.org/abs/2512.17131>
 
     $$
     \begin{aligned}
     d_t &= \text{the direction at } y_t \\
     z_{t+1} &= z_t - \gamma_t d_t \\
-    x_{t+1} &= (1 - c_t)\, x_t + c_t z_{t+1}, \qquad
-        c_t = w_t \Big/ \sum_{i \le t} w_i, \quad w_t = t^r \max_{i \le t} \gamma_i^p \\
+    x_{t+1} &= (1 - c_t)\, x_t + c_t z_{t+1} \\
     y_{t+1} &= (1 - \beta)\, z_{t+1} + \beta\, x_{t+1}
     \end{aligned}
     $$
 
     The parameters are $y$, where gradients are taken. Evaluate with $x$, in `with
-    optimizer.evaluating():`. A subclass overrides `direction`, and `momentum` if $\beta$ has
-    another name.
+    optimizer.evaluating():`. Two of the three are kept, because the third follows. A subclass
+    overrides `direction`, `share` for $c$ and `momentum` for $\beta$. A decay object acts on $y$.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        defaults: Hyper-parameters by name, among them `lr`. Not changed.
+        weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        defaults: Mapping[str, Any],
+        weight_decay: float | WeightDecay,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(params, defaults, weight_decay=decay_in_update(weight_decay), **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the other sequences where the parameter is."""
+        state["step"] = 0
+        state["z"] = param.detach().clone()
+
+    def direction(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the direction in which z moves; override it with the algorithm."""
+        raise NotImplementedError
+
+    def share(self, state: State, group: Group, lr: float | Tensor) -> Any:
+        """Return c, the share of the new point in the mean; override it."""
+        raise NotImplementedError
+
+    def momentum(self, group: Group) -> float:
+        """Return β; override it."""
+        raise NotImplementedError
+
+    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Take one step with all three sequences."""
+        state["step"] += 1
+        lr = self.get_lr(state, group)
+        grad = self.weight_decay(param, grad, {**group, "lr": lr})
+        d = self.direction(state, group, grad, param)
+        d = self.weight_decay.in_update(d, param, group)
+        c, beta, z = self.share(state, group, lr), self.momentum(group), state["z"]
+        param.add_((z - param) * c).add_(d * (lr * (beta * (1 - c) - 1)))
+        z.sub_(d * lr)
+
+    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
+        """Return x, which follows from y and z."""
+        z: Tensor = state["z"]
+        return param + (z.to(param.dtype) - param) * (1 - 1 / self.momentum(group))
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        if not 0.0 < self.momentum(group) < 1.0:
+            raise ValueError(
+                f"Invalid momentum: {self.momentum(group)}; it must lie between 0 and 1, because "
+                "what is evaluated is computed from what is trained by dividing by it"
+            )
+
+
+class ScheduleFree(PrimalAveraging):
+    r"""Base class of the schedule-free optimizers.
+
+    Defazio et al., *The Road Less Scheduled*, 2024, Algorithm 1. <https://arxiv.org/abs/2405.15682>
+
+    $$
+    c_t = w_t \Big/ \sum_{i \le t} w_i, \qquad w_t = t^r \max_{i \le t} \gamma_i^p
+    $$
 
     Args:
         params: Parameters, named parameters, or groups of them as dictionaries with
@@ -61,35 +130,21 @@ class ScheduleFree(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         own = {"warmup_steps": warmup_steps, "r": r, "weight_lr_power": weight_lr_power}
-        decay = decay_in_update(weight_decay)
-        super().__init__(params, {**defaults, **own}, weight_decay=decay, **options)
+        super().__init__(params, {**defaults, **own}, weight_decay, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the other sequence where the parameter is."""
-        state["step"] = 0
+        """Start the sum of weights too."""
+        super().init_state(state, group, param)
         state["lr_max"] = 0.0
         state["weight_sum"] = 0.0
-        state["z"] = param.detach().clone()
 
-    def direction(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the direction in which z moves; override it with the algorithm."""
-        raise NotImplementedError
-
-    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Take one step with all three sequences, of which two are kept."""
-        state["step"] += 1
-        lr = self.get_lr(state, group)
-        grad = self.weight_decay(param, grad, {**group, "lr": lr})
-        d = self.direction(state, group, grad, param)
-        d = self.weight_decay.in_update(d, param, group)
+    def share(self, state: State, group: Group, lr: float | Tensor) -> Any:
+        """Return the weight of the new point over the sum of all."""
         # Without an `if`, because these are tensors while torch.compile traces.
         state["lr_max"] = state["lr_max"] + (lr - state["lr_max"]) * (lr > state["lr_max"])
         weight = state["step"] ** group["r"] * state["lr_max"] ** group["weight_lr_power"]
         state["weight_sum"] = state["weight_sum"] + weight
-        c = weight / (state["weight_sum"] + (state["weight_sum"] == 0))
-        beta, z = self.momentum(group), state["z"]
-        param.add_((z - param) * c).add_(d * (lr * (beta * (1 - c) - 1)))
-        z.sub_(d * lr)
+        return weight / (state["weight_sum"] + (state["weight_sum"] == 0))
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate, which rises in the beginning."""
@@ -104,17 +159,7 @@ class ScheduleFree(Optimizer):
         beta: float = group["betas"][0]
         return beta
 
-    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
-        """Return x, which follows from y and z."""
-        z: Tensor = state["z"]
-        return param + (z.to(param.dtype) - param) * (1 - 1 / self.momentum(group))
-
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
         check_not_negative(group, "warmup_steps", "warmup_steps value")
-        if not 0.0 < self.momentum(group) < 1.0:
-            raise ValueError(
-                f"Invalid momentum: {self.momentum(group)}; it must lie between 0 and 1, because "
-                "what is evaluated is computed from what is trained by dividing by it"
-            )

@@ -118,6 +118,7 @@ SEEING = (
     "sgdschedulefree",
     "adamwschedulefree",
     "radamschedulefree",
+    "gpa",
 )
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.dadaptlion import DAdaptLion
     from schuss.optimizers.dadaptsgd import DAdaptSGD
     from schuss.optimizers.dog import DoG
+    from schuss.optimizers.gpa import GPA
     from schuss.optimizers.lamb import LAMB
     from schuss.optimizers.laprop import LaProp
     from schuss.optimizers.lars import LARS
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADOPT",
     "ASGD",
+    "GPA",
     "LAMB",
     "LARS",
     "MADGRAD",

@@ -13,7 +13,8 @@ $$
 
 The sequence $x$ that is evaluated is a mean of all points, which does what a learning rate that
 falls to zero does, without knowing when training ends. Gradients are taken at $y$, between it and
-the points $z$. See `ScheduleFree` for the rest.
+the points $z$. See `ScheduleFree` and
+`PrimalAveraging` for the rest.
 
 The rectification, which `RAdam` explains, begins at zero and rises to one, and takes the place of
 the warm-up that the others need.

@@ -1,13 +1,15 @@
-"""Schedule-free optimizers, in their authors' package."""
+"""Schedule-free optimizers, in their authors' package; GPA, from its paper."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
+import numpy as np
 import schedulefree
 
 from tests.ledger.row import STEADY, Row
+from tests.ledger.transcription import Array, transcribed
 
 
 def _training(theirs: Any, params: Any, **setting: Any) -> Any:
@@ -21,11 +23,24 @@ def _row(name: str, theirs: Any, options: str = "defaults", **setting: Any) -> R
     return Row(name, reference, theirs.__name__, setting, "schedulefree", options, STEADY)
 
 
+def gpa(s: dict[str, Any], y: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    """All three sequences, as they stand in the paper."""
+    s["m"] = 0.9 * s.get("m", 0 * y) + 0.1 * g
+    s["v"] = 0.999 * s.get("v", 0 * y) + 0.001 * g**2
+    d = s["m"] / (1 - 0.9**t) / (np.sqrt(s["v"] / (1 - 0.999**t)) + 1e-8) + 0.3 * y
+    s["z"] = s.get("z", y) - h["lr"] * d
+    s["x"] = 0.9 * s.get("x", y) + 0.1 * s["z"]
+    moved: Array = 0.7 * s["x"] + 0.3 * s["z"]
+    return moved
+
+
+OURS = {"lr": 3e-2, "weight_decay": 0.3, "eval_interp_coeff": 0.9}
 WARM = {"warmup_steps": 20, "r": 0.5, "weight_decay": 0.3}
 
 RADAM = schedulefree.RAdamScheduleFree
 
 ROWS = [
+    Row("gpa", transcribed(gpa, lr=3e-2), "Algorithm 1, with AdamW", OURS),
     _row("radamschedulefree", RADAM, lr=3e-2, weight_decay=0.3),
     _row("radamschedulefree", RADAM, "not silent", lr=3e-2, silent_sgd_phase=False, r=0.5),
     _row("sgdschedulefree", schedulefree.SGDScheduleFree, lr=0.1),

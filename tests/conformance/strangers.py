@@ -160,8 +160,16 @@ def reducing_twice(state, group, grad, param):
     param.sub_(0.1 * grad / (same / 5 + 1e-3))
 
 
+def reducing_out_of_order(state, group, grad, param):
+    """Write the norm of a norm's quotient before a norm that a pass makes earlier."""
+    length = grad.norm()
+    quotient = (grad / length + 1).norm()
+    param.sub_(grad * (length + 10 * quotient + 100 * param.norm()) * 1e-3)
+
+
 REDUCING = [
     reducing_twice,
+    reducing_out_of_order,
     through_views,
     trusting,
     standardizing,

@@ -113,7 +113,7 @@ class _Printer:
     def __init__(self, program: Program, storage: Storage) -> None:
         self.program = program
         self.real = storage.real
-        reductions = [n for n in range(len(program.values)) if self.operation(n) in REDUCTIONS]
+        reductions = [n for number in range(program.passes) for n in program.reduced_in(number)]
         self.totals = {number: index for index, number in enumerate(reductions)}
         written = [place for place, _ in program.outputs if place not in program.inputs]
         self.columns = [*program.inputs, *written]

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from contextlib import suppress
+from itertools import islice, product
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, State
+from schuss.engines.parts import Fits, Needs, all_fits, parts
+from schuss.engines.tracing.axes import Axes
 from schuss.engines.tracing.errors import UnfusableError
+from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place
+from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
-from schuss.storage.precision import HALF, computable
+from schuss.storage.precision import computable
 
-
-class Needs(NamedTuple):
-    """What a rule was found to need when it was traced.
-
-    Attributes:
-        shapes: It reads shapes, so that a cohort has only one.
-        per_tensor: Keys of state of one number that take values of the program.
-    """
-
-    shapes: bool = False
-    per_tensor: frozenset[str] = frozenset()
+TRIALS = 64
+"""How often a rule is traced to find out what axes its state has, beside square matrices, say."""
 
 
 class Cohort:
@@ -36,26 +32,37 @@ class Cohort:
         indices: Their positions in the batch.
         params: The parameters.
         states: Their states, in the same order. Of `scalars` they may hold old values.
-        inputs: The places that a program for them reads.
+        inputs: The places that a program for them reads. Of state along some dimensions the form is
+            not told here, but by the program of a trace.
         scalars: What their states have in common: numbers, and tensors of one number.
         like: A tensor with the dtype and the device that the rule sees.
-        shape: Their shape as the rule sees it, if it needs to know.
+        dimensions: What the rule is to know of their dimensions.
         aliases: Keys of the state under which the parameters themselves are kept.
         has_master: They have master weights.
     """
 
-    def __init__(self, batch: Batch, indices: list[int], states: list[State], needs: Needs) -> None:
+    def __init__(
+        self, batch: Batch, indices: list[int], states: list[State], needs: Needs, fits: Fits
+    ) -> None:
         self.indices = indices
         self.params = [batch.params[index] for index in indices]
         self.states = states
         first = self.params[0]
         self.has_master = master.wants_master(batch.group, first)
         self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
-        self.shape = _shape(first) if needs.shapes else None
-        element, whole, self.scalars, self.aliases = _parts(first, states[0], needs)
+        shape = _shape(first)
+        self.dimensions = Dimensions(
+            len(shape) if needs.dims or needs.along or needs.shapes else None,
+            shape if needs.shapes else None,
+            along=needs.along,
+        )
+        element, whole, self.scalars, self.aliases, along = parts(first, states[0], needs, fits)
         places = [Place(GRAD), Place(PARAM), COUNT]
-        places += [Place(STATE + key) for key in element]
-        self.inputs = (*places, *(Place(STATE + key, per_tensor=True) for key in whole))
+        places += [Place(STATE + key) for key in (*element, *along)]
+        self.inputs = (*places, *(Place(STATE + key, Form.TENSOR) for key in whole))
+        self._axes: list[dict[str, Axes]] = [
+            dict(zip(along, axes, strict=True)) for axes in islice(product(*along.values()), TRIALS)
+        ]
         self._stale = False
 
     def tensors(self, place: Place) -> list[Tensor]:
@@ -75,12 +82,21 @@ class Cohort:
         Raises:
             UntraceableError: The rule did what no program can express.
             ShapeRead: The rule needs to know the shape.
+            DimensionsRead: The rule needs to know the number of dimensions.
             PerTensorState: The rule writes a value of the program into a tensor of one number.
         """
         if grad_scale is not None or group["maximize"] or self.has_master:
             rule = _prepared(rule, grad_scale, self.params[0].dtype if self.has_master else None)
+        while len(self._axes) > 1:
+            with suppress(UnfusableError):
+                return self._traced(rule, group, self._axes[0])
+            del self._axes[0]
+        return self._traced(rule, group, self._axes[0])
+
+    def _traced(self, rule: Rule, group: Group, axes: dict[str, Axes]) -> Trace:
         scalars = {k: v.clone() if isinstance(v, Tensor) else v for k, v in self.scalars.items()}
-        return trace(rule, self.inputs, self.aliases, scalars, group, self.like, self.shape)
+        known = (self.like, self.dimensions, axes)
+        return trace(rule, self.inputs, self.aliases, scalars, group, *known)
 
     def take_scalars(self, scalars: State) -> None:
         """Take what a step has made of `scalars`; the states hold old values from here on."""
@@ -138,78 +154,35 @@ def divided(batch: Batch, states: Sequence[State], needs: Needs) -> list[Cohort]
 
     Raises:
         UnfusableError: A parameter or its state is unlike anything that a program is for.
+        DimensionsRead: There may be statistics of rows or columns in a state.
     """
+    fits = all_fits(batch.params, states) if needs.along else [{}] * len(states)
     found: dict[object, list[int]] = {}
     for index, (param, state) in enumerate(zip(batch.params, states, strict=True)):
-        found.setdefault(_signature(param, state, needs), []).append(index)
-    cohorts = [Cohort(batch, at, [states[i] for i in at], needs) for at in found.values()]
+        found.setdefault(_signature(param, state, needs, fits[index]), []).append(index)
+    cohorts = [
+        Cohort(batch, at, [states[i] for i in at], needs, fits[at[0]]) for at in found.values()
+    ]
     for cohort in cohorts:
         _check_apart(cohort)
     return cohorts
 
 
-def _signature(param: Tensor, state: State, needs: Needs) -> object:
+def _signature(param: Tensor, state: State, needs: Needs, fits: Fits) -> object:
     """Return what parameters of one cohort have in common."""
     if type(param) not in (Tensor, torch.nn.Parameter):
         raise UnfusableError(f"a {type(param).__name__} is not a plain tensor")
-    parts = _parts(param, state, needs)
-    tensors = tuple((key, state[key].dtype) for key in (*parts.element, *parts.whole))
+    found = parts(param, state, needs, fits)
+    tensors = tuple((key, state[key].dtype) for key in (*found.element, *found.along, *found.whole))
     numbers = tuple(
         (key, value.dtype, value.item()) if isinstance(value, Tensor) else (key, value)
-        for key, value in parts.scalars.items()
+        for key, value in found.scalars.items()
     )
-    shape = _shape(param) if needs.shapes else None
-    return param.dtype, param.device, tensors, tuple(parts.aliases), numbers, shape
-
-
-class _Parts(NamedTuple):
-    """The keys of a state by what is under them.
-
-    Attributes:
-        element: Tensors like the parameter.
-        whole: Tensors of one number, which take values of the program.
-        scalars: All other numbers, with their values.
-        aliases: The parameter itself.
-    """
-
-    element: list[str]
-    whole: list[str]
-    scalars: State
-    aliases: list[str]
-
-
-def _parts(param: Tensor, state: State, needs: Needs) -> _Parts:
-    parts = _Parts([], [], {}, [])
-    for key, value in state.items():
-        if isinstance(value, Tensor):
-            if value.shape == param.shape and not _is_number_beside(value, param):
-                (parts.aliases if _is_same(value, param) else parts.element).append(key)
-            elif value.numel() != 1 or value.is_complex():
-                raise UnfusableError(
-                    f"state {key!r} has shape {tuple(value.shape)}, unlike its parameter's "
-                    f"{tuple(param.shape)}"
-                )
-            elif key in needs.per_tensor:
-                parts.whole.append(key)
-            else:
-                parts.scalars[key] = value
-        elif isinstance(value, (int, float, str, type(None))):
-            parts.scalars[key] = value
-        else:
-            raise UnfusableError(f"state {key!r} is a {type(value).__name__}")
-    return parts
-
-
-def _is_number_beside(tensor: Tensor, param: Tensor) -> bool:
-    """Tell whether a tensor of one number is not like its parameter, which is one number too."""
-    kept = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
-    return param.dim() == 0 and tensor.dtype not in kept
-
-
-def _is_same(tensor: Tensor, param: Tensor) -> bool:
-    """Tell whether two tensors of one shape are the same memory."""
-    alike = tensor.dtype is param.dtype and tensor.stride() == param.stride()
-    return alike and bool(param.numel()) and tensor.data_ptr() == param.data_ptr()
+    shape: object = _shape(param) if needs.shapes else None
+    if (needs.dims or needs.along) and shape is None:
+        shape = param.dim()
+    along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
+    return param.dtype, param.device, tensors, tuple(found.aliases), numbers, shape, along
 
 
 def _shape(param: Tensor) -> torch.Size:

@@ -14,16 +14,12 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
 from schuss.engines import foreach, loop
-from schuss.engines.cohort import Needs, divided
+from schuss.engines.cohort import divided
 from schuss.engines.groups import wanted, with_gradient
+from schuss.engines.parts import Needs
 from schuss.engines.step import Step
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.engines.tracing.errors import (
-    NoDeviceKernelError,
-    PerTensorState,
-    ShapeRead,
-    UnfusableError,
-)
+from schuss.engines.tracing.errors import NoDeviceKernelError, Request, UnfusableError
 
 if TYPE_CHECKING:
     from schuss.engines.fused.engine import FusedBatch
@@ -155,7 +151,7 @@ class Engine:
         if number in self._fused and not self._exposed and "fused" in engines:
             try:
                 steps = self._fused[number].plan(rule, group, scale, None)
-            except (UnfusableError, ShapeRead, PerTensorState):
+            except (UnfusableError, Request):
                 steps = None
             if steps is not None:
                 return steps
@@ -218,11 +214,8 @@ class Engine:
             steps += fused.plan(rule, group, scale, batch) or ()
             if not given:
                 steps.append(Step(partial(self._keep, number, fused)))
-        except ShapeRead:
-            self._needs = self._needs._replace(shapes=True)
-        except PerTensorState as request:
-            per_tensor = self._needs.per_tensor | {request.key}
-            self._needs = self._needs._replace(per_tensor=per_tensor)
+        except Request as request:
+            self._needs = self._needs.after(request)
         else:
             return steps
         return self._planned_on(name, optimizer, rule, number, batch, scale, given)
@@ -242,7 +235,7 @@ class Engine:
         if number in self._fused and not self._exposed and "fused" in wanted(group):
             try:
                 sums = self._fused[number].sums(rule, group, scale)
-            except (UnfusableError, ShapeRead, PerTensorState):
+            except (UnfusableError, Request):
                 sums = None
             if sums is not None:
                 return sums

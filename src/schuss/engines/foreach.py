@@ -15,8 +15,16 @@ from torch import Tensor
 
 from schuss.contract import Batch, Rule
 from schuss.engines.cohort import Cohort
+from schuss.engines.folded import FoldedView, reduced
 from schuss.engines.step import Step
-from schuss.engines.tracing.primitives import DRAWS, PRIMITIVES, REDUCTIONS, takes_predicate
+from schuss.engines.tracing.primitives import (
+    DRAWS,
+    PRIMITIVES,
+    REDUCED,
+    SIZES,
+    SPREADS,
+    takes_predicate,
+)
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.precision import computable, stored
@@ -45,10 +53,16 @@ def run(cohort: Cohort, trace: Trace, grads: Sequence[Tensor]) -> bool:
         Whether the cohort remains as it is: no state has come or gone.
     """
     program = trace.program
-    player = _Player(program, trace.arguments, _inputs(cohort, program, grads))
+    views = _views(cohort, trace)
+    inputs = _inputs(cohort, program, grads)
+    if views:
+        for number, place in enumerate(program.inputs):
+            pairs = zip(views, inputs[number], strict=True)
+            inputs[number] = [view.folded(tensor, place.form) for view, tensor in pairs]
+    player = _Player(program, trace.arguments, inputs, views)
     player.play()
     for place, tensors in player.outputs():
-        _store(cohort, place, tensors)
+        _store(cohort, place, tensors, views)
     cohort.take_scalars(trace.scalars)
     cohort.write_scalars()
     for key in trace.dropped:
@@ -69,8 +83,20 @@ def _inputs(cohort: Cohort, program: Program, grads: Sequence[Tensor]) -> list[l
     return lists
 
 
-def _store(cohort: Cohort, place: Place, tensors: list[Tensor]) -> None:
+def _views(cohort: Cohort, trace: Trace) -> list[FoldedView]:
+    """Return how each parameter is seen, if it is seen as anything but itself."""
+    if trace.folds is None:
+        return []
+    shapes = [computable(param.detach()).shape for param in cohort.params]
+    return [FoldedView(trace.folds, shape, trace.axes) for shape in shapes]
+
+
+def _store(
+    cohort: Cohort, place: Place, tensors: list[Tensor], views: Sequence[FoldedView]
+) -> None:
     key = place.name.removeprefix(STATE)
+    if views:
+        tensors = [view.unfolded(x, key) for view, x in zip(views, tensors, strict=True)]
     for param, state, tensor in zip(cohort.params, cohort.states, tensors, strict=True):
         target = param.detach() if place.name == PARAM else state.get(key)
         if target is None:
@@ -89,12 +115,18 @@ class _Player:
         program: The program.
         arguments: Its numbers.
         inputs: For each input a list of tensors.
+        views: How each parameter is seen, if it is seen as anything but itself.
     """
 
     def __init__(
-        self, program: Program, arguments: Sequence[float], inputs: list[list[Tensor]]
+        self,
+        program: Program,
+        arguments: Sequence[float],
+        inputs: list[list[Tensor]],
+        views: Sequence[FoldedView],
     ) -> None:
         self._program = program
+        self._views = views
         self._arguments = arguments
         self._values: dict[int, list[Tensor]] = dict(enumerate(inputs))
         self._like = inputs[1]  # the parameters
@@ -137,9 +169,12 @@ class _Player:
         known = [program.values[o] for o in operands if o >= 0]
         if operation in DRAWS:
             return _drawn(operation, int(lists[0]), self._like)
-        if operation in REDUCTIONS:
-            return [REDUCTIONS[operation].function(x.to(self._real)) for x in lists[0]]
-        if operands[0] < 0 or any(k.predicate or k.per_tensor for k in known):
+        if operation in REDUCED:
+            return [reduced(operation, x.to(self._real)) for x in lists[0]]
+        if operation in SIZES or operation in SPREADS:
+            return self._repeated(operation, *lists)
+        several = {k.form for k in known} != {program.values[number].form}
+        if operands[0] < 0 or several or any(k.predicate or k.per_tensor for k in known):
             return _one_by_one(operation, lists, self._real)
         first = operands[0]
         reusable = first in self._ours and self._last_use[first] == number
@@ -147,6 +182,12 @@ class _Player:
         if made is lists[0] and first in self._homes:
             self._homes[number] = self._homes[first]
         return made
+
+    def _repeated(self, operation: str, x: list[Tensor] | float = 0.0) -> list[Tensor]:
+        """Return a size of each parameter, or numbers that are repeated along dimensions."""
+        numbers: list[Any] = x if isinstance(x, list) else [x] * len(self._views)
+        pairs = zip(self._views, self._like, numbers, strict=True)
+        return [view.made(operation, like, number) for view, like, number in pairs]
 
 
 def _together(operation: str, lists: list[Any], *, in_place: bool) -> list[Tensor]:

@@ -15,9 +15,12 @@ from schuss.engines.fused.kernels import kernel
 from schuss.engines.fused.launch import Launch
 from schuss.engines.fused.storage import KINDS, LOADED, Storage
 from schuss.engines.tracing.errors import NoDeviceKernelError, UnfusableError
+from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.precision import HALF
+
+PLAIN = (Form.ELEMENT, Form.TENSOR)
 
 
 class Binding:
@@ -57,6 +60,8 @@ class Binding:
         """Return the kernel of a trace, ready to run; compile it if it is new."""
         _, launch = self._launches.get(id(trace.program), (None, None))
         if launch is None:
+            if any(value.form not in PLAIN for value in trace.program.values):
+                raise UnfusableError("there are no kernels with statistics of rows and columns yet")
             launch = self._new_launch(trace.program)
             self._launches[id(trace.program)] = trace.program, launch  # which keeps the id its own
         return launch

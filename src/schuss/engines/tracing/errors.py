@@ -5,8 +5,10 @@ RuntimeError
     ├── UntraceableError    the rule did what no program can express
     └── NoDeviceKernelError there is none, whatever the rule
 Exception
-├── ShapeRead               trace again, with parameters of one shape
-└── PerTensorState          trace again, with this state as a value of the program
+└── Request                 trace again
+    ├── ShapeRead           with parameters of one shape
+    ├── DimensionsRead      with parameters of one number of dimensions
+    └── PerTensorState      with this state as a value of the program
 """
 
 from __future__ import annotations
@@ -35,11 +37,27 @@ class NoDeviceKernelError(UnfusableError):
         super().__init__(f"there is no kernel for device {device}")
 
 
-class ShapeRead(Exception):  # noqa: N818  # a request, not an error
+class Request(Exception):  # noqa: N818  # not an error
+    """A rule is to be traced again, with parameters divided otherwise."""
+
+
+class ShapeRead(Request):
     """A rule read a shape, while its parameters are of several."""
 
 
-class PerTensorState(Exception):  # noqa: N818  # a request, not an error
+class DimensionsRead(Request):
+    """A rule read how many dimensions a tensor has, while its parameters differ in that.
+
+    Attributes:
+        along: It did more: it made statistics along dimensions, or keeps some.
+    """
+
+    def __init__(self, *, along: bool) -> None:
+        super().__init__(along)
+        self.along = along
+
+
+class PerTensorState(Request):
     """A rule writes a value of the program into state of one number."""
 
     def __init__(self, key: str) -> None:

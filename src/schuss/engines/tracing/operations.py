@@ -5,11 +5,13 @@ Each takes the tape, the operands (stand-ins, or numbers), and the keywords of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, Protocol
 
 import torch
+
+from schuss.engines.tracing.axes import Axes, kept, size_axes
 
 
 class StandIn(Protocol):
@@ -35,6 +37,21 @@ class Tape(Protocol):
 
     def is_per_tensor(self, x: Any) -> bool:
         """Tell whether a value is one number for a tensor."""
+
+    def reduce(self, name: str, x: Any, dims: Iterable[int], *, keepdim: bool) -> Any:
+        """Add a reduction over some dimensions, or over all if there are none."""
+
+    def seen_as(self, x: Any, axes: Axes | None, frozen: str) -> Any:
+        """Return a stand-in for the same memory in another shape."""
+
+    def spread(self, x: Any, axes: Axes) -> Any:
+        """Return a stand-in for a number, or for fewer numbers, repeated along axes."""
+
+    def axes_of(self, x: Any) -> Axes:
+        """Return the axes of what a stand-in stands for."""
+
+    def size(self, axes: Iterable[int]) -> Any:
+        """Return the product of some sizes of a parameter, as an operand."""
 
     def is_predicate(self, x: Any) -> bool:
         """Tell whether a value is true or false."""
@@ -100,6 +117,8 @@ def _copied(tape: Tape, x: Any, *, memory_format: Any = None) -> Any:
 def _copy(tape: Tape, x: Any, source: Any, *, non_blocking: bool = False) -> Any:
     if not hasattr(source, "tape") or tape.is_per_tensor(source):
         return tape.record("full", x, source)
+    if source.axes != x.axes:  # repeated along the others, if it fits
+        return tape.record("full", x, source)
     return tape.copy(source)
 
 
@@ -111,56 +130,105 @@ def _filled(number: float) -> Callable[..., Any]:
     return lambda tape, x, *, memory_format=None: tape.record("full", x, number)
 
 
-def _nothing_but(*dims: Any, keepdim: Any = False, dtype: Any = None) -> None:
-    if any(dim is not None and dim != () for dim in dims) or keepdim or dtype is not None:
-        raise TypeError("only over all elements")
+def _new(number: float) -> Callable[..., Any]:
+    def operation(tape: Tape, x: Any, *shape: Any, dtype: Any = None, device: Any = None) -> Any:
+        if (dtype or x.dtype) is not x.dtype or (device or x.device) != x.device:
+            raise TypeError("only with the dtype and the device that it has")
+        sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
+        return tape.spread(number, tuple(map(size_axes, sizes)))
+
+    return operation
 
 
-def _reduced(tape: Tape, name: str, x: Any) -> Any:
-    # What is one number already is its own sum, and the largest of itself.
-    return tape.copy(x) if tape.is_per_tensor(x) else tape.record(name, x)
+def _dims(dim: Any) -> tuple[int, ...]:
+    if dim is None:
+        return ()
+    return (dim,) if isinstance(dim, int) else tuple(dim)
 
 
-def _sum(tape: Tape, x: Any, dim: Any = None, **others: Any) -> Any:
-    _nothing_but(dim, **others)
-    return _reduced(tape, "sum", x)
+def _reduction(name: str) -> Callable[..., Any]:
+    def operation(
+        tape: Tape,
+        x: Any,
+        dim: Any = None,
+        keepdim: bool = False,  # noqa: FBT001, FBT002  # torch's
+        *,
+        dtype: Any = None,
+    ) -> Any:
+        if dtype not in (None, x.dtype):
+            raise TypeError("only with the dtype that it has")
+        return tape.reduce(name, x, _dims(dim), keepdim=keepdim)
+
+    return operation
 
 
-def _mean(tape: Tape, x: Any, dim: Any = None, **others: Any) -> Any:
-    total = _sum(tape, x, dim, **others)
-    return total if tape.is_per_tensor(x) else tape.record("div", total, tape.count())
+_sum, _largest, _smallest = map(_reduction, ("sum", "amax", "amin"))
 
 
-def _largest(tape: Tape, x: Any, dim: Any = None, **others: Any) -> Any:
-    _nothing_but(dim, **others)
-    return _reduced(tape, "amax", x)
-
-
-def _smallest(tape: Tape, x: Any, dim: Any = None, **others: Any) -> Any:
-    _nothing_but(dim, **others)
-    return _reduced(tape, "amin", x)
+def _mean(
+    tape: Tape,
+    x: Any,
+    dim: Any = None,
+    keepdim: bool = False,  # noqa: FBT001, FBT002  # torch's
+    *,
+    dtype: Any = None,
+) -> Any:
+    total = _sum(tape, x, dim, keepdim, dtype=dtype)
+    if tape.is_per_tensor(x):
+        return total
+    if x.axes is None and tape.is_per_tensor(total):
+        return tape.record("div", total, tape.count())
+    gone = set(kept(tape.axes_of(x))) - set(kept(tape.axes_of(total)))
+    return tape.record("div", total, tape.size(sorted(gone))) if gone else total
 
 
 def _max(tape: Tape, x: Any, other: Any = None) -> Any:
-    return _reduced(tape, "amax", x) if other is None else tape.record("maximum", x, other)
+    return _extreme(tape, "amax", "maximum", x, other)
 
 
 def _min(tape: Tape, x: Any, other: Any = None) -> Any:
-    return _reduced(tape, "amin", x) if other is None else tape.record("minimum", x, other)
+    return _extreme(tape, "amin", "minimum", x, other)
+
+
+def _extreme(tape: Tape, alone: str, of_two: str, x: Any, other: Any) -> Any:
+    if isinstance(other, int):
+        raise TypeError("along a dimension it would give indices too; amax and amin do not")
+    if other is None:
+        return tape.reduce(alone, x, (), keepdim=False)
+    return tape.record(of_two, x, other)
+
+
+def _matmul(tape: Tape, x: Any, y: Any) -> Any:
+    one, other = tape.axes_of(x), tape.axes_of(y)
+    if len(one) < 2 or len(other) < 2 or one[-1] or other[-2]:
+        raise TypeError("but of a column and a row")
+    return tape.record("mul", x, y)
+
+
+def _outer(tape: Tape, x: Any, y: Any) -> Any:
+    (one,) = tape.axes_of(x)
+    return tape.record("mul", tape.seen_as(x, (one, ()), "an operand"), y)
 
 
 def _dot(tape: Tape, x: Any, y: Any) -> Any:
-    return _reduced(tape, "sum", tape.record("mul", x, y))
+    return _sum(tape, tape.record("mul", x, y))
 
 
-def _norm(tape: Tape, x: Any, p: Any = 2, dim: Any = None, **others: Any) -> Any:
-    _nothing_but(dim, **others)
+def _norm(
+    tape: Tape,
+    x: Any,
+    p: Any = 2,
+    dim: Any = None,
+    keepdim: bool = False,  # noqa: FBT001, FBT002  # torch's
+    *,
+    dtype: Any = None,
+) -> Any:
     if p in (2, "fro", None):
-        return tape.record("sqrt", _reduced(tape, "sum", tape.record("square", x)))
+        return tape.record("sqrt", _sum(tape, tape.record("square", x), dim, keepdim, dtype=dtype))
     if p == 1:
-        return _reduced(tape, "sum", tape.record("abs", x))
+        return _sum(tape, tape.record("abs", x), dim, keepdim, dtype=dtype)
     if p == float("inf"):
-        return _reduced(tape, "amax", tape.record("abs", x))
+        return _largest(tape, tape.record("abs", x), dim, keepdim, dtype=dtype)
     raise TypeError(f"norm of order {p}; there are 1, 2 and infinity")
 
 
@@ -198,12 +266,17 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "fill": _full,
     "full_like": _full,
     "linalg_vector_norm": _vector_norm,
+    "matmul": _matmul,
     "max": _max,
     "mean": _mean,
     "min": _min,
     "multiply": _plain("mul"),
+    "new_ones": _new(1.0),
+    "new_zeros": _new(0.0),
     "norm": _norm,
+    "mm": _matmul,
     "ones_like": _filled(1.0),
+    "outer": _outer,
     "pow": _pow,
     "rand_like": _drawn("uniform"),
     "randn_like": _drawn("normal"),
@@ -219,47 +292,3 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "zeros_like": _filled(0.0),
 }
 """The operations of torch that can be traced, by name without underscores at the end."""
-
-
-def _detach(x: Any) -> Any:
-    return x
-
-
-def _contiguous(x: Any, memory_format: Any = None) -> Any:
-    # A copy or the tensor itself, as it happens: as long as nobody writes to it, the same.
-    return x.tape.copy(x, frozen="a tensor made contiguous")
-
-
-def _flat(x: Any, *shape: Any) -> Any:
-    if shape not in ((), (-1,), ((-1,),)):
-        raise TypeError("only to one dimension")
-    return x.tape.copy(x, frozen="a flattened tensor")
-
-
-def _to(x: Any, target: Any = None, *, dtype: Any = None, **others: Any) -> Any:
-    target = target if dtype is None else dtype
-    wanted = getattr(target, "dtype", target)
-    if wanted is not x.dtype or others:
-        raise TypeError("only to the dtype that it has")
-    # Truth values become numbers, which are another tensor.
-    return x.tape.copy(x) if x.tape.is_predicate(x) else x
-
-
-def _converted(dtype: torch.dtype) -> Callable[..., Any]:
-    return lambda x: _to(x, dtype)
-
-
-VIEWS: dict[str, Callable[..., Any]] = {
-    "contiguous": _contiguous,
-    "detach": _detach,
-    "detach_": _detach,
-    "double": _converted(torch.float64),
-    "flatten": _flat,
-    "float": _converted(torch.float32),
-    "ravel": _flat,
-    "reshape": _flat,
-    "to": _to,
-    "type_as": _to,
-    "view": _flat,
-}
-"""Methods that give the same tensor in another form, or none."""

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+
+
+class Form(IntEnum):
+    """What there is one number of: a tensor is a batch of matrices, with rows and columns.
+
+    Bits tell whether each matrix, each of its rows, and each of its columns has numbers of its own.
+    So what an operation makes of two forms is their bitwise or.
+    """
+
+    TENSOR = 0b000
+    MATRIX = 0b100
+    COLUMN = 0b101
+    ROW = 0b110
+    ELEMENT = 0b111
 
 
 class Primitive(NamedTuple):
@@ -113,6 +128,29 @@ REDUCTIONS: dict[str, Reduction] = {
     ),
     "sum": Reduction("0.0", "accumulated({0}, {1})", 0.0, np.add, torch.sum),
 }
+
+REDUCED: dict[str, tuple[str, Form]] = {
+    **{name: (name, Form.TENSOR) for name in REDUCTIONS},
+    **{
+        f"{form.name.lower()}_{name}": (name, form)
+        for name in REDUCTIONS
+        for form in (Form.MATRIX, Form.COLUMN, Form.ROW)
+    },
+}
+"""Reductions of whole tensors, and those that leave a number for each matrix, column or row."""
+
+SPREADS = {f"{form.name.lower()}_spread": form for form in Form}
+"""Operations that repeat a number, so that there is one for each matrix, column, row or element."""
+
+SIZES = {
+    "columns": 0b001,
+    "rows": 0b010,
+    "rows_by_columns": 0b011,
+    "matrices": 0b100,
+    "matrices_by_columns": 0b101,
+    "matrices_by_rows": 0b110,
+}
+"""Operations that give a size of a tensor, or the product of two; the bits are those of `Form`."""
 
 DRAWS = frozenset({"uniform", "normal"})
 """Operations that give every element a random number, from a seed."""

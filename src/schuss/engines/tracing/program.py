@@ -6,16 +6,18 @@ and every value of every hyper-parameter. Two traces of the same operations are 
 whatever numbers took part.
 
 Values have numbers from 0, the inputs first. An operand is the number of a value, or `~k` for the
-argument `k`. A value is one number for each element, or (a norm, say) one for each tensor.
+argument `k`. A value is one number for each element, or (a norm, say) one for each tensor. Where a
+rule makes statistics of rows and columns, a tensor is a batch of matrices, and a value may also be
+one number for each row, for each column, or for each matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-from schuss.engines.tracing.primitives import DRAWS, PREDICATES, REDUCTIONS
+from schuss.engines.tracing.primitives import DRAWS, PREDICATES, REDUCED, SPREADS, Form
 
 GRAD = "grad"
 PARAM = "param"
@@ -30,14 +32,19 @@ class Place(NamedTuple):
 
     Attributes:
         name: `GRAD`, `PARAM`, `STATE` and a key of the state, or that of `COUNT`.
-        per_tensor: It holds one number for a tensor, not one for each of its elements.
+        form: What it holds one number for.
     """
 
     name: str
-    per_tensor: bool = False
+    form: Form = Form.ELEMENT
+
+    @property
+    def per_tensor(self) -> bool:
+        """Whether it holds one number for a tensor."""
+        return self.form is Form.TENSOR
 
 
-COUNT = Place("numel", per_tensor=True)
+COUNT = Place("numel", Form.TENSOR)
 """How many numbers a tensor has; an input of every program."""
 
 
@@ -45,14 +52,19 @@ class Value(NamedTuple):
     """What is known of a value.
 
     Attributes:
-        per_tensor: It is one number for a tensor, not one for each of its elements.
+        form: What it is one number for.
         predicate: It is true or false.
-        after: How many passes over the elements have to be complete before it is known.
+        after: How many passes have to be complete before it is known.
     """
 
-    per_tensor: bool
+    form: Form
     predicate: bool
     after: int
+
+    @property
+    def per_tensor(self) -> bool:
+        """Whether it is one number for a tensor."""
+        return self.form is Form.TENSOR
 
 
 class Program(NamedTuple):
@@ -72,7 +84,10 @@ class Program(NamedTuple):
 
     @property
     def passes(self) -> int:
-        """How often the elements are gone through: once more for each reduction in a chain."""
+        """How many passes there are: one more for each reduction in a chain.
+
+        A pass goes through the elements, or through what there is of another form, or both.
+        """
         known = [(self.values[number], place) for place, number in self.outputs]
         return max([1, *(value.after + (not place.per_tensor) for value, place in known)])
 
@@ -98,27 +113,31 @@ class Program(NamedTuple):
                 found.update(operand for operand in node[1:] if operand >= 0)
         return sorted(found)
 
-    def reduced_in(self, number: int) -> list[int]:
-        """Return the reductions that are made in a pass."""
+    def reduced_in(self, number: int, form: Form | None = None) -> list[int]:
+        """Return the reductions that are made in a pass: all, or those of values of one form."""
         return [
             value
             for value in range(len(self.inputs), len(self.values))
-            if self.nodes[value - len(self.inputs)][0] in REDUCTIONS
+            if self.nodes[value - len(self.inputs)][0] in REDUCED
             and self.values[value].after == number + 1
+            and form in (None, self.values[self.operands(value)[0]].form)
         ]
 
-    def needed_in(self, number: int) -> list[int]:
-        """Return, in order, the values that a pass computes or is given."""
-        sinks = [self.operands(value)[0] for value in self.reduced_in(number)]
-        if number == self.passes - 1:
-            sinks += [value for place, value in self.outputs if not place.per_tensor]
+    def written_in(self, number: int, form: Form) -> list[tuple[Place, int]]:
+        """Return the outputs of one form that a pass writes: the last writes all of them."""
+        return [o for o in self.outputs if number == self.passes - 1 and o[0].form is form]
+
+    def needed_in(self, number: int, form: Form = Form.ELEMENT) -> list[int]:
+        """Return, in order, the values that a pass through one form computes or is given."""
+        sinks = [self.operands(value)[0] for value in self.reduced_in(number, form)]
+        sinks += [value for _, value in self.written_in(number, form)]
         given = {value for earlier in range(number) for value in self.reduced_in(earlier)}
         return self.needed(sinks, given)
 
     def read_in(self, number: int) -> list[int]:
         """Return the inputs of elements that a pass reads."""
-        count = len(self.inputs)
-        return [v for v in self.needed_in(number) if v < count and not self.inputs[v].per_tensor]
+        count, element = len(self.inputs), Form.ELEMENT
+        return [v for v in self.needed_in(number) if v < count and self.inputs[v].form is element]
 
     def __str__(self) -> str:
         """List the program, one operation a line."""
@@ -155,7 +174,7 @@ def program(
         (name, number) for name, number in outputs if number >= len(names) or names[number] != name
     )
     kept, renumbered = _without_repeats(len(inputs), nodes, {number for _, number in outputs})
-    values = [Value(place.per_tensor, predicate=False, after=0) for place in inputs]
+    values = [Value(place.form, predicate=False, after=0) for place in inputs]
     for node in kept:
         values.append(_made(node, values))
     placed = {place.name: place for place in inputs}
@@ -164,7 +183,7 @@ def program(
         tuple(kept),
         tuple(
             (
-                placed.get(name) or Place(name, values[renumbered[number]].per_tensor),
+                placed.get(name) or Place(name, values[renumbered[number]].form),
                 renumbered[number],
             )
             for name, number in outputs
@@ -173,13 +192,20 @@ def program(
     )
 
 
+def alive_in(inputs: int, nodes: Sequence[Node], ends: Iterable[int]) -> set[int]:
+    """Return the values that others are made of, up to some at the end."""
+    alive = set(ends)
+    for number in reversed(range(inputs, inputs + len(nodes))):
+        if number in alive:
+            alive.update(operand for operand in nodes[number - inputs][1:] if operand >= 0)
+    return alive
+
+
 def _without_repeats(
     inputs: int, nodes: tuple[Node, ...], alive: set[int]
 ) -> tuple[list[Node], dict[int, int]]:
     """Return the nodes that are needed, each once, and the new numbers of values."""
-    for number in reversed(range(inputs, inputs + len(nodes))):
-        if number in alive:
-            alive.update(operand for operand in nodes[number - inputs][1:] if operand >= 0)
+    alive = alive_in(inputs, nodes, alive)
     renumbered = {number: number for number in range(inputs)}
     known: dict[Node, int] = {}
     for number, (operation, *operands) in enumerate(nodes, start=inputs):
@@ -195,7 +221,9 @@ def _made(node: Node, values: list[Value]) -> Value:
     operation, *operands = node
     sources = [values[operand] for operand in operands if operand >= 0]
     after = max((source.after for source in sources), default=0)
-    if operation in REDUCTIONS:
-        return Value(per_tensor=True, predicate=False, after=after + 1)
-    alike = operation not in DRAWS and all(source.per_tensor for source in sources)
-    return Value(per_tensor=alike, predicate=operation in PREDICATES, after=after)
+    if operation in REDUCED:
+        return Value(REDUCED[operation][1], predicate=False, after=after + 1)
+    form = Form.ELEMENT if operation in DRAWS else SPREADS.get(operation, Form.TENSOR)
+    for source in sources:
+        form = Form(form | source.form)
+    return Value(form, predicate=operation in PREDICATES, after=after)

@@ -3,95 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
 
-from schuss.engines.tracing.errors import PerTensorState, ShapeRead, UntraceableError
-from schuss.engines.tracing.operations import OPERATIONS, VIEWS
-from schuss.engines.tracing.primitives import DRAWS, PREDICATES, REDUCTIONS
-from schuss.engines.tracing.program import COUNT, Node, Place
-
-
-class Tape:
-    """What has been written down so far.
-
-    Attributes:
-        inputs: Where the first values are read.
-        nodes: The operations.
-        arguments: The numbers that met stand-ins.
-        like: A tensor with the dtype and the device of all tensors that are stood in for.
-        shape: Their shape, or None if they are of several.
-        numbers: Keys of the state whose tensors of one number are real ones, by their identity.
-    """
-
-    def __init__(self, inputs: Sequence[Place], like: Tensor, shape: torch.Size | None) -> None:
-        self.inputs = inputs
-        self.nodes: list[Node] = []
-        self.arguments: list[float] = []
-        self.like = like
-        self.shape = shape
-        self.numbers: dict[int, str] = {}
-        self._next = len(inputs)
-        self._per_tensor = [place.per_tensor for place in inputs]
-
-    def record(self, operation: str, *operands: Any) -> StandIn:
-        """Add an operation on stand-ins and numbers, and return the stand-in for its value."""
-        node: list[Any] = [operation]
-        for operand in operands:  # a comprehension would be a call more
-            node.append(operand.value if type(operand) is StandIn else self._argument(operand))  # noqa: PERF401
-        self.nodes.append(tuple(node))
-        value = self._next
-        self._next = value + 1
-        return StandIn(self, value)
-
-    def copy(self, x: StandIn, frozen: str | None = None) -> StandIn:
-        """Return another stand-in with the same value.
-
-        Args:
-            x: What it is a copy of.
-            frozen: What to call it in the error for writing to it, or None if that is allowed.
-        """
-        return StandIn(self, x.value, frozen)
-
-    def is_per_tensor(self, x: StandIn) -> bool:
-        """Tell whether a value is one number for a tensor, not one for each element."""
-        known = self._per_tensor
-        while len(known) <= x.value:
-            operation, *operands = self.nodes[len(known) - len(self.inputs)]
-            alike = operation not in DRAWS and all(known[o] for o in operands if o >= 0)
-            known.append(operation in REDUCTIONS or alike)
-        return known[x.value]
-
-    def is_predicate(self, x: StandIn) -> bool:
-        """Tell whether a value is true or false."""
-        number = x.value - len(self.inputs)
-        return number >= 0 and self.nodes[number][0] in PREDICATES
-
-    def count(self) -> StandIn:
-        """Return the number of elements, as an operand."""
-        return StandIn(self, self.inputs.index(COUNT))
-
-    def _argument(self, operand: Any) -> int:
-        if type(operand) is not float:
-            if isinstance(operand, Tensor) and operand.numel() == 1:
-                operand = operand.item()
-            if not isinstance(operand, Real):
-                raise UntraceableError(f"a {type(operand).__name__} among the operands")
-            operand = float(operand)
-        self.arguments.append(operand)
-        return -len(self.arguments)  # ~k is -k - 1
-
+from schuss.engines.tracing.axes import Axes, Shape, all_axes, shape_of
+from schuss.engines.tracing.errors import DimensionsRead, PerTensorState, UntraceableError
+from schuss.engines.tracing.operations import OPERATIONS
+from schuss.engines.tracing.tape import Tape
+from schuss.engines.tracing.views import VIEWS, indexed
 
 _ASSIGNMENTS = frozenset({"__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"})
 
 
 class StandIn:
-    """Stands in for a tensor while a rule is traced; `value` changes where the tensor would."""
+    """Stands in for a tensor while a rule is traced; `value` changes where the tensor would.
 
-    __slots__ = ("frozen", "tape", "value")
+    Attributes:
+        tape: Where it is written down what is done to it.
+        value: The number of its value.
+        frozen: What to call it in the error for writing to it, or None if that is allowed.
+        axes: Its axes; None for those of its parameter, and for a single number.
+        views: Stand-ins for the same memory in other shapes, which follow when it is written to.
+    """
+
+    __slots__ = ("axes", "frozen", "tape", "value", "views")
 
     is_sparse = requires_grad = False
     layout = torch.strided
@@ -100,6 +36,8 @@ class StandIn:
         self.tape = tape
         self.value = value
         self.frozen = frozen
+        self.axes: Axes | None = None
+        self.views: list[StandIn] | None = None
 
     @classmethod
     def __torch_function__(
@@ -127,8 +65,16 @@ class StandIn:
         """Take the value of another one, as a tensor does that is written to."""
         if self.frozen:
             raise UntraceableError(f"writing into {self.frozen}")
-        self.value = other.value
+        if other.axes != self.axes:
+            raise UntraceableError("writing a tensor of another shape")
+        self.write(other.value)
         return self
+
+    def write(self, value: int) -> None:
+        """Take a value, in all views of the same memory."""
+        self.value = value
+        for view in self.views or ():
+            view.value = value
 
     @property
     def data(self) -> StandIn:
@@ -149,23 +95,34 @@ class StandIn:
         """The device."""
         return self.tape.like.device
 
-    @property
-    def shape(self) -> torch.Size:
-        """The shape. A trace that reads it is of tensors of one shape."""
+    def dim(self) -> int:
+        """Return the number of dimensions. A trace that reads it is of tensors that agree in it."""
+        if self.axes is not None:
+            return len(self.axes)
         if self.tape.is_per_tensor(self):
-            return torch.Size()
-        if self.tape.shape is None:
-            raise ShapeRead
-        return self.tape.shape
+            return 0
+        number = self.tape.dimensions.number
+        if number is None:
+            raise DimensionsRead(along=False)
+        return number
+
+    @property
+    def shape(self) -> Shape:
+        """The shape. A trace that computes with its sizes is of tensors of one shape."""
+        axes = all_axes(self.dim()) if self.axes is None else self.axes
+        return shape_of(axes, self.tape.dimensions.sizes)
 
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return len(self.shape)
+        return self.dim()
 
-    def dim(self) -> int:
-        """Return the number of dimensions."""
-        return len(self.shape)
+    @property
+    def mT(self) -> StandIn:  # noqa: N802  # torch's
+        """The transposed tensor."""
+        return VIEWS["t"](self)  # type: ignore[no-any-return]
+
+    T = mT
 
     def numel(self) -> int:
         """Return the number of elements."""
@@ -187,7 +144,11 @@ class StandIn:
 
     def __len__(self) -> int:
         """Return the first dimension."""
-        return self.shape[0]
+        return int(self.shape[0])
+
+    def __getitem__(self, at: Any) -> StandIn:
+        """Return the tensor with dimensions of size 1 between its own, never a part of it."""
+        return indexed(self, at)  # type: ignore[no-any-return]
 
     def __format__(self, specification: str) -> str:
         """Refuse to format the value; without a specification it is not asked for."""
@@ -229,7 +190,12 @@ def _in_place(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn
         if x.frozen:
             raise UntraceableError(f"writing into {x.frozen}")
         try:
-            x.value = operation(x.tape, x, *args, **kwargs).value
+            made = operation(x.tape, x, *args, **kwargs)
+            if made.axes != x.axes:
+                raise TypeError("a result of another shape")
+            x.value = made.value
+            if x.views is not None:
+                x.write(made.value)
         except TypeError as error:
             raise UntraceableError(f"Tensor.{name} with these arguments ({error})") from None
         return x
@@ -262,10 +228,10 @@ def _refused(what: str) -> Callable[..., NoReturn]:
 _REFUSED = {
     "the truth of a tensor": ["bool"],  # the branch that a program takes cannot depend on it
     "the value of a tensor": ["float", "int", "index"],  # which is not there yet
-    "a part of a tensor": ["getitem", "setitem"],  # a program sees one element
+    "a part of a tensor": ["setitem"],  # a program sees one element
     "the operator %": ["mod", "rmod"],
     "the operator //": ["floordiv", "rfloordiv"],
-    "the operator @": ["matmul", "rmatmul"],
+    "the operator @": ["rmatmul"],
     "the operator ^": ["xor", "rxor"],
     "the operator +": ["pos"],
 }
@@ -275,6 +241,7 @@ _REFUSED = {
 def _special_methods() -> None:
     """Give the class the methods of tensors, and the operators."""
     binary = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow"}
+    products = {"matmul": "matmul"}
     compared = {name: name for name in ("eq", "ne", "lt", "le", "gt", "ge")}
     logical = {"and": "logical_and", "or": "logical_or"}
     unary = {"neg": "neg", "abs": "abs", "invert": "logical_not"}
@@ -284,7 +251,7 @@ def _special_methods() -> None:
             setattr(StandIn, f"__{special}__", _refused(what))
     for name, method in _METHODS.items():
         setattr(StandIn, name, method)
-    for special, name in {**binary, **compared, **logical, **unary}.items():
+    for special, name in {**binary, **products, **compared, **logical, **unary}.items():
         setattr(StandIn, f"__{special}__", _METHODS[name])
     for special, name in binary.items():
         setattr(StandIn, f"__i{special}__", _METHODS[f"{name}_"])
@@ -293,3 +260,4 @@ def _special_methods() -> None:
 
 
 _special_methods()
+Tape.stand_in = StandIn

@@ -8,16 +8,20 @@ a program cannot express (the value of a tensor, say, which a stand-in does not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
+from schuss.engines.tracing.axes import Axes, kept
 from schuss.engines.tracing.errors import PerTensorState, UnfusableError
+from schuss.engines.tracing.folding import Folds, folded
 from schuss.engines.tracing.program import GRAD, PARAM, STATE, Place, Program, program
-from schuss.engines.tracing.standin import StandIn, Tape
+from schuss.engines.tracing.standin import StandIn
+from schuss.engines.tracing.tape import Dimensions, Tape
 
 
 class Trace(NamedTuple):
@@ -28,12 +32,16 @@ class Trace(NamedTuple):
         arguments: With these numbers.
         scalars: To the state that is not part of the program: its new values.
         dropped: Keys of the state that it deleted.
+        folds: What the matrices, rows and columns of the program are.
+        axes: The axes of the state that has others than its parameter, by key.
     """
 
     program: Program
     arguments: list[float]
     scalars: State
     dropped: frozenset[str]
+    folds: Folds | None = None
+    axes: Mapping[str, Axes] = MappingProxyType({})
 
 
 def trace(
@@ -43,7 +51,8 @@ def trace(
     scalars: State,
     group: Group,
     like: Tensor,
-    shape: torch.Size | None = None,
+    dimensions: Dimensions,
+    axes: Mapping[str, Axes],
 ) -> Trace:
     """Run a rule on stand-ins for a parameter, its gradient, and its state.
 
@@ -54,17 +63,21 @@ def trace(
         scalars: The rest of the state: numbers, and tensors of one number, which may change.
         group: The group.
         like: Tensor with the dtype and the device that the rule is to see.
-        shape: The shape that it is to see, or None if the parameters are of several.
+        dimensions: What it is to know of the dimensions of the parameters.
+        axes: The axes of the state that has others than its parameter, by key.
 
     Raises:
         UnfusableError: The rule did what no program can express, or left state that none can keep.
         ShapeRead: The rule needs to know the shape.
+        DimensionsRead: The rule needs to know the number of dimensions.
         PerTensorState: The rule writes a value of the program into a tensor of one number.
     """
-    tape = Tape(inputs, like, shape)
+    tape = Tape(inputs, like, dimensions)
     tape.numbers = {id(value): key for key, value in scalars.items() if isinstance(value, Tensor)}
     named = {place.name: StandIn(tape, number) for number, place in enumerate(inputs)}
     before: State = {k[len(STATE) :]: v for k, v in named.items() if k.startswith(STATE)}
+    for key, of_key in axes.items():
+        before[key].axes = tape.plain(of_key)
     before |= {**scalars, **dict.fromkeys(aliases, param := named[PARAM])}
     after = dict(before)
     rule(after, group, named[GRAD], param)  # type: ignore[arg-type]  # stand-ins
@@ -73,8 +86,16 @@ def trace(
         if after.get(key) is param:
             del after[key]
     outputs, rest = _divided(after, before, scalars, param)
-    made = program(tuple(inputs), tuple(tape.nodes), (*outputs, (PARAM, param.value)))
-    return Trace(made, tape.arguments, rest, dropped)
+    ends = (*outputs, (PARAM, param.value))
+    if not dimensions.along or dimensions.number is None:
+        made = program(tuple(inputs), tuple(tape.nodes), ends)
+        return Trace(made, tape.arguments, rest, dropped)
+    places = tuple((place, axes.get(place.name.removeprefix(STATE))) for place in inputs)
+    made, folds = folded(places, tuple(tape.nodes), ends, dimensions.number)
+    of_state = {
+        key: x.axes for key, x in after.items() if type(x) is StandIn and x.axes is not None
+    }
+    return Trace(made, tape.arguments, rest, dropped, folds, of_state)
 
 
 def _divided(
@@ -91,6 +112,10 @@ def _divided(
                 raise UnfusableError(f"state {key!r} is a tensor that has another name too")
             if value is not before.get(key) and (value.frozen or param.tape.is_predicate(value)):
                 raise UnfusableError(f"state {key!r} is {value.frozen or 'truth values'}")
+            if key in before and value.axes != before[key].axes:
+                raise UnfusableError(f"state {key!r} changes its shape")
+            if value.axes and list(kept(value.axes)) != list(chain.from_iterable(value.axes)):
+                raise UnfusableError(f"state {key!r} is a transposed tensor")
             held.add(id(value))
             outputs.append((STATE + key, value.value))
         elif isinstance(value, Tensor) and value.numel() != 1:

@@ -1,0 +1,69 @@
+"""Real tensors, seen as the programs of rows and columns see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+from torch import Tensor
+
+from schuss.engines.tracing.axes import Axes
+from schuss.engines.tracing.folding import Folds
+from schuss.engines.tracing.primitives import REDUCED, REDUCTIONS, SIZES, SPREADS, Form
+
+_BITS = (0b100, 0b010, 0b001)
+
+
+class FoldedView:
+    """A parameter seen as a batch of matrices, and what belongs to it likewise.
+
+    Every tensor but a single number has three dimensions then, of size 1 where it has no numbers of
+    its own, so that torch's operations repeat it there.
+
+    Args:
+        folds: What the matrices, rows and columns are.
+        shape: The shape of the parameter.
+        axes: The axes of state with others than the parameter, by key.
+    """
+
+    def __init__(self, folds: Folds, shape: Sequence[int], axes: Mapping[str, Axes]) -> None:
+        self.sizes = folds.sizes(shape)
+        self._shape = shape
+        self._axes = axes
+
+    def shape(self, form: Form) -> tuple[int, ...]:
+        """Return the shape in which tensors of one form are seen."""
+        if form is Form.TENSOR:
+            return ()
+        return tuple(n if form & bit else 1 for n, bit in zip(self.sizes, _BITS, strict=True))
+
+    def folded(self, tensor: Tensor, form: Form) -> Tensor:
+        """Return a tensor of the state, the parameter or the gradient as it is seen."""
+        return tensor if form is Form.TENSOR else tensor.reshape(self.shape(form))
+
+    def unfolded(self, tensor: Tensor, key: str) -> Tensor:
+        """Return a tensor in the shape that it has in the state under a key."""
+        return tensor.reshape(self.shape_at(key)) if tensor.dim() else tensor
+
+    def shape_at(self, key: str) -> tuple[int, ...]:
+        """Return the shape of what is not a single number, under a key of the state."""
+        if key not in self._axes:
+            return tuple(self._shape)
+        return tuple(prod(self._shape[axis] for axis in each) for each in self._axes[key])
+
+    def made(self, operation: str, like: Tensor, x: Tensor | float = 0.0) -> Tensor:
+        """Return a size, or a number or a smaller tensor that is repeated."""
+        if operation in SIZES:
+            sizes = (n for n, bit in zip(self.sizes, _BITS, strict=True) if SIZES[operation] & bit)
+            return like.new_tensor(float(prod(sizes)))
+        return like.new_zeros(self.shape(SPREADS[operation])) + x
+
+
+def reduced(operation: str, tensor: Tensor) -> Tensor:
+    """Return what a reduction makes of a tensor as it is seen."""
+    name, form = REDUCED[operation]
+    function = REDUCTIONS[name].function
+    if form is Form.TENSOR:
+        return function(tensor)  # type: ignore[no-any-return]
+    dims = [dim for dim, bit in enumerate(_BITS) if not form & bit and tensor.dim()]
+    return function(tensor, dim=dims, keepdim=True)  # type: ignore[no-any-return]

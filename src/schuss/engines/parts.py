@@ -1,0 +1,156 @@
+"""What is in the state of a parameter, as far as programs are concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from schuss.contract import State
+from schuss.engines.tracing.axes import Axes, all_axes, fitting, kept
+from schuss.engines.tracing.errors import (
+    DimensionsRead,
+    PerTensorState,
+    Request,
+    UnfusableError,
+)
+from schuss.storage.precision import HALF
+
+Fits: TypeAlias = Mapping[str, Sequence[Axes]]
+"""For keys of the state with other axes than the parameter, which ones these can be."""
+
+
+class Needs(NamedTuple):
+    """What a rule was found to need when it was traced.
+
+    Attributes:
+        dims: It reads how many dimensions tensors have, so that those of a cohort agree in that.
+        along: It makes statistics along dimensions, or keeps some.
+        shapes: It reads shapes, so that a cohort has only one.
+        per_tensor: Keys of state of one number that take values of the program.
+    """
+
+    dims: bool = False
+    along: bool = False
+    shapes: bool = False
+    per_tensor: frozenset[str] = frozenset()
+
+    def after(self, request: Request) -> Needs:
+        """Return what it needs too, now that it was traced again."""
+        if isinstance(request, DimensionsRead):
+            return self._replace(dims=True, along=request.along or self.along)
+        if isinstance(request, PerTensorState):
+            return self._replace(per_tensor=self.per_tensor | {request.key})
+        return self._replace(shapes=True)
+
+
+class Parts(NamedTuple):
+    """The keys of a state by what is under them.
+
+    Attributes:
+        element: Tensors like the parameter.
+        whole: Tensors of one number, which take values of the program.
+        scalars: All other numbers, with their values.
+        aliases: The parameter itself.
+        along: Tensors along some dimensions of the parameter, and the axes that these can be.
+    """
+
+    element: list[str]
+    whole: list[str]
+    scalars: State
+    aliases: list[str]
+    along: Fits
+
+
+def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
+    """Divide the keys of a state.
+
+    Args:
+        param: The parameter that it is of.
+        state: The state.
+        needs: What the rule is known to need.
+        fits: What is known of tensors along some dimensions.
+
+    Raises:
+        UnfusableError: There is something in it that is unlike anything a program is for.
+        DimensionsRead: There may be statistics of rows or columns in it.
+    """
+    found = Parts([], [], {}, [], {key: fits[key] for key in state if key in fits})
+    for key, value in state.items():
+        if key in fits:
+            continue
+        if isinstance(value, Tensor):
+            if value.shape == param.shape and not _is_number_beside(value, param):
+                (found.aliases if _is_same(value, param) else found.element).append(key)
+            elif value.numel() != 1 or value.is_complex():
+                if not needs.along and fitting(value.shape, param.shape):
+                    raise DimensionsRead(along=True)
+                raise UnfusableError(
+                    f"state {key!r} has shape {tuple(value.shape)}, unlike its parameter's "
+                    f"{tuple(param.shape)}"
+                )
+            elif key in needs.per_tensor:
+                found.whole.append(key)
+            else:
+                found.scalars[key] = value
+        elif isinstance(value, (int, float, str, type(None))):
+            found.scalars[key] = value
+        else:
+            raise UnfusableError(f"state {key!r} is a {type(value).__name__}")
+    return found
+
+
+def all_fits(params: Sequence[Tensor], states: Sequence[State]) -> list[Fits]:
+    """Return, for each state, what its tensors along some dimensions can be.
+
+    A vector beside a square matrix may be of its rows or of its columns. Parameters whose states
+    look alike tell together; what remains, the rule will tell when it is traced.
+    """
+    kinds: dict[object, list[int]] = {}
+    for index, (param, state) in enumerate(zip(params, states, strict=True)):
+        dims = {key: value.dim() for key, value in state.items() if isinstance(value, Tensor)}
+        kinds.setdefault((param.dim(), param.is_complex(), *dims.items()), []).append(index)
+    found: list[Fits] = [{}] * len(params)
+    for members in kinds.values():
+        fits = _fits_of([params[i] for i in members], [states[i] for i in members])
+        for index in members:
+            found[index] = fits
+    return found
+
+
+def _fits_of(params: Sequence[Tensor], states: Sequence[State]) -> Fits:
+    found: dict[str, Sequence[Axes]] = {}
+    first = params[0]
+    for key, value in states[0].items():
+        if not isinstance(value, Tensor) or value.dim() == 0 or first.is_complex():
+            continue
+        shared = fitting(value.shape, first.shape)
+        for param, state in zip(params[1:], states[1:], strict=True):
+            if len(shared) > 1 or not shared:
+                here = fitting(state[key].shape, param.shape)
+                shared = [axes for axes in shared if axes in here]
+            elif not _fits(state[key], param, shared[0]):
+                shared = []
+        of_more = [axes for axes in shared if kept(axes)]
+        if of_more and of_more != [all_axes(first.dim())]:
+            found[key] = of_more
+    return found
+
+
+def _fits(tensor: Tensor, param: Tensor, axes: Axes) -> bool:
+    sizes = [param.shape[axis[0]] if axis else 1 for axis in axes]
+    return list(tensor.shape) == sizes
+
+
+def _is_number_beside(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor of one number is not like its parameter, which is one number too."""
+    kept_as = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
+    return param.dim() == 0 and tensor.dtype not in kept_as
+
+
+def _is_same(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether two tensors of one shape are the same memory."""
+    alike = tensor.dtype is param.dtype and tensor.stride() == param.stride()
+    return alike and bool(param.numel()) and tensor.data_ptr() == param.data_ptr()

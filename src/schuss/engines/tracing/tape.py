@@ -1,0 +1,200 @@
+"""The tape on which stand-ins write down what is done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from schuss.engines.tracing.axes import (
+    Axes,
+    Size,
+    UnknownSize,
+    all_axes,
+    broadcast,
+    kept,
+    reduced,
+)
+from schuss.engines.tracing.errors import DimensionsRead, UntraceableError
+from schuss.engines.tracing.primitives import DRAWS, PREDICATES, REDUCTIONS
+from schuss.engines.tracing.program import COUNT, Node, Place
+
+if TYPE_CHECKING:
+    from schuss.engines.tracing.standin import StandIn
+
+
+class Dimensions:
+    """What is known of the dimensions of the parameters that are traced.
+
+    Attributes:
+        number: How many they have; None if they differ.
+        sizes: Their shape; None if they differ.
+        along: Statistics along them may be made: stand-ins know their axes.
+    """
+
+    def __init__(
+        self, number: int | None = None, sizes: torch.Size | None = None, *, along: bool = False
+    ) -> None:
+        self.number = number
+        self.sizes = sizes
+        self.along = along
+
+
+class Tape:
+    """What has been written down so far.
+
+    Attributes:
+        inputs: Where the first values are read.
+        nodes: The operations.
+        arguments: The numbers that met stand-ins.
+        like: A tensor with the dtype and the device of all tensors that are stood in for.
+        dimensions: What is known of theirs.
+        numbers: Keys of the state whose tensors of one number are real ones, by their identity.
+    """
+
+    stand_in: type[StandIn]  # set by the module that defines it, and needs this one
+
+    def __init__(self, inputs: Sequence[Place], like: Tensor, dimensions: Dimensions) -> None:
+        self.inputs = inputs
+        self.nodes: list[Node] = []
+        self.arguments: list[float] = []
+        self.like = like
+        self.dimensions = dimensions
+        self.numbers: dict[int, str] = {}
+        self._next = len(inputs)
+        self._per_tensor = [place.per_tensor for place in inputs]
+
+    def record(self, operation: str, *operands: Any) -> StandIn:
+        """Add an operation on stand-ins and numbers, and return the stand-in for its value."""
+        node: list[Any] = [operation]
+        of_axes, stand_in = False, self.stand_in
+        for operand in operands:
+            if type(operand) is stand_in:
+                node.append(operand.value)
+                of_axes = of_axes or operand.axes is not None
+            else:
+                node.append(self._argument(operand))
+        self.nodes.append(tuple(node))
+        value = self._next
+        self._next = value + 1
+        made = stand_in(self, value)
+        if of_axes:
+            tensors = [self.axes_of(x) for x in operands if type(x) is stand_in]
+            made.axes = self.plain(broadcast(tensors))
+        return made
+
+    def copy(self, x: StandIn, frozen: str | None = None) -> StandIn:
+        """Return another stand-in with the same value.
+
+        Args:
+            x: What it is a copy of.
+            frozen: What to call it in the error for writing to it, or None if that is allowed.
+        """
+        made = self.stand_in(self, x.value, frozen)
+        made.axes = x.axes
+        return made
+
+    def seen_as(self, x: StandIn, axes: Axes | None, frozen: str) -> StandIn:
+        """Return a stand-in for the same memory in another shape."""
+        made = self.copy(x, frozen)
+        x.views = made.views = x.views or [x]
+        x.views.append(made)
+        made.axes = self.plain(axes)
+        return made
+
+    def spread(self, x: Any, axes: Axes) -> StandIn:
+        """Return a stand-in for a number, or for fewer numbers, repeated along axes."""
+        operand = x.value if type(x) is self.stand_in else self._argument(x)
+        return self._along("spread", operand, axes)
+
+    def reduce(self, name: str, x: StandIn, dims: Iterable[int], *, keepdim: bool) -> StandIn:
+        """Add a reduction over some dimensions, or over all if there are none."""
+        dims = tuple(dims)
+        if not dims and not keepdim:
+            if self.is_per_tensor(x):  # its own sum, and the largest of itself
+                return self.stand_in(self, x.value)
+            return self._along(name, x.value, ())
+        axes = self.axes_of(x)
+        left = reduced(axes, dims or range(len(axes)), keepdim=keepdim)
+        if kept(left) == kept(axes):
+            return self.seen_as(x, left, "a mean over nothing")
+        return self._along(name, x.value, left)
+
+    def size(self, axes: Iterable[int]) -> StandIn:
+        """Return the product of some sizes of a parameter, as an operand."""
+        return self._along("size", None, (), tuple(axes))
+
+    def _along(
+        self, name: str, operand: int | None, axes: Axes, of: tuple[int, ...] | None = None
+    ) -> StandIn:
+        """Add an operation whose value has numbers along some axes."""
+        which = kept(axes) if of is None else of
+        whole = of is None and not which and name != "spread"
+        self.nodes.append(
+            (name if whole else (name, which), *(() if operand is None else (operand,)))
+        )
+        made = self.stand_in(self, self._next)
+        self._next += 1
+        made.axes = self.plain(axes)
+        return made
+
+    def axes_of(self, x: StandIn) -> Axes:
+        """Return the axes of what a stand-in stands for.
+
+        Raises:
+            DimensionsRead: The parameters are of several numbers of dimensions.
+        """
+        if x.axes is not None:
+            return x.axes
+        if self.is_per_tensor(x):
+            return ()
+        number = self.dimensions.number
+        if number is None or not self.dimensions.along:
+            raise DimensionsRead(along=True)
+        return all_axes(number)
+
+    def plain(self, axes: Axes | None) -> Axes | None:
+        """Return None for the axes that need no mention: those of a parameter, or of a number."""
+        number = self.dimensions.number
+        return None if not axes or (number is not None and axes == all_axes(number)) else axes
+
+    def is_per_tensor(self, x: StandIn) -> bool:
+        """Tell whether a value is one number for a tensor, not one for each element."""
+        known = self._per_tensor
+        while len(known) <= x.value:
+            operation, *operands = self.nodes[len(known) - len(self.inputs)]
+            if isinstance(operation, tuple):
+                name, along = operation
+                known.append(name == "size" or not along)
+            else:
+                alike = operation not in DRAWS and all(known[o] for o in operands if o >= 0)
+                known.append(operation in REDUCTIONS or alike)
+        return known[x.value]
+
+    def is_predicate(self, x: StandIn) -> bool:
+        """Tell whether a value is true or false."""
+        number = x.value - len(self.inputs)
+        return number >= 0 and self.nodes[number][0] in PREDICATES
+
+    def count(self) -> StandIn:
+        """Return the number of elements, as an operand."""
+        return self.stand_in(self, self.inputs.index(COUNT))
+
+    def _argument(self, operand: Any) -> int:
+        if type(operand) is not float:
+            if type(operand) is UnknownSize or (type(operand) is Size and self.dimensions.along):
+                return self.size(operand.axes).value
+            if isinstance(operand, Tensor) and operand.numel() == 1:
+                operand = operand.item()
+            if not isinstance(operand, Real):
+                raise UntraceableError(f"a {type(operand).__name__} among the operands")
+            operand = float(operand)
+        self.arguments.append(operand)
+        return -len(self.arguments)  # ~k is -k - 1
+
+
+AxesOf = Mapping[str, Axes]
+"""The axes of the state that has others than its parameter, by key."""

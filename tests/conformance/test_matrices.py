@@ -1,0 +1,87 @@
+"""Statistics of rows and columns take the path of the loop, on every engine."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tests.conformance.matrices import (
+    ALONG,
+    centering,
+    covering,
+    flattening,
+    following_views,
+    rows_and_columns,
+    with_state_from_the_start,
+)
+from tests.conformance.strangers import Ruled
+from tests.conformance.trajectories import distance
+
+ENGINES = ("foreach",)
+
+SHAPES = (
+    *((7, 5), (5, 5), (3,), ()),
+    *((4, 1), (1, 6), (1, 1)),  # one column, one row
+    *((2, 3, 5), (4, 2, 3, 3), (6, 5, 1, 1)),  # batches
+)
+EMPTY = ((0, 3), (3, 0), (2, 0, 3))
+MANY_CHUNKS = ((300, 257), (5, 40_000), (20_000, 3), (2, 70, 300), (9_000, 2, 3), (513, 33, 3, 3))
+
+TOLERANCE = {torch.float64: 1e-13, torch.float32: 3e-6, torch.bfloat16: 2e-2}
+
+
+def ends(rule, shapes, dtype=torch.float64, steps=3, **options):
+    """Return parameters and state after some steps."""
+    draw = torch.Generator().manual_seed(0)
+    params = [nn.Parameter(torch.randn(shape, generator=draw).to(dtype)) for shape in shapes]
+    start = rows_and_columns if rule is with_state_from_the_start else lambda state, param: None
+    optimizer = Ruled(params, rule, start, **options)
+    for _ in range(steps):
+        for param in params:
+            param.grad = torch.randn(param.shape, generator=draw).to(dtype)
+        grads = [torch.clone(param.grad) for param in params]
+        optimizer.step()
+        assert all(torch.equal(p.grad, g) for p, g in zip(params, grads, strict=True))
+    return params, [optimizer.state[param] for param in params]
+
+
+def check_alike(ours, theirs, tolerance):
+    for param, expected, state, wanted in zip(ours[0], theirs[0], ours[1], theirs[1], strict=True):
+        assert state.keys() == wanted.keys()
+        pairs = [(param, expected)]
+        pairs += [(state[k], v) for k, v in wanted.items() if isinstance(v, torch.Tensor)]
+        for one, other in pairs:
+            assert one.shape == other.shape
+            # The mean of nothing is not a number, on every engine.
+            found, right = one.detach().nan_to_num(7.0), other.detach().nan_to_num(7.0)
+            if right.any() or found.any():
+                assert distance([found], [right]) <= tolerance
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rule", ALONG, ids=lambda rule: rule.__name__)
+def test_statistics_along_dimensions_are_those_of_the_loop(rule, engine, dtype):
+    # torch refuses the largest of no numbers, and to see no numbers as a matrix.
+    refused = (covering, centering, following_views, flattening)
+    shapes = SHAPES if rule in refused else (*SHAPES, *EMPTY)
+    expected = ends(rule, shapes, dtype, foreach=False)
+    check_alike(ends(rule, shapes, dtype, **{engine: True}), expected, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rule", ALONG, ids=lambda rule: rule.__name__)
+def test_statistics_are_right_over_many_chunks(rule, engine, dtype):
+    expected = ends(rule, MANY_CHUNKS, dtype, foreach=False)
+    tolerance = 1e-12 if dtype is torch.float64 else TOLERANCE[dtype]
+    check_alike(ends(rule, MANY_CHUNKS, dtype, **{engine: True}), expected, tolerance)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shape", [(5, 5), (4, 4, 3, 3), (6, 5, 1, 1), (1, 7), (7, 1)])
+@pytest.mark.parametrize("rule", ALONG, ids=lambda rule: rule.__name__)
+def test_a_single_parameter_leaves_no_doubt_what_is_a_row(rule, shape, engine):
+    expected = ends(rule, [shape], foreach=False)
+    check_alike(ends(rule, [shape], **{engine: True}), expected, 1e-13)

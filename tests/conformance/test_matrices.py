@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from tests.conformance.matrices import (
     ALONG,
     centering,
     covering,
+    factoring,
     flattening,
     following_views,
     rows_and_columns,
@@ -18,7 +21,7 @@ from tests.conformance.matrices import (
 from tests.conformance.strangers import Ruled
 from tests.conformance.trajectories import distance
 
-ENGINES = ("foreach",)
+ENGINES = ("foreach", "fused")
 
 SHAPES = (
     *((7, 5), (5, 5), (3,), ()),
@@ -85,3 +88,67 @@ def test_statistics_are_right_over_many_chunks(rule, engine, dtype):
 def test_a_single_parameter_leaves_no_doubt_what_is_a_row(rule, shape, engine):
     expected = ends(rule, [shape], foreach=False)
     check_alike(ends(rule, [shape], **{engine: True}), expected, 1e-13)
+
+
+LAYOUTS = {
+    "channels last": lambda x: x.contiguous(memory_format=torch.channels_last),
+    "transposed": lambda x: x.mT.contiguous().mT,
+    "with gaps": lambda x: torch.stack([x, x], dim=-1)[..., 0],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rule", [factoring, with_state_from_the_start])
+def test_rows_are_rows_however_a_parameter_lies_in_memory(rule, engine, layout):
+    start = rows_and_columns if rule is with_state_from_the_start else lambda state, param: None
+    values = [torch.randn(2, 3, 4, 5, dtype=torch.float64) for _ in range(5)]
+    found = []
+    for options, arranged in (({"foreach": False}, torch.clone), ({engine: True}, LAYOUTS[layout])):
+        param = nn.Parameter(arranged(values[0]))
+        optimizer = Ruled([param], rule, start, **options)
+        for value in values[1:]:
+            param.grad = arranged(value)
+            optimizer.step()
+        found.append(([param], [optimizer.state[param]]))
+    check_alike(found[1], found[0], 1e-13)
+
+
+@pytest.mark.parametrize("rule", [factoring, covering, centering])
+def test_statistics_do_not_depend_on_the_number_of_threads(rule):
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            found.append(ends(rule, MANY_CHUNKS, torch.float32, fused=True))
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        check_alike(other, found[0], 0.0)
+
+
+def test_a_checkpoint_of_statistics_goes_on_bit_for_bit():
+    torch.manual_seed(0)
+    params = [nn.Parameter(torch.randn(shape)) for shape in SHAPES]
+    grads = [[torch.randn_like(param) for param in params] for _ in range(4)]
+
+    def stepped(optimizer, of_step):
+        for param, grad in zip(params, of_step, strict=True):
+            param.grad = grad
+        optimizer.step()
+
+    optimizer = Ruled(params, factoring, fused=True)
+    for of_step in grads[:2]:
+        stepped(optimizer, of_step)
+    saved = copy.deepcopy(optimizer.state_dict())
+    kept = [param.detach().clone() for param in params]
+    for of_step in grads[2:]:
+        stepped(optimizer, of_step)
+    ended = [param.detach().clone() for param in params]
+    for param, value in zip(params, kept, strict=True):
+        param.data.copy_(value)
+    resumed = Ruled(params, factoring, fused=True)
+    resumed.load_state_dict(saved)
+    for of_step in grads[2:]:
+        stepped(resumed, of_step)
+    assert all(torch.equal(param, value) for param, value in zip(params, ended, strict=True))

@@ -5,7 +5,8 @@ from torch import nn
 
 import schuss
 from schuss.contract import Batch, State
-from schuss.engines.cohort import Needs, divided
+from schuss.engines.cohort import divided
+from schuss.engines.parts import Needs
 
 
 def traced(optimizer: schuss.Optimizer):

@@ -65,6 +65,11 @@ class Cohort:
         ]
         self._stale = False
 
+    @property
+    def shapes(self) -> list[torch.Size]:
+        """The shapes of the parameters as the rule sees them."""
+        return list(map(_shape, self.params))
+
     def tensors(self, place: Place) -> list[Tensor]:
         """Return the tensors at a place of the parameters or of the states."""
         if place.name == PARAM:

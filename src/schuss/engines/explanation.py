@@ -17,7 +17,9 @@ from schuss.engines.engine import Engine
 from schuss.engines.loop import initial_state
 from schuss.engines.step import Step
 from schuss.engines.sums import added_up, with_sums
+from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.program import COUNT, GRAD, Program
+from schuss.engines.tracing.schedule import schedule
 from schuss.storage.precision import computable
 
 STREAM = 1 << 24
@@ -140,7 +142,7 @@ def _explained(number: int, name: str, reason: str, step: Step) -> CohortExplana
         reason=reason,
         program=str(program),
         bytes_per_number=_bytes(program, cohort) if kernel else None,
-        kernel=kernel.source if kernel else None,
+        kernel=kernel.source.text if kernel else None,
         path=kernel.path if kernel else None,
     )
 
@@ -168,11 +170,12 @@ def _bytes(program: Program, cohort: Cohort) -> int:
         if place.name not in (GRAD, COUNT.name)
     }
     kept = 4 if cohort.has_master else plain
-    written = [place for place, _ in program.outputs if not place.per_tensor]
+    written = [place for place, _ in program.outputs if place.form is Form.ELEMENT]
     total = sum(sizes.get(place.name, kept) for place in written)
-    for number in range(program.passes):
-        for value in program.read_in(number):
-            total += sizes[program.inputs[value].name]
+    for function in schedule(program):
+        if function.form is Form.ELEMENT:
+            read = [program.inputs[v] for v in function.needed if v < len(program.inputs)]
+            total += sum(sizes[place.name] for place in read if place.form is Form.ELEMENT)
     return total
 
 

@@ -87,8 +87,7 @@ def _views(cohort: Cohort, trace: Trace) -> list[FoldedView]:
     """Return how each parameter is seen, if it is seen as anything but itself."""
     if trace.folds is None:
         return []
-    shapes = [computable(param.detach()).shape for param in cohort.params]
-    return [FoldedView(trace.folds, shape, trace.axes) for shape in shapes]
+    return [FoldedView(trace.folds, shape, trace.axes) for shape in cohort.shapes]
 
 
 def _store(

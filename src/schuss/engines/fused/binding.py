@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from schuss.engines.cohort import Cohort
+from schuss.engines.folded import FoldedView
 from schuss.engines.fused.kernels import kernel
 from schuss.engines.fused.launch import Launch
 from schuss.engines.fused.storage import KINDS, LOADED, Storage
 from schuss.engines.tracing.errors import NoDeviceKernelError, UnfusableError
-from schuss.engines.tracing.primitives import Form
+from schuss.engines.tracing.folding import Folds
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.precision import HALF
-
-PLAIN = (Form.ELEMENT, Form.TENSOR)
 
 
 class Binding:
@@ -45,25 +44,26 @@ class Binding:
             raise UnfusableError(f"there is no kernel for {param.dtype}")
         self.cohort = cohort
         self.forms = [
-            p if is_dense(p) else torch.empty(p.shape, dtype=p.dtype) for p in cohort.params
+            p if self._is_laid_out(p) else torch.empty(p.shape, dtype=p.dtype)
+            for p in cohort.params
         ]
         self._title = title
         self._copies: list[tuple[Tensor, Tensor]] = []
-        self._launches: dict[int, tuple[Program, Launch]] = {}
+        self._launches: dict[tuple[int, Folds | None], tuple[Program, Launch]] = {}
         # Addresses, not tensors: who else refers to those is looked at before every step.
         arrays = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
-        self._addresses = {place: addresses(tensors) for place, tensors in arrays.items()}
-        self._addresses[COUNT] = np.array(self._counts, dtype=np.int64)
+        self._names = {place.name for place in cohort.inputs}
+        self._addresses = {place.name: addresses(tensors) for place, tensors in arrays.items()}
+        self._addresses[COUNT.name] = np.array(self._counts, dtype=np.int64)
         self._storage = _storage(cohort, {place: a[0].dtype for place, a in arrays.items()})
 
     def launch(self, trace: Trace) -> Launch:
         """Return the kernel of a trace, ready to run; compile it if it is new."""
-        _, launch = self._launches.get(id(trace.program), (None, None))
+        key = id(trace.program), trace.folds
+        _, launch = self._launches.get(key, (None, None))
         if launch is None:
-            if any(value.form not in PLAIN for value in trace.program.values):
-                raise UnfusableError("there are no kernels with statistics of rows and columns yet")
-            launch = self._new_launch(trace.program)
-            self._launches[id(trace.program)] = trace.program, launch  # which keeps the id its own
+            launch = self._new_launch(trace)
+            self._launches[key] = trace.program, launch  # which keeps the id its own
         return launch
 
     def run(self, trace: Trace, launch: Launch, grads: NDArray[np.int64] | list[Tensor]) -> bool:
@@ -79,9 +79,10 @@ class Binding:
         """
         launch.addresses[0] = addresses(grads) if isinstance(grads, list) else grads
         cohort = self.cohort
-        made = [place for place in launch.kernel.columns if place not in cohort.inputs]
+        columns = launch.kernel.source.columns
+        made = [place for place in columns if place.name not in self._names]
         for place in made:
-            self._add(place, launch)
+            launch.addresses[columns.index(place)] = addresses(self._add(place, trace))
         for tensor, copy in self._copies:
             copy.copy_(tensor)
         if trace.program.outputs:
@@ -105,8 +106,8 @@ class Binding:
         Raises:
             UnfusableError: It leaves more than one number for a parameter.
         """
-        columns = launch.kernel.columns
-        made = [place for place in columns if place not in self.cohort.inputs]
+        columns = launch.kernel.source.columns
+        made = [place for place in columns if place.name not in self._names]
         if not all(place.per_tensor for place in made):
             raise UnfusableError("what is measured has to be one number for each parameter")
         real = np.float64 if self.cohort.like.dtype is torch.float64 else np.float32
@@ -134,11 +135,16 @@ class Binding:
             )
         return laid_out
 
-    def _new_launch(self, program: Program) -> Launch:
-        launch = Launch(kernel(self._title, program, self._storage), self._counts)
-        for column, place in enumerate(launch.kernel.columns):
-            if place in self._addresses:
-                launch.addresses[column] = self._addresses[place]
+    def _is_laid_out(self, param: Tensor) -> bool:
+        """Tell whether a kernel can take a parameter as it lies in memory."""
+        return param.is_contiguous() if self.cohort.dimensions.along else is_dense(param)
+
+    def _new_launch(self, trace: Trace) -> Launch:
+        sizes = [trace.folds.sizes(shape) for shape in self.cohort.shapes] if trace.folds else []
+        launch = Launch(kernel(self._title, trace.program, self._storage), self._counts, sizes)
+        for column, place in enumerate(launch.kernel.source.columns):
+            if place.name in self._addresses:
+                launch.addresses[column] = self._addresses[place.name]
         return launch
 
     @cached_property
@@ -152,29 +158,35 @@ class Binding:
             return tensors
         arrays = []
         for form, tensor in zip(self.forms, tensors, strict=True):
-            if is_alike(tensor, form):
+            if is_alike(tensor, form) if tensor.shape == form.shape else tensor.is_contiguous():
                 arrays.append(tensor)
                 continue
-            copy = (
-                form
-                if place.name == PARAM
-                else torch.empty_like(form, dtype=tensor.dtype, requires_grad=False)
-            )
+            copy = form if place.name == PARAM else _empty_like(form, tensor)
             self._copies.append((tensor.detach(), copy))
             arrays.append(copy)
         return arrays
 
-    def _add(self, place: Place, launch: Launch) -> None:
+    def _add(self, place: Place, trace: Trace) -> list[Tensor]:
         """Give every state a new tensor, whose numbers are yet to be written."""
         key = place.name.removeprefix(STATE)
+        dtype = _kept_dtype(self.cohort)
         if place.per_tensor:
             tensors = [torch.empty((), dtype=self.cohort.like.dtype) for _ in self.forms]
+        elif trace.folds is not None and key in trace.axes:
+            views = [FoldedView(trace.folds, shape, trace.axes) for shape in self.cohort.shapes]
+            tensors = [torch.empty(view.shape_at(key), dtype=dtype) for view in views]
         else:
-            dtype = _kept_dtype(self.cohort)
             tensors = [torch.empty_like(f, dtype=dtype, requires_grad=False) for f in self.forms]
         for state, tensor in zip(self.cohort.states, tensors, strict=True):
             state[key] = tensor
-        launch.addresses[launch.kernel.columns.index(place)] = addresses(tensors)
+        return tensors
+
+
+def _empty_like(form: Tensor, tensor: Tensor) -> Tensor:
+    """Return a tensor that kernels can take, for the numbers of another."""
+    if tensor.shape == form.shape:
+        return torch.empty_like(form, dtype=tensor.dtype, requires_grad=False)
+    return torch.empty(tensor.shape, dtype=tensor.dtype)
 
 
 def _kept_dtype(cohort: Cohort) -> torch.dtype:

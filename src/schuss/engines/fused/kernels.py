@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from schuss.engines.fused import cache as files
 from schuss.engines.fused import machine
-from schuss.engines.fused.printer import kernel_source
+from schuss.engines.fused.printer import KernelSource, kernel_source
 from schuss.engines.fused.storage import Storage
-from schuss.engines.tracing.program import Place, Program
+from schuss.engines.tracing.program import Program
 
 _lock = threading.Lock()
 
@@ -25,20 +25,16 @@ class Kernel(NamedTuple):
     """A compiled program.
 
     Attributes:
-        passes: Addresses of the functions that go through the elements, in order.
-        closing: Address of the function that comes last, once for each tensor, or None.
-        reductions: For each pass, the reductions that it makes parts of.
-        columns: The places whose addresses it takes, in this order.
         source: Its source.
-        path: The file with the source.
+        path: The file with its text.
+        passes: Addresses of the functions that go through the tensors, in order.
+        closing: Address of the function that comes last, once for each tensor, or None.
     """
 
+    source: KernelSource
+    path: Path
     passes: tuple[int, ...]
     closing: int | None
-    reductions: tuple[tuple[str, ...], ...]
-    columns: tuple[Place, ...]
-    source: str
-    path: Path
 
 
 @cache
@@ -51,15 +47,9 @@ def kernel(title: str, program: Program, storage: Storage) -> Kernel:
         storage: How the numbers are kept.
     """
     source = kernel_source(title, program, storage)
-    names = [*source.passes, *filter(None, [source.closing])]
+    names = [each.name for each in source.passes] + ([source.closing] if source.closing else [])
     with _lock:
         path, code = files.stored(f"{title.lower()}_{storage.real}", source.text, names)
         addresses = [machine.loaded(code[name]) for name in names]
-    return Kernel(
-        tuple(addresses[: len(source.passes)]),
-        addresses[-1] if source.closing else None,
-        source.reductions,
-        source.columns,
-        source.text,
-        path,
-    )
+    passes = tuple(addresses[: len(source.passes)])
+    return Kernel(source, path, passes, addresses[-1] if source.closing else None)

@@ -133,6 +133,35 @@ def accumulated(typing_context: Any, total: Any, number: Any) -> Any:
     return types.float64(types.float64, types.float64), generate
 
 
+@numba.njit(inline="always")
+def joined_sum(parts: int, index: int, of_all: int, count: int) -> Any:
+    """Add up the parts of a sum, which lie `of_all` numbers apart."""
+    total = load_float64(parts, index)
+    for part in range(1, count):
+        total = total + load_float64(parts, part * of_all + index)
+    return total
+
+
+@numba.njit(inline="always")
+def joined_amax(parts: int, index: int, of_all: int, count: int) -> Any:
+    """Return the largest of some parts, or NaN if there is one."""
+    largest = load_float64(parts, index)
+    for part in range(1, count):
+        number = load_float64(parts, part * of_all + index)
+        largest = number if number > largest or number != number else largest
+    return largest
+
+
+@numba.njit(inline="always")
+def joined_amin(parts: int, index: int, of_all: int, count: int) -> Any:
+    """Return the smallest of some parts, or NaN if there is one."""
+    smallest = load_float64(parts, index)
+    for part in range(1, count):
+        number = load_float64(parts, part * of_all + index)
+        smallest = number if number < smallest or number != number else smallest
+    return smallest
+
+
 def _call(returned: Any, number: Any, arguments: int) -> Any:
     """Return an intrinsic that calls a function of C by its address, with addresses."""
     kind = ir.FunctionType(returned, [_INT64] * arguments).as_pointer()

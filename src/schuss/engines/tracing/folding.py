@@ -90,8 +90,7 @@ def folded(
     for number, node in enumerate(nodes, start=len(inputs)):
         if number in alive:
             writer.add(number, node)
-    ends = tuple((name, writer.numbers[number]) for name, number in outputs)
-    return program(places, tuple(writer.nodes), ends), folds
+    return writer.program(outputs), folds
 
 
 def _folds(used: Iterable[Kept], everything: Kept) -> Folds | None:
@@ -157,6 +156,11 @@ class _Writer:
             # Of the rows first: then a pass through the elements leaves no number for a matrix.
             operands = [self._written(f"row_{name}", *operands)]
         self.numbers[number] = self._written(f"{form.name.lower()}_{name}", *operands)
+
+    def program(self, outputs: Iterable[tuple[str, int]]) -> Program:
+        """Return the program of what was written."""
+        ends = tuple((name, self.numbers[number]) for name, number in outputs)
+        return program(tuple(self._places), tuple(self.nodes), ends)
 
     def _written(self, operation: str, *operands: int) -> int:
         self.nodes.append((operation, *operands))

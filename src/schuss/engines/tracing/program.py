@@ -113,31 +113,24 @@ class Program(NamedTuple):
                 found.update(operand for operand in node[1:] if operand >= 0)
         return sorted(found)
 
-    def reduced_in(self, number: int, form: Form | None = None) -> list[int]:
-        """Return the reductions that are made in a pass: all, or those of values of one form."""
+    def is_reduction(self, number: int) -> bool:
+        """Tell whether a value is made of many numbers of another."""
+        node = self.node(number)
+        return node is not None and node[0] in REDUCED
+
+    def reduced_in(self, number: int, form: Form) -> list[int]:
+        """Return the reductions that a pass makes of values of one form."""
         return [
             value
             for value in range(len(self.inputs), len(self.values))
-            if self.nodes[value - len(self.inputs)][0] in REDUCED
+            if self.is_reduction(value)
             and self.values[value].after == number + 1
-            and form in (None, self.values[self.operands(value)[0]].form)
+            and self.values[self.operands(value)[0]].form is form
         ]
 
     def written_in(self, number: int, form: Form) -> list[tuple[Place, int]]:
         """Return the outputs of one form that a pass writes: the last writes all of them."""
         return [o for o in self.outputs if number == self.passes - 1 and o[0].form is form]
-
-    def needed_in(self, number: int, form: Form = Form.ELEMENT) -> list[int]:
-        """Return, in order, the values that a pass through one form computes or is given."""
-        sinks = [self.operands(value)[0] for value in self.reduced_in(number, form)]
-        sinks += [value for _, value in self.written_in(number, form)]
-        given = {value for earlier in range(number) for value in self.reduced_in(earlier)}
-        return self.needed(sinks, given)
-
-    def read_in(self, number: int) -> list[int]:
-        """Return the inputs of elements that a pass reads."""
-        count, element = len(self.inputs), Form.ELEMENT
-        return [v for v in self.needed_in(number) if v < count and self.inputs[v].form is element]
 
     def __str__(self) -> str:
         """List the program, one operation a line."""

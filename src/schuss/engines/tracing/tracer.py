@@ -74,28 +74,41 @@ def trace(
     """
     tape = Tape(inputs, like, dimensions)
     tape.numbers = {id(value): key for key, value in scalars.items() if isinstance(value, Tensor)}
-    named = {place.name: StandIn(tape, number) for number, place in enumerate(inputs)}
-    before: State = {k[len(STATE) :]: v for k, v in named.items() if k.startswith(STATE)}
-    for key, of_key in axes.items():
-        before[key].axes = tape.plain(of_key)
-    before |= {**scalars, **dict.fromkeys(aliases, param := named[PARAM])}
+    grad, param, of_state = _stand_ins(tape, inputs, axes)
+    before: State = {**of_state, **scalars, **dict.fromkeys(aliases, param)}
     after = dict(before)
-    rule(after, group, named[GRAD], param)  # type: ignore[arg-type]  # stand-ins
+    rule(after, group, grad, param)  # type: ignore[arg-type]  # stand-ins
     dropped = frozenset(before.keys() - after.keys())
-    for key in aliases:
-        if after.get(key) is param:
-            del after[key]
+    after = {k: v for k, v in after.items() if k not in aliases or v is not param}
     outputs, rest = _divided(after, before, scalars, param)
-    ends = (*outputs, (PARAM, param.value))
+    made, folds = _written(tape, inputs, axes, (*outputs, (PARAM, param.value)))
+    left = {k: x.axes for k, x in after.items() if type(x) is StandIn and x.axes is not None}
+    return Trace(made, tape.arguments, rest, dropped, folds, left if folds else {})
+
+
+def _stand_ins(
+    tape: Tape, inputs: Sequence[Place], axes: Mapping[str, Axes]
+) -> tuple[StandIn, StandIn, dict[str, StandIn]]:
+    """Return stand-ins for the gradient, the parameter, and the tensors of its state."""
+    named = {place.name: StandIn(tape, number) for number, place in enumerate(inputs)}
+    of_state = {k[len(STATE) :]: v for k, v in named.items() if k.startswith(STATE)}
+    for key, of_key in axes.items():
+        of_state[key].axes = tape.plain(of_key)
+    return named[GRAD], named[PARAM], of_state
+
+
+def _written(
+    tape: Tape,
+    inputs: Sequence[Place],
+    axes: Mapping[str, Axes],
+    ends: tuple[tuple[str, int], ...],
+) -> tuple[Program, Folds | None]:
+    """Return the program on a tape, and what its matrices, rows and columns are if it has any."""
+    dimensions, nodes = tape.dimensions, tuple(tape.nodes)
     if not dimensions.along or dimensions.number is None:
-        made = program(tuple(inputs), tuple(tape.nodes), ends)
-        return Trace(made, tape.arguments, rest, dropped)
+        return program(tuple(inputs), nodes, ends), None
     places = tuple((place, axes.get(place.name.removeprefix(STATE))) for place in inputs)
-    made, folds = folded(places, tuple(tape.nodes), ends, dimensions.number)
-    of_state = {
-        key: x.axes for key, x in after.items() if type(x) is StandIn and x.axes is not None
-    }
-    return Trace(made, tape.arguments, rest, dropped, folds, of_state)
+    return folded(places, nodes, ends, dimensions.number)
 
 
 def _divided(

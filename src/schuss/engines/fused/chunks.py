@@ -1,0 +1,94 @@
+"""Tensors as rows of numbers: the table of their chunks, and the functions that go through it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from schuss.engines.fused.statements import Statements
+from schuss.engines.fused.table import Table, first_rows
+from schuss.engines.fused.text import indented, job
+from schuss.engines.tracing.program import Place
+from schuss.engines.tracing.schedule import Function
+
+CHUNK = 1 << 14
+"""Numbers in a row: 64 KiB of float32, so that the arrays of a row fit into a core's cache."""
+
+_ROWS = """\
+row = taken(job, grain)
+while row < rows:
+    for row in range(row, row + grain if row + grain < rows else rows):
+        tensor = load_int64(table, 3 * row)
+        first = load_int64(table, 3 * row + 1)
+        count = load_int64(table, 3 * row + 2)
+"""
+
+
+def chunks(counts: Sequence[int]) -> Table:
+    """Return the table of chunks: for each its tensor, its first number, and how many it has.
+
+    Args:
+        counts: How many numbers each tensor has.
+    """
+    sizes = np.array(counts, dtype=np.int64)
+    rows = -(-sizes // CHUNK)
+    owner = np.repeat(np.arange(len(sizes)), rows)
+    begins = first_rows(rows)
+    first = (np.arange(len(owner)) - begins[owner]) * CHUNK
+    length = np.minimum(sizes[owner] - first, CHUNK)
+    rows_of = np.ascontiguousarray(np.stack([owner, first, length], axis=1), dtype=np.int64)
+    present = np.flatnonzero(rows)
+    return Table(rows_of, present, begins[present], int(sizes.sum()))
+
+
+def body(statements: Statements, function: Function) -> list[str]:
+    """Print the body of a function that goes through chunks."""
+    values, columns = statements.program.values, statements.columns
+    whole = [v for v in function.needed if values[v].per_tensor]
+    single = [v for v in function.needed if not values[v].per_tensor]
+    inputs = statements.program.inputs
+    bases = {inputs[v] for v in single if v < len(inputs)}
+    bases |= {place for place, _ in function.outputs}
+    sinks = function.reductions
+    loop = [statements.computed(value, "i") for value in single]
+    loop += [f"part_{v} = {statements.accumulated(v, f'part_{v}')}" for v in sinks]
+    loop += [statements.stored(place, value, "i") for place, value in function.outputs]
+    row = [_base(statements, place) for place in columns if place in bases]
+    row += [statements.whole(v) for v in whole]
+    row += [statements.started(v) for v in sinks]
+    row += ["for i in range(count):", *indented(1, loop)]
+    row += [
+        f"store_float64(parts, {index} * rows + row, part_{v})" for index, v in enumerate(sinks)
+    ]
+    arguments = statements.arguments(function.needed, statements.totals)
+    lines = [*job(shapes=False), *arguments, *_ROWS.splitlines(), *indented(2, row)]
+    return [*lines, "    row = taken(job, grain)"]
+
+
+def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> list[str]:
+    """Print the body of the function that stores what there is one number of for each tensor.
+
+    Args:
+        statements: Prints its statements.
+        outputs: Places, and what goes there.
+    """
+    needed = statements.program.needed([value for _, value in outputs], statements.totals)
+    shape = statements.shape(needed)
+    row = [*shape, *map(statements.whole, needed)]
+    for place, _ in outputs:
+        column = statements.columns.index(place)
+        row.append(f"p{column} = {statements.address(column)}")
+    row += [statements.stored(place, value, "0") for place, value in outputs]
+    arguments = statements.arguments(needed, statements.totals)
+    return [
+        *job(shapes=bool(shape)),
+        *arguments,
+        "for tensor in range(tensors):",
+        *indented(1, row),
+    ]
+
+
+def _base(statements: Statements, place: Place) -> str:
+    column = statements.columns.index(place)
+    return f"p{column} = {statements.address(column)} + {statements.size(place)} * first"

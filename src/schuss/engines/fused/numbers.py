@@ -133,33 +133,36 @@ def accumulated(typing_context: Any, total: Any, number: Any) -> Any:
     return types.float64(types.float64, types.float64), generate
 
 
-@numba.njit(inline="always")
-def joined_sum(parts: int, index: int, of_all: int, count: int) -> Any:
-    """Add up the parts of a sum, which lie `of_all` numbers apart."""
-    total = load_float64(parts, index)
-    for part in range(1, count):
-        total = total + load_float64(parts, part * of_all + index)
-    return total
+def _extreme(name: str) -> Any:
+    @intrinsic
+    def extreme(typing_context: Any, one: Any, other: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kind = ir.FunctionType(_DOUBLE, [_DOUBLE, _DOUBLE])
+            function = builder.module.declare_intrinsic(f"llvm.{name}", [_DOUBLE], kind)
+            return builder.call(function, arguments)
+
+        return types.float64(types.float64, types.float64), generate
+
+    return extreme
 
 
-@numba.njit(inline="always")
-def joined_amax(parts: int, index: int, of_all: int, count: int) -> Any:
-    """Return the largest of some parts, or NaN if there is one."""
-    largest = load_float64(parts, index)
-    for part in range(1, count):
-        number = load_float64(parts, part * of_all + index)
-        largest = number if number > largest or number != number else largest
-    return largest
+larger, smaller = _extreme("maximum"), _extreme("minimum")
+"""The larger, the smaller of two numbers; NaN if one of them is."""
 
 
-@numba.njit(inline="always")
-def joined_amin(parts: int, index: int, of_all: int, count: int) -> Any:
-    """Return the smallest of some parts, or NaN if there is one."""
-    smallest = load_float64(parts, index)
-    for part in range(1, count):
-        number = load_float64(parts, part * of_all + index)
-        smallest = number if number < smallest or number != number else smallest
-    return smallest
+def _joined(join: Callable[[Any, Any], Any]) -> Any:
+    @numba.njit(inline="always")
+    def joined(parts: int, index: int, of_all: int, count: int) -> Any:
+        total = load_float64(parts, index)
+        for part in range(1, count):
+            total = join(total, load_float64(parts, part * of_all + index))
+        return total
+
+    return joined
+
+
+joined_sum, joined_amax, joined_amin = map(_joined, (accumulated, larger, smaller))
+"""The value of some parts, the first at an index and each next one `of_all` numbers further."""
 
 
 def _call(returned: Any, number: Any, arguments: int) -> Any:

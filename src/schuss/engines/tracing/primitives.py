@@ -118,14 +118,12 @@ class Reduction(NamedTuple):
 REDUCTIONS: dict[str, Reduction] = {
     "amax": Reduction(
         "-math.inf",
-        "{1} if {1} > {0} or {1} != {1} else {0}",
+        "larger({0}, {1})",
         -math.inf,
         np.maximum,
         torch.amax,
     ),
-    "amin": Reduction(
-        "math.inf", "{1} if {1} < {0} or {1} != {1} else {0}", math.inf, np.minimum, torch.amin
-    ),
+    "amin": Reduction("math.inf", "smaller({0}, {1})", math.inf, np.minimum, torch.amin),
     "sum": Reduction("0.0", "accumulated({0}, {1})", 0.0, np.add, torch.sum),
 }
 

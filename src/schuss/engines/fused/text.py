@@ -26,6 +26,7 @@ import math
 import numba
 from numpy import {real} as real, float64 as double, int64
 
+from schuss.engines.fused.functions import *
 from schuss.engines.fused.numbers import *
 
 zero, half, one = real(0), real(0.5), real(1)

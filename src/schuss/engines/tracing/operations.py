@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from schuss.engines.tracing.axes import Axes, kept, size_axes
+from schuss.engines.tracing.primitives import POWERS
 
 
 class StandIn(Protocol):
@@ -85,9 +86,8 @@ def _rdiv(tape: Tape, x: Any, y: Any) -> Any:
 
 def _pow(tape: Tape, x: Any, exponent: Any) -> Any:
     # Part of the program, not arguments of it: what exact operations there are for an exponent.
-    special = {1: None, 2: "square", 0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
-    if isinstance(exponent, Real) and float(exponent) in special:
-        name = special[float(exponent)]
+    if isinstance(exponent, Real) and float(exponent) in POWERS:
+        name = POWERS[float(exponent)]
         return tape.copy(x) if name is None else tape.record(name, x)
     return tape.record("pow", x, exponent)
 

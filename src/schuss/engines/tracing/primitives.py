@@ -44,9 +44,10 @@ PRIMITIVES: dict[str, Primitive] = {
     "addcdiv": Primitive("{0} + {3} * {1} / {2}", lambda x, y, z, a: x + a * y / z),
     "addcmul": Primitive("{0} + {3} * {1} * {2}", lambda x, y, z, a: x + a * y * z),
     "add_scaled": Primitive("{0} + {2} * {1}", lambda x, y, a: x + a * y),
-    "atan2": Primitive("math.atan2({0}, {1})", torch.atan2),
+    "atan2": Primitive("atan2({0}, {1})", torch.atan2),
     "clamp_max": Primitive("{1} if {0} > {1} else {0}", torch.clamp_max),
     "clamp_min": Primitive("{1} if {0} < {1} else {0}", torch.clamp_min),
+    "cube_root": Primitive("cube_root({0})", lambda x: x.pow(1 / 3)),
     "div": Primitive("{0} / {1}", torch.div),
     "eq": Primitive("{0} == {1}", torch.eq),
     "exp": Primitive("math.exp({0})", torch.exp),
@@ -85,6 +86,16 @@ PRIMITIVES: dict[str, Primitive] = {
 Comparisons are written so that they are false for NaN, and the branch that is then taken lets it
 through, as torch does.
 """
+
+POWERS: dict[float, str | None] = {
+    1: None,
+    2: "square",
+    1 / 2: "sqrt",
+    1 / 3: "cube_root",
+    -1 / 2: "rsqrt",
+    -1: "reciprocal",
+}
+"""Primitives that are powers, by the exponent; the first power is the number itself."""
 
 PREDICATES = frozenset(
     {"eq", "ge", "gt", "le", "logical_and", "logical_not", "logical_or", "lt", "ne"}

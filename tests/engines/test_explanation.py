@@ -61,3 +61,11 @@ def test_the_reason_for_a_slower_engine_names_the_line():
     assert "test_explanation.py:14" in cohort.reason
     (cohort,) = schuss.SGD([nn.Parameter(torch.ones(2))], foreach=False).explain().cohorts
     assert cohort.reason == "foreach=False or fused=False asks for it"
+
+
+def test_what_is_measured_before_a_step_is_a_pass_too():
+    param = nn.Parameter(torch.ones(5))
+    (cohort,) = schuss.DoG([param]).explain().cohorts
+    # The first pass reads gradient, parameter and start; the second gradient and parameter.
+    assert (cohort.passes, cohort.bytes_per_number) == (2, 4 * (3 + 2 + 1))
+    assert "24 bytes a number in 2 passes" in str(cohort)

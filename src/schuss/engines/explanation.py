@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule, Stateful
-from schuss.engines.cohort import Cohort
 from schuss.engines.engine import Engine
 from schuss.engines.loop import initial_state
 from schuss.engines.step import Step
-from schuss.engines.sums import added_up, with_sums
+from schuss.engines.sums import added_up, measuring, with_sums
 from schuss.engines.tracing.primitives import Form
-from schuss.engines.tracing.program import COUNT, GRAD, Program
+from schuss.engines.tracing.program import COUNT, GRAD
 from schuss.engines.tracing.schedule import schedule
 from schuss.storage.precision import computable
 
@@ -39,6 +40,7 @@ class CohortExplanation:
         reason: Why this engine.
         program: What the rule does to one element; None on the loop.
         bytes_per_number: Bytes read and written for each number; None but on `fused`.
+        passes: How often the numbers are gone through, to measure them too; None but on `fused`.
         kernel: The source of the kernel; None but on `fused`.
         path: The file of that source.
     """
@@ -51,6 +53,7 @@ class CohortExplanation:
     reason: str
     program: str | None = None
     bytes_per_number: int | None = None
+    passes: int | None = None
     kernel: str | None = None
     path: Path | None = None
 
@@ -69,7 +72,8 @@ class CohortExplanation:
         lines.append(f"  because {self.reason}")
         if self.seconds is not None:
             lines.append(
-                f"  {self.bytes_per_number} bytes a number, for which memory needs "
+                f"  {self.bytes_per_number} bytes a number in {self.passes} "
+                f"{'pass' if self.passes == 1 else 'passes'}, for which memory needs "
                 f"{1e3 * self.seconds:.3f} ms here (at {bandwidth() / 1e9:.1f} GB/s)"
             )
         if self.program:
@@ -105,7 +109,12 @@ def explained(
 ) -> Explanation:
     """Return how an optimizer would take a step in which every parameter has a gradient."""
     cohorts = []
+    measured: dict[tuple[int, int], list[_Traffic]] = defaultdict(list)
     for measure in measures:
+        for number, group in enumerate(groups):
+            _, steps, _ = engine.planned_for_all(optimizer, measuring(measure), number, group)
+            for position, step in enumerate(steps):
+                measured[number, position].append(_traffic(step))
         groups = with_sums(groups, [_of_one(optimizer, measure, group) for group in groups])
     for number, group in enumerate(groups):
         if not group["params"]:
@@ -113,7 +122,10 @@ def explained(
         name, steps, passed_over = engine.planned_for_all(optimizer, rule, number, group)
         reason = _reason(group, name, passed_over)
         if steps:
-            cohorts += [_explained(number, name, reason, step) for step in steps]
+            cohorts += [
+                _explained(number, name, reason, step, measured[number, position])
+                for position, step in enumerate(steps)
+            ]
         else:
             sizes = [param.numel() for param in group["params"]]
             dtype = group["params"][0].dtype
@@ -129,10 +141,20 @@ def _of_one(optimizer: Stateful, measure: Measure, group: Group) -> dict[str, Te
     return {}
 
 
-def _explained(number: int, name: str, reason: str, step: Step) -> CohortExplanation:
+class _Traffic(NamedTuple):
+    """How often a kernel goes through the numbers, and the bytes that it moves for each."""
+
+    passes: int
+    bytes: int
+
+
+def _explained(
+    number: int, name: str, reason: str, step: Step, measured: Sequence[_Traffic]
+) -> CohortExplanation:
     cohort, program, kernel = step.cohort, step.program, step.kernel
     if cohort is None or program is None:
         raise ValueError("the step of a cohort has a program")
+    traffic = [*measured, _traffic(step)] if kernel else []
     return CohortExplanation(
         group=number,
         parameters=len(cohort.params),
@@ -141,7 +163,8 @@ def _explained(number: int, name: str, reason: str, step: Step) -> CohortExplana
         engine=name,
         reason=reason,
         program=str(program),
-        bytes_per_number=_bytes(program, cohort) if kernel else None,
+        bytes_per_number=sum(each.bytes for each in traffic) if kernel else None,
+        passes=sum(each.passes for each in traffic) if kernel else None,
         kernel=kernel.source.text if kernel else None,
         path=kernel.path if kernel else None,
     )
@@ -160,8 +183,11 @@ def _reason(group: Group, name: str, passed_over: dict[str, str]) -> str:
     return "it is the fastest"
 
 
-def _bytes(program: Program, cohort: Cohort) -> int:
-    """Return how many bytes a kernel reads and writes for each number."""
+def _traffic(step: Step) -> _Traffic:
+    """Return what the kernel of a step moves."""
+    cohort, program = step.cohort, step.program
+    if cohort is None or program is None:
+        raise ValueError("the step of a cohort has a program")
     param = cohort.params[0]
     plain = param.element_size() // (2 if param.is_complex() else 1)
     sizes = {GRAD: plain} | {
@@ -170,13 +196,11 @@ def _bytes(program: Program, cohort: Cohort) -> int:
         if place.name not in (GRAD, COUNT.name)
     }
     kept = 4 if cohort.has_master else plain
-    written = [place for place, _ in program.outputs if place.form is Form.ELEMENT]
-    total = sum(sizes.get(place.name, kept) for place in written)
-    for function in schedule(program):
-        if function.form is Form.ELEMENT:
-            read = [program.inputs[v] for v in function.needed if v < len(program.inputs)]
-            total += sum(sizes[place.name] for place in read if place.form is Form.ELEMENT)
-    return total
+    functions = [each for each in schedule(program) if each.form is Form.ELEMENT]
+    moved = [program.inputs[v] for f in functions for v in f.needed if v < len(program.inputs)]
+    moved += [place for f in functions for place, _ in f.outputs]
+    total = sum(sizes.get(place.name, kept) for place in moved if place.form is Form.ELEMENT)
+    return _Traffic(len(functions), total)
 
 
 @cache

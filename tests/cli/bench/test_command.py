@@ -37,6 +37,28 @@ def page(tmp_path: Path) -> Path:
     return path
 
 
+def test_every_optimizer_has_a_row_beside_adamw(small: Workload, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(markers("optimizers")))
+    options = ["--rounds", 2, "--threads", 1, "--output", tmp_path, "--markdown", page]
+    chosen = ["--optimizer", "sgd:momentum=0.9", "--optimizer", "dog"]
+    done = bench("optimizers", "--workload", "small", *chosen, *options)
+    assert (done.status, done.error) == (0, "")
+    record = json.loads((tmp_path / "bench-optimizers.json").read_text())
+    assert record["command"].endswith("--optimizer dog --rounds 2 --threads 1")
+    (result,) = record["results"]
+    moved = {row["optimizer"]: row["bytes_per_number"] for row in result["optimizers"]}
+    assert moved == {"sgd:momentum=0.9": 16, "dog": 24, "adamw": 28}
+    for row in result["optimizers"]:
+        ratio, scale = row["over_adamw"]["median"], 28 / row["bytes_per_number"]
+        assert row["per_byte"]["median"] == pytest.approx(ratio * scale)
+    lines = page.read_text().splitlines()
+    assert any(line.startswith("| sgd momentum=0.9 | 1 | 16 | ") for line in lines)
+    assert any(line.startswith("| dog | 2 | 24 | ") for line in lines)
+    shown = bench("show", tmp_path / "bench-optimizers.json")
+    assert "two small tensors: 2 tensors, 17 parameters" in shown.output
+
+
 def test_steps_leave_a_record_a_figure_and_tables(
     small: Workload, tmp_path: Path, page: Path
 ) -> None:

@@ -14,6 +14,7 @@ from schuss.cli.errors import shown_as_message
 
 DEFAULT_OUTPUT: Final = Path("runs/bench")
 DEFAULT_OPTIMIZER: Final = "adamw"
+DEFAULT_WORKLOAD: Final = "resnet50"
 
 Workloads: TypeAlias = Annotated[
     list[str] | None,
@@ -61,6 +62,16 @@ Optimizers: TypeAlias = Annotated[
         help="An optimizer and its hyper-parameters, as NAME or NAME:OPTION=VALUE,OPTION=VALUE; "
         "give it again for each.",
         show_default=DEFAULT_OPTIMIZER,
+    ),
+]
+Every: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--optimizer",
+        metavar="SPEC",
+        help="An optimizer and its hyper-parameters, as NAME or NAME:OPTION=VALUE,OPTION=VALUE; "
+        "give it again for each.",
+        show_default="all that there are",
     ),
 ]
 Rounds: TypeAlias = Annotated[
@@ -167,6 +178,28 @@ def loop_command(
     )
     with shown_as_message():
         launch_loop(options, Document(markdown, section) if markdown else None)
+
+
+@bench.command("optimizers")
+def optimizers_command(
+    workload: Workloads = None,
+    optimizer: Every = None,
+    rounds: Rounds = 15,
+    threads: Threads = None,
+    memory: Memory = 12.0,
+    output: Output = DEFAULT_OUTPUT,
+    markdown: Markdown = None,
+    section: Section = None,
+) -> None:
+    """Time a step of every optimizer, on the fused engine, beside one of AdamW.
+
+    What an optimizer takes is set against the bytes that it has to move: 1 is as fast as AdamW.
+    """
+    from schuss.cli.bench.launch import Document, Options, launch_optimizers
+
+    options = Options(workload or [DEFAULT_WORKLOAD], [], optimizer or [], rounds, threads, output)
+    with shown_as_message():
+        launch_optimizers(options, Document(markdown, section) if markdown else None, memory)
 
 
 @bench.command("show")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +20,21 @@ from schuss.cli.bench.heats import Settings, run_heat
 from schuss.cli.bench.markdown import read_document, write_section
 from schuss.cli.bench.measure import measure
 from schuss.cli.bench.progress import shown_progress
-from schuss.cli.bench.record import LOOP, STEP, make_record, read_record, write_record
+from schuss.cli.bench.record import (
+    LOOP,
+    OPTIMIZERS,
+    STEP,
+    make_record,
+    read_record,
+    write_record,
+)
 from schuss.cli.bench.results import loop_result
 from schuss.cli.bench.tables import as_markdown, as_rich, tables
 from schuss.cli.bench.training import TRAINERS, TRAININGS, training_step
 from schuss.cli.bench.workloads import WORKLOADS
+from schuss.cli.bench.zoo import measure_all
 from schuss.cli.errors import OptionError, UserError
+from schuss.registry import list_optimizers
 
 _PAGE: Final = 120  # columns of a table that goes to a file; rich takes 80
 _STEP_BLOCK: Final = 0.04  # seconds: short enough that a round sees one mood of the machine
@@ -40,7 +49,7 @@ class Options:
     Attributes:
         workloads: Names of workloads; all, if there are none.
         contenders: Names of contenders; the usual, if there are none.
-        optimizers: Optimizers with their hyper-parameters.
+        optimizers: Optimizers with their hyper-parameters; all, if there are none.
         rounds: How often every contender has its turn.
         threads: How many threads they may use; as many as torch takes, if None.
         output: Directory of the record and the figure.
@@ -140,6 +149,31 @@ def launch_loop(options: Options, document: Document | None) -> None:
                 about = training.name, training.title, training.numbers()
                 results.append(loop_result(case.spec, *about, heat))
     record = make_record(LOOP, options.command(LOOP), settings, results)
+    _finish(record, options.output, document, console)
+
+
+def launch_optimizers(options: Options, document: Document | None, memory: float) -> None:
+    """Measure a step of several optimizers, and write what came of it.
+
+    Args:
+        options: What is to be measured.
+        document: What takes the tables.
+        memory: What optimizers may fill at a time, in GiB.
+
+    Raises:
+        UserError: Something that the user can put right.
+    """
+    names = _known("--workload", options.workloads, WORKLOADS)
+    every = options.optimizers or [info.name.lower() for info in list_optimizers()]
+    cases, settings = _prepare(
+        replace(options, optimizers=every), document, OPTIMIZERS, _STEP_BLOCK
+    )
+    console, results = _console(), []
+    with shown_progress(console) as progress:
+        for name in names:
+            workload = WORKLOADS[name]
+            results += [measure_all(cases, workload, settings, progress, memory=memory)]
+    record = make_record(OPTIMIZERS, options.command(OPTIMIZERS), settings, results)
     _finish(record, options.output, document, console)
 
 

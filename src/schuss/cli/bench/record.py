@@ -22,6 +22,7 @@ from schuss.cli.mnist.atomic import written_atomically
 
 STEP: Final = "step"
 LOOP: Final = "loop"
+OPTIMIZERS: Final = "optimizers"
 
 _FORMAT: Final = "schuss bench, record 1"
 _PACKAGES: Final = ("numba", "numpy", "labml-nn", "pytorch-optimizer")
@@ -33,7 +34,7 @@ def make_record(
     """Return the record of a benchmark, in what JSON has.
 
     Args:
-        kind: `STEP` or `LOOP`.
+        kind: `STEP`, `LOOP` or `OPTIMIZERS`.
         command: The command line that would measure it again.
         settings: How it was measured.
         results: What came of it.

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich import box
 from rich.table import Table as RichTable
 
-from schuss.cli.bench.record import LOOP
+from schuss.cli.bench.record import LOOP, OPTIMIZERS
 
 _STEP_HEADINGS: Final = (
     "ms",
@@ -21,7 +21,15 @@ _STEP_HEADINGS: Final = (
 )
 _LOOP_HEADINGS: Final = ("ms", "× torch's\nfused", "first step,\nms")
 _NOTHING: Final = "-"
-_CONTENDER: Final = "contender"  # heads the one column that holds no numbers
+_OPTIMIZER_HEADINGS: Final = (
+    "optimizer",
+    "passes",
+    "bytes\na number",
+    "ms",
+    "× AdamW",
+    "× AdamW,\nper byte",
+)
+_CONTENDER: Final = "contender"
 _QUIET: Final = 0.15  # cores; more than that, and differences below 10 % mean little
 
 
@@ -32,7 +40,7 @@ class Table:
     Attributes:
         title: What it is of.
         subtitle: More about it.
-        headings: The headings of its columns.
+        headings: The headings of its columns; all but the first hold numbers.
         rows: Its rows. One of a single cell is the heading of those that follow.
         notes: What is to be said of them.
     """
@@ -47,6 +55,8 @@ class Table:
 def tables(record: dict[str, Any]) -> list[Table]:
     """Return the tables of a record, one for each workload."""
     results = record["results"]
+    if record["kind"] == OPTIMIZERS:
+        return [_of_optimizers(result) for result in results]
     several = len({result["optimizer"] for result in results}) > 1
     names = dict.fromkeys(result["workload"]["name"] for result in results)
     return [
@@ -56,12 +66,8 @@ def tables(record: dict[str, Any]) -> list[Table]:
 
 
 def _table(results: Sequence[dict[str, Any]], kind: str, several: bool) -> Table:
-    workload = results[0]["workload"]
-    size = f"{workload['numbers']:,} parameters"
-    if workload.get("tensors", 1) > 1:
-        size = f"{workload['tensors']:,} tensors, {size}"
     headings = (_CONTENDER, *(_LOOP_HEADINGS if kind == LOOP else _STEP_HEADINGS))
-    table = Table(workload["title"], size, headings)
+    table = _headed(results[0]["workload"], headings)
     for result in results:
         if several:
             table.rows.append((label(result["optimizer"]),))
@@ -70,6 +76,28 @@ def _table(results: Sequence[dict[str, Any]], kind: str, several: bool) -> Table
             table.rows.append((row["title"], *cells))
         table.notes.extend(_notes(result, several))
     return table
+
+
+def _of_optimizers(result: dict[str, Any]) -> Table:
+    table = _headed(result["workload"], _OPTIMIZER_HEADINGS)
+    for row in result["optimizers"]:
+        cells = (
+            str(row["passes"]),
+            f"{row['bytes_per_number']:.0f}",
+            number(row["step_ms"]["median"]),
+            _median(row["over_adamw"]),
+            _spread(row["per_byte"]),
+        )
+        table.rows.append((label(row["optimizer"]), *cells))
+    table.notes.extend(_other_notes(result, ""))
+    return table
+
+
+def _headed(workload: dict[str, Any], headings: tuple[str, ...]) -> Table:
+    size = f"{workload['numbers']:,} parameters"
+    if workload.get("tensors", 1) > 1:
+        size = f"{workload['tensors']:,} tensors, {size}"
+    return Table(workload["title"], size, headings)
 
 
 def _loop_cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -141,13 +169,17 @@ def _notes(result: dict[str, Any], several: bool) -> Iterator[str]:
     if rate is not None:
         moved = result["bytes"] / 1e6
         yield f"{whose}the floor moves {number(moved)} MB at {number(rate)} GB/s"
-    others = max((heat["others"] or 0.0 for heat in result["heats"]), default=0.0)
-    if others > _QUIET:
-        yield f"{whose}other processes used {number(others)} cores meanwhile: measure again"
     for row in result["contenders"]:
         failure = (row.get("new_process") or {}).get("failure")
         if failure:
             yield f"{whose}{row['title']} in a new process: {failure}"
+    yield from _other_notes(result, whose)
+
+
+def _other_notes(result: dict[str, Any], whose: str) -> Iterator[str]:
+    others = max((heat["others"] or 0.0 for heat in result["heats"]), default=0.0)
+    if others > _QUIET:
+        yield f"{whose}other processes used {number(others)} cores meanwhile: measure again"
     for name, reason in result["left_out"].items():
         yield f"{whose}without {name}: {reason}"
 
@@ -163,7 +195,7 @@ def as_rich(table: Table) -> RichTable:
         pad_edge=False,
     )
     for heading in table.headings:
-        first = heading == _CONTENDER
+        first = heading == table.headings[0]
         shown.add_column(heading, justify="left" if first else "right", no_wrap=first)
     for row in table.rows:
         shown.add_row(*row, style="bold" if len(row) == 1 else None)
@@ -188,7 +220,7 @@ def _heading(record: dict[str, Any]) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-    aligned = ("---" if heading == _CONTENDER else "--:" for heading in table.headings)
+    aligned = ["---", *["--:"] * (len(table.headings) - 1)]
     headings = (heading.replace("\n", " ") for heading in table.headings)
     lines = [_line(headings), _line(aligned), *map(_row, table.rows)]
     notes = "".join(f"\n\n{note[0].upper()}{note[1:]}." for note in table.notes)

@@ -17,7 +17,7 @@ LR = {"lr": 3e-2}
 DECAY = {**LR, "weight_decay": 0.3}
 ALONE = {**LR, "weight_decay": 0.0, "always_adapt": True}
 LAMB, LARS = timm_class("lamb", "Lamb"), timm_class("lars", "Lars")
-NOVOGRAD = timm_class("nvnovograd", "NvNovoGrad")
+MARS, NOVOGRAD = timm_class("mars", "Mars"), timm_class("nvnovograd", "NvNovoGrad")
 
 
 def _row(name: str, theirs: Any, options: str, ours: Mapping[str, Any], **reference: Any) -> Row:
@@ -51,6 +51,10 @@ ROWS = [
         nesterov=True,
         momentum=0.9,
         trust_coeff=0.1,
+    ),
+    replace(
+        _row("mars", MARS, "defaults", DECAY, **DECAY, betas=(0.95, 0.99), betas_1d=(0.9, 0.95)),
+        deviation="theirs leaves the first gradient as it is; all of these are clipped to one norm",
     ),
     _novograd("defaults", **DECAY),
     _novograd("averaged", **DECAY, grad_averaging=True),

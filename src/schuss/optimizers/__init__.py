@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.adamatan2 import AdamAtan2
     from schuss.optimizers.adamax import Adamax
     from schuss.optimizers.adamc import AdamC
+    from schuss.optimizers.adamp import AdamP
     from schuss.optimizers.adamw import AdamW
     from schuss.optimizers.adamwarmup import AdamWarmup
     from schuss.optimizers.adamwarmupcosinedecay import AdamWarmupCosineDecay
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.rmsproptf import RMSpropTF
     from schuss.optimizers.rprop import Rprop
     from schuss.optimizers.sgd import SGD
+    from schuss.optimizers.sgdp import SGDP
     from schuss.optimizers.sgdschedulefree import SGDScheduleFree
     from schuss.optimizers.signum import Signum
     from schuss.optimizers.sophia import Sophia
@@ -66,6 +68,7 @@ __all__ = [
     "MADGRAD",
     "MARS",
     "SGD",
+    "SGDP",
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",
@@ -75,6 +78,7 @@ __all__ = [
     "Adam",
     "AdamAtan2",
     "AdamC",
+    "AdamP",
     "AdamW",
     "AdamWScheduleFree",
     "AdamWarmup",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pkgutil
 import re
 
 import pytest
@@ -7,19 +8,24 @@ import torch
 from torch import nn
 
 import schuss
+from schuss import optimizers
 from schuss.registry import parse_spec
 
 
 def test_every_optimizer_is_listed_with_a_description_a_source_and_its_memory():
     listed = schuss.list_optimizers()
-    classes = {value for value in vars(schuss).values() if isinstance(value, type)}
+    # Not `vars(schuss)`, where a class is only once it was asked for.
+    exported = [getattr(schuss, name) for name in schuss.__all__]
     algorithms = {
-        cls
-        for cls in classes
-        if issubclass(cls, schuss.Optimizer)
-        and cls not in (schuss.Optimizer, schuss.GenericAdaptiveOptimizer)
+        value
+        for value in exported
+        if isinstance(value, type)
+        and issubclass(value, schuss.Optimizer)
+        and value not in (schuss.Optimizer, schuss.GenericAdaptiveOptimizer)
     }
     assert {info.cls for info in listed} == algorithms
+    files = {module.name for module in pkgutil.iter_modules(optimizers.__path__)}
+    assert {info.name for info in listed} == files
     for info in listed:
         assert info.summary
         assert re.search(r"[12]\d{3}", info.source), info.source

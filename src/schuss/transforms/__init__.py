@@ -13,7 +13,9 @@ from schuss.transforms.weight_decay import CorrectedDecay, InUpdate, L1Decay, We
 
 if TYPE_CHECKING:
     from schuss.transforms.accumulation import Accumulate
+    from schuss.transforms.adaptive_clipping import ClipAdaptive
     from schuss.transforms.cautious import Cautious, CautiousDecay
+    from schuss.transforms.centralization import GradientCentralization
     from schuss.transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, ClipUpdate
     from schuss.transforms.ema import EMA
     from schuss.transforms.finite import SkipNonFinite
@@ -31,12 +33,14 @@ __all__ = [
     "Accumulate",
     "Cautious",
     "CautiousDecay",
+    "ClipAdaptive",
     "ClipByGlobalNorm",
     "ClipByNorm",
     "ClipByValue",
     "ClipUpdate",
     "CorrectedDecay",
     "DecayToStart",
+    "GradientCentralization",
     "GradientNoise",
     "Grokfast",
     "InUpdate",
@@ -53,12 +57,14 @@ _MODULES = {
     "Accumulate": "accumulation",
     "Cautious": "cautious",
     "CautiousDecay": "cautious",
+    "ClipAdaptive": "adaptive_clipping",
     "ClipByGlobalNorm": "clipping",
     "ClipByNorm": "clipping",
     "ClipByValue": "clipping",
     "ClipUpdate": "clipping",
     "DecayToStart": "towards_start",
     "EMA": "ema",
+    "GradientCentralization": "centralization",
     "GradientNoise": "noise",
     "Grokfast": "grokfast",
     "Lookahead": "lookahead",

@@ -1,0 +1,58 @@
+r"""Adaptive gradient clipping (AGC): bound a gradient by the weights that it is of.
+
+Brock, De, Smith and Simonyan, *High-Performance Large-Scale Image Recognition Without
+Normalization*, 2021, section 4. <https://arxiv.org/abs/2102.06171>
+
+$$
+g_i \leftarrow g_i \min\Bigl(1,\;
+    \lambda\, \frac{\max(\lVert \theta_i \rVert_2, \epsilon)}{\lVert g_i \rVert_2}\Bigr)
+$$
+
+Here $\theta_i$ are the weights of output $i$, the first dimension: a row of a matrix, a filter of a
+convolution; and the whole of a vector or a scalar. With plain gradient descent no output then
+changes by more than the share $\gamma\lambda$ of itself in a step, which lets networks without
+normalization train with large batches. The authors leave out the last linear layer: give its group
+`clip_factor=None`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.hyperparameters import check_not_negative
+from schuss.transforms.transform import Transform
+
+
+class ClipAdaptive(Transform):
+    """Bound the norm of every output's gradient by a share of the norm of its weights.
+
+    Args:
+        clip_factor: The largest share λ, at least 0, or None for no bound.
+        clip_eps: Norm ε, at least 0, that smaller weights are taken to have, so that those which
+            begin at zero can move.
+    """
+
+    def __init__(self, clip_factor: float | None = 0.01, clip_eps: float = 1e-3) -> None:
+        super().__init__(clip_factor=clip_factor, clip_eps=clip_eps)
+
+    def check_group(self, group: Group) -> None:
+        """Check the share and the smallest norm of one group."""
+        if group["clip_factor"] is not None:
+            check_not_negative(group, "clip_factor", "clip_factor value")
+        check_not_negative(group, "clip_eps", "clip_eps value")
+
+    def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the gradient, no part of which is longer than its weights allow."""
+        if group["clip_factor"] is None:
+            return grad
+        norm = unit_norm(grad)
+        bound = unit_norm(param).clamp(min=group["clip_eps"]) * group["clip_factor"]
+        return grad * torch.where(norm > bound, bound / norm, 1.0)
+
+
+def unit_norm(x: Tensor) -> Tensor:
+    """Return the norm over all dimensions but the first, or over the one that there is."""
+    dims = tuple(range(1, x.dim()))
+    return x.square().sum(dim=dims, keepdim=True).sqrt() if dims else x.norm()

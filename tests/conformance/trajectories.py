@@ -50,6 +50,7 @@ class Training:
         scheduled: Let `torch.optim.lr_scheduler` change the learning rate.
         saved_after: Save, create everything anew and load after so many steps.
         steady: Give every parameter a gradient in every step.
+        shapes: Those of the parameters, at least three.
     """
 
     steps: int = 100
@@ -58,6 +59,7 @@ class Training:
     scheduled: bool = False
     saved_after: int | None = None
     steady: bool = False
+    shapes: Sequence[Sequence[int]] = SHAPES
 
 
 Create = Callable[[Any], torch.optim.Optimizer]
@@ -75,7 +77,7 @@ def trajectory(create: Create, training: Training, then: Create | None = None) -
         then: Creates the optimizer that goes on after `training.saved_after` steps, if another one.
     """
     generator = torch.Generator().manual_seed(0)
-    params = [_random(shape, training, generator).requires_grad_() for shape in SHAPES]
+    params = [_random(shape, training, generator).requires_grad_() for shape in training.shapes]
     optimizer = create(_groups(params, training))
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=training.steps)
     visited = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from schuss.optimizers.adabelief import AdaBelief
     from schuss.optimizers.adadelta import Adadelta
+    from schuss.optimizers.adafactor import Adafactor
     from schuss.optimizers.adagrad import Adagrad
     from schuss.optimizers.adahessian import AdaHessian
     from schuss.optimizers.adam import Adam
@@ -74,6 +75,7 @@ __all__ = [
     "AdaBelief",
     "AdaHessian",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamAtan2",

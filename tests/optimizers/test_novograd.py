@@ -34,3 +34,14 @@ def test_the_path_ignores_the_scale_of_the_gradients():
 
 def test_gradients_of_zero_do_nothing():
     assert ends(NovoGrad, [[0.0, 0.0, 0.0]] * 2, START, eps=0.0) == START
+
+
+def test_gradients_of_zero_before_the_first_make_no_difference():
+    zeros = [[0.0, 0.0, 0.0]] * 2
+    assert ends(NovoGrad, [*zeros, *GRADS], START) == ends(NovoGrad, GRADS, START)
+
+
+def test_gradients_of_zero_afterwards_count():
+    # v = 4, 2, then 1 + 2: the momentum is 1, 0.5, then 0.25 + 2 / sqrt(3).
+    path = walk(NovoGrad, [[2.0], [0.0], [2.0]], **OPTIONS)
+    assert path == [[-1.0], [-1.5], [pytest.approx(-1.75 - 2 / 3**0.5)]]

@@ -1,7 +1,7 @@
 r"""NovoGrad: one second moment for each layer.
 
-Ginsburg et al., *Stochastic Gradient Methods with Layer-wise Adaptive Moments for Training of Deep
-Networks*, 2019, Algorithm 1.
+Ginsburg et al., *Training Deep Networks with Stochastic Gradient Normalized by Layerwise Adaptive
+Second Moments*, 2019, Algorithm 1.
 <https://arxiv.org/abs/1905.11286>
 
 $$
@@ -14,7 +14,9 @@ u_t &= m_t
 $$
 
 The gradient of each parameter is divided by its own norm before it enters the momentum, which keeps
-half of Adam's memory, and decays with it.
+half of Adam's memory, and decays with it. Gradients of zero come before $g_1$: had the mean of
+squares begun with one, the next step would be $1 / \sqrt{1 - \beta_2}$ times, by default seven
+times, too long.
 """
 
 from __future__ import annotations
@@ -67,15 +69,15 @@ class NovoGrad(GenericAdaptiveOptimizer):
         super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the momentum at zero; the square comes with the first gradient."""
+        """Start the momentum at zero; the mean of squares comes with the first gradient."""
         state["exp_avg"] = torch.zeros_like(param)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the momentum of normalized gradients."""
         beta1, beta2 = group["betas"]
         square = grad.square().sum()
-        v = state.get("exp_avg_sq")
-        v = square if v is None else v * beta2 + square * (1 - beta2)
+        v = state.get("exp_avg_sq", torch.zeros_like(square))
+        v = torch.where(v == 0, square, v * beta2 + square * (1 - beta2))
         state["exp_avg_sq"] = v
         # Nothing over nothing is nothing.
         unit = torch.where(v > 0, grad / (v.sqrt() + group["eps"]), 0.0)

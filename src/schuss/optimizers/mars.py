@@ -1,7 +1,7 @@
 r"""MARS: variance reduction, then AdamW.
 
 Yuan et al., *MARS: Unleashing the Power of Variance Reduction for Training Large Models*, 2024,
-Algorithm 3, in its approximate form.
+MARS-AdamW, in its approximate form.
 <https://arxiv.org/abs/2411.10438>
 
 $$
@@ -14,7 +14,9 @@ $$
 
 The difference to the last gradient corrects the mean for where the parameters have gone since. The
 exact form takes the old gradient on the new batch, a second backward pass. $\kappa$ is the paper's
-$\gamma$. Parameters of one dimension take AdamW with decay rates of their own.
+$\gamma$. That the gradient before the first is zero is from the authors' code,
+<https://github.com/AGI-Arena/MARS>; timm takes the first gradient as it is. Parameters of one
+dimension take AdamW with decay rates of their own.
 """
 
 from __future__ import annotations

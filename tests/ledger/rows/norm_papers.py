@@ -123,7 +123,7 @@ ROWS = [
         {"weight_decay": DECAY},
         deviation="the mean of squares begins with the first gradient that is not zero",
     ),
-    _paper("mars", mars, "Algorithm 3, approximate", {"weight_decay": DECAY}),
+    _paper("mars", mars, "MARS-AdamW, approximate", {"weight_decay": DECAY}),
     _paper("adamc", adamc, "equation 8", {"weight_decay": DECAY}),
     _paper("rmsproptf", rmsproptf, "TensorFlow 1", {"momentum": 0.5, "alpha": 0.9}),
     Row("ldog", transcribed(ldog, lr=1.0), "the layer-wise form", DOG, training=ONE_RATE),

@@ -32,3 +32,16 @@ def test_without_a_local_rate_it_is_sgd():
     found = ends(LARS, GRADS, START, lr=0.1, trust_coefficient=None, weight_decay=0.1)
     expected = ends(SGD, GRADS, START, lr=0.1, momentum=0.9, weight_decay=0.1)
     assert found == pytest.approx(expected)
+
+
+def test_without_a_gradient_the_decay_has_its_local_rate():
+    # 0.5 * 8 / (0.25 * 8) = 2, times 0.25 * 8; as for a gradient that is next to nothing.
+    options = {**OPTIONS, "weight_decay": 0.25}
+    assert ends(LARS, [[0.0]], [8.0], **options) == [4.0]
+    assert ends(LARS, [[1e-30]], [8.0], **options) == [4.0]
+    # Without decay there is nothing to take a rate of.
+    assert ends(LARS, [[0.0]], [8.0], **OPTIONS) == [8.0]
+
+
+def test_weights_of_zero_move_as_in_sgd():
+    assert ends(LARS, [[2.0]], [0.0], weight_decay=0.25, **OPTIONS) == [-2.0]

@@ -12,9 +12,10 @@ u_t &= b_t
 \end{aligned}
 $$
 
-A gradient that is small beside its weights is amplified. Where either norm is zero the local rate
-is 1. The paper has the global rate within the buffer; here it stands outside, as in `torch.optim`'s
-SGD. Biases and normalization are commonly left out: give their group `trust_coefficient=None`.
+A gradient that is small beside its weights is amplified. Weights of zero have a local rate of 1, or
+they would stay there. The paper has the global rate within the buffer; here it stands outside, as
+in `torch.optim`'s SGD. Biases and normalization are commonly left out: give their group
+`trust_coefficient=None`.
 """
 
 from __future__ import annotations
@@ -91,9 +92,10 @@ class LARS(Optimizer):
         """Return the local rate."""
         decay = self.weight_decay
         coefficient = decay.coefficient(group) if isinstance(decay, InUpdate) else 0.0
-        weight, length = param.norm(), grad.norm()
-        rate = weight * group["trust_coefficient"] / (length + coefficient * weight + group["eps"])
-        return torch.where((weight > 0) & (length > 0), rate, 1.0)
+        weight = param.norm()
+        whole = grad.norm() + coefficient * weight
+        rate = weight * group["trust_coefficient"] / (whole + group["eps"])
+        return torch.where((weight > 0) & (whole > 0), rate, 1.0)
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""

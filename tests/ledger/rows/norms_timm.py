@@ -41,7 +41,10 @@ ROWS = [
     _lamb("defaults", DECAY, **DECAY),
     _lamb("bounded, no decay", {**LR, "max_trust_ratio": 1.0}, **ALONE, trust_clip=True),
     _lamb("decoupled", {**LR, "weight_decay": WeightDecay(0.3)}, **DECAY, decoupled_decay=True),
-    _row("lars", LARS, "defaults", DECAY, **DECAY, momentum=0.9),
+    replace(
+        _row("lars", LARS, "defaults", DECAY, **DECAY, momentum=0.9),
+        deviation="where a gradient is zero, theirs decays with a local rate of 1",
+    ),
     _row(
         "lars",
         LARS,

@@ -13,7 +13,8 @@ $$
 
 Every parameter moves by the share $\gamma$ of its own norm, so that a learning rate that is large
 for one layer is not too large for another, also with batches of tens of thousands. Where either
-norm is zero the ratio is 1.
+norm is zero the ratio is 1. Biases and normalization are commonly left to Adam: give their group
+`layer_adaptation=False`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ class LAMB(Adam):
         weight_decay: Coefficient λ, at least 0, of decay within the update, or a decay object,
             which does as it does in other optimizers.
         max_trust_ratio: The largest ratio, at least 0, or None for no bound.
+        layer_adaptation: Take the ratio; without, this is Adam with decoupled decay.
+        bias_correction: Correct the bias of both moments. The ratio undoes it, but for what it
+            means to the decay and to ε.
         **options: See `schuss.Options`.
     """
 
@@ -60,10 +64,16 @@ class LAMB(Adam):
         weight_decay: float | WeightDecay = 0.0,
         *,
         max_trust_ratio: float | None = None,
+        layer_adaptation: bool = True,
+        bias_correction: bool = True,
         **options: Unpack[Options],
     ) -> None:
         # Not `max_trust_ratio`, which is the transform's.
-        own = {"lamb_max_trust_ratio": max_trust_ratio}
+        own = {
+            "lamb_max_trust_ratio": max_trust_ratio,
+            "layer_adaptation": layer_adaptation,
+            "bias_correction": bias_correction,
+        }
         decay = decay_in_update(weight_decay)
         super().__init__(params, lr, betas, eps, decay, defaults=own, **options)
 
@@ -71,7 +81,15 @@ class LAMB(Adam):
         """Return the direction of Adam, with the decay, as long as the parameter."""
         r = super().update(state, group, grad, param)
         r = self.weight_decay.in_update(r, param, group)
+        if not group["layer_adaptation"]:
+            return r
         return r * ratio(param, r, group["lamb_max_trust_ratio"])
+
+    def direction(self, state: State, group: Group, m: Tensor, v: Tensor) -> Tensor:
+        """Return the first moment over the root of the second."""
+        if group["bias_correction"]:
+            return super().direction(state, group, m, v)
+        return m / (v.sqrt() + group["eps"])
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""

@@ -19,6 +19,9 @@ ALONE = {**LR, "weight_decay": 0.0, "always_adapt": True}
 LAMB, LARS = timm_class("lamb", "Lamb"), timm_class("lars", "Lars")
 MARS, NOVOGRAD = timm_class("mars", "Mars"), timm_class("nvnovograd", "NvNovoGrad")
 
+# Theirs does not adapt what does not decay.
+EXEMPT = replace(STEADY, second_group={"weight_decay": 0.0, "layer_adaptation": False})
+
 
 def _row(name: str, theirs: Any, options: str, ours: Mapping[str, Any], **reference: Any) -> Row:
     return Row(name, partial(theirs, **reference), theirs.__name__, ours, "timm", options)
@@ -41,6 +44,10 @@ ROWS = [
     _lamb("defaults", DECAY, **DECAY),
     _lamb("bounded, no decay", {**LR, "max_trust_ratio": 1.0}, **ALONE, trust_clip=True),
     _lamb("decoupled", {**LR, "weight_decay": WeightDecay(0.3)}, **DECAY, decoupled_decay=True),
+    _lamb(
+        "no bias correction", {**DECAY, "bias_correction": False}, **DECAY, bias_correction=False
+    ),
+    replace(_lamb("partly not adapted", DECAY, **DECAY), training=EXEMPT),
     replace(
         _row("lars", LARS, "defaults", DECAY, **DECAY, momentum=0.9),
         deviation="where a gradient is zero, theirs decays with a local rate of 1",

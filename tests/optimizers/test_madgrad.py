@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from schuss import MADGRAD
+from schuss import MADGRAD, WeightDecay
 from tests.optimizers.paths import GRADS, START, ends, walk
 
 
@@ -26,3 +26,15 @@ def test_a_mean_that_takes_nothing_stands_still():
 
 def test_gradients_of_zero_do_nothing():
     assert ends(MADGRAD, [[0.0, 0.0, 0.0]], START, eps=0.0) == START
+
+
+def test_decoupled_decay_takes_its_whole_share():
+    # lambda = 1, s = 8, v = 64: half of 4 and half of 4 - 2, less 0.25 * 4.
+    options = {"lr": 1.0, "eps": 0.0, "weight_decay": WeightDecay(0.25)}
+    assert ends(MADGRAD, [[8.0]], [4.0], momentum=0.5, **options) == [pytest.approx(2.0)]
+
+
+def test_without_momentum_the_start_decays():
+    # 4 to 3, and to 3 * 0.75, since nothing else moves it.
+    options = {"lr": 1.0, "momentum": 0.0, "weight_decay": WeightDecay(0.25)}
+    assert walk(MADGRAD, [[0.0], [0.0]], [4.0], **options) == [[3.0], [2.25]]

@@ -15,7 +15,9 @@ $$
 
 Every point is computed from the start and the sum of all gradients, as in Adagrad with dual
 averaging; the momentum is a mean of these points. It adapts as Adam does and generalizes as SGD
-does, and needs less decay than either. A learning rate of zero stays zero.
+does, and needs less decay than either. A learning rate of zero stays zero. Decoupled decay comes on
+top, $\theta_t = \mu\, \theta_{t-1} + (1 - \mu)\, z_t - \gamma \lambda\, \theta_{t-1}$, and without
+momentum, where $\theta_{t-1}$ is forgotten, $\theta_0$ decays too; both as the authors have it.
 """
 
 from __future__ import annotations
@@ -77,16 +79,22 @@ class MADGRAD(Optimizer):
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Take one step."""
         state["step"] += 1
+        before = param.clone()
         grad = self.weight_decay(param, grad, group)
         lr, eps = self.get_lr(state, group), group["eps"]
         weight = (lr + eps * (lr != 0)) * state["step"] ** 0.5
         s, v = state["s"], state["grad_sum_sq"]
         s.add_(grad * weight)
         v.add_(grad * grad * weight)
+        if group["momentum"] == 0:
+            state["x0"].add_(param - before)
         root = v.pow(1 / 3) + eps
         # Nothing over nothing is nothing.
         z = state["x0"] - torch.where(root > 0, s / root, 0.0)
-        param.lerp_(z, 1 - group["momentum"])
+        if group["momentum"] == 0:
+            param.copy_(z)
+        else:
+            param.add_(z - before, alpha=1 - group["momentum"])
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""

@@ -22,4 +22,6 @@ ROWS = [
     _row(),
     _row("not rectified", rectify=False, eps=1e-8),
     _row("decay added", decoupled_weight_decay=False),
+    _row("AMSGrad, not rectified", rectify=False, eps=1e-8, amsgrad=True),
+    _row("waiting", degenerated_to_sgd=False),
 ]

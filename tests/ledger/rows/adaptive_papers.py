@@ -106,9 +106,11 @@ def _paper(
     return Row(name, transcribed(step, **hyperparameters), source, ours, options=options)
 
 
-def _package(name: str, theirs: str, ours: dict[str, Any], **more: Any) -> Row:
+def _package(
+    name: str, theirs: str, ours: dict[str, Any], options: str = "defaults", **more: Any
+) -> Row:
     reference = partial(getattr(pytorch_optimizer, theirs), **ours, **more)
-    return Row(name, reference, theirs, ours, "pytorch-optimizer", training=STEADY)
+    return Row(name, reference, theirs, ours, "pytorch-optimizer", options, STEADY)
 
 
 LR = {"lr": 3e-2}
@@ -116,7 +118,8 @@ DECAY = {**LR, "weight_decay": 0.3}
 THREE = {**DECAY, "betas": (0.9, 0.999, 0.99)}
 SCHEDULED = {**THREE, "t_alpha_beta3": 60}
 UNCORRECTED = {**ADAPTIVE, "bias_correction": False}
-ATAN2 = partial(adam_atan2_pytorch.AdamAtan2, **DECAY)
+ATAN2, ATAN2_PACKAGE = partial(adam_atan2_pytorch.AdamAtan2, **DECAY), "adam-atan2-pytorch"
+AB = {"a": 1.0, "b": 2.0}
 
 ROWS = [
     _paper("yogi", yogi, "Algorithm 2", UNCORRECTED, "no bias correction", **ADAPTIVE),
@@ -136,6 +139,12 @@ ROWS = [
     ),
     _paper("signum", signum, "Algorithm 2", DECAY, **LR),
     _package("signum", "SignSGD", DECAY),
+    _package("signum", "SignSGD", {**DECAY, "momentum": 0.0}, "no momentum"),
     _package("tiger", "Tiger", DECAY),
-    Row("adamatan2", ATAN2, "AdamAtan2", DECAY, "adam-atan2-pytorch"),
+    replace(
+        _package("yogi", "Yogi", {**DECAY, "initial_accumulator": 0.0}, "from zero"),
+        deviation="where they do not start at zero, theirs starts the first moment there as well",
+    ),
+    Row("adamatan2", ATAN2, "AdamAtan2", DECAY, ATAN2_PACKAGE),
+    Row("adamatan2", partial(ATAN2, **AB), "AdamAtan2", {**DECAY, **AB}, ATAN2_PACKAGE, "a and b"),
 ]

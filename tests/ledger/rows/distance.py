@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.conformance.trajectories import Training
 from tests.ledger.row import Row
 
 ONE_GROUP = Training(steady=True)
+SCALED = Training(steady=True, second_group={"layer_scale": 0.5})
 SPELLED = {"decoupled_weight_decay": "decouple"}
 
 
@@ -53,7 +55,9 @@ ROWS = [
         growth_rate=1.02,
         d_coef=2.0,
     ),
+    _row("prodigy", prodigyopt.Prodigy, "decay rates", betas=(0.8, 0.9), beta3=0.95),
     _row("dadaptadam", dadaptation.DAdaptAdam),
+    replace(_row("dadaptadam", dadaptation.DAdaptAdam, "layers scaled"), training=SCALED),
     _row(
         "dadaptadam",
         dadaptation.DAdaptAdam,

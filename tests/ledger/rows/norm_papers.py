@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import madgrad
 import numpy as np
 import torch
 
+from schuss import WeightDecay
 from tests.conformance.trajectories import Training
 from tests.ledger.row import STEADY, Row
 from tests.ledger.transcription import Array, PaperStep, transcribed
@@ -62,11 +64,12 @@ def novograd(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -
 
 def mars(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
     c = g
-    if x.ndim > 1:
+    everything = x.ndim > 1 or h["optimize_1d"]
+    if everything:
         c = g + 0.025 * 0.95 / 0.05 * (g - s.get("g", 0 * g))
         c = c / max(1.0, _norm(c))
     s["g"] = g
-    b1, b2 = (0.95, 0.99) if x.ndim > 1 else (0.9, 0.95)
+    b1, b2 = (0.95, 0.99) if everything else (0.9, 0.95)
     m, v = _moments(s, x, c, (b1, b2))
     u = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
     moved: Array = x - h["lr"] * (u + DECAY * x)
@@ -101,9 +104,24 @@ def _paper(
     return Row(name, transcribed(step, lr=3e-2), source, {"lr": 3e-2, **ours}, deviation=deviation)
 
 
+def _mars(options: str, **both: Any) -> Row:
+    reference = transcribed(mars, lr=3e-2, **both)
+    ours = {"lr": 3e-2, "weight_decay": DECAY, **both}
+    return Row("mars", reference, "MARS-AdamW, approximate", ours, options=options)
+
+
 # Their lr goes by the first group.
 ONE_RATE = Training(steady=True)
 DOG = {"reps_rel": 1e-2}
+BOUNDS = {"lr": 3e-2, "etas": (0.7, 1.1), "step_sizes": (1e-3, 0.5)}
+
+
+def _madgrad(options: str, momentum: float, eps: float) -> Row:
+    both = {"lr": 3e-2, "momentum": momentum, "eps": eps}
+    reference = partial(madgrad.MADGRAD, **both, weight_decay=DECAY, decouple_decay=True)
+    ours = {**both, "weight_decay": WeightDecay(DECAY)}
+    return Row("madgrad", reference, "MADGRAD", ours, "madgrad", options, STEADY)
+
 
 ROWS = [
     _paper("lamb", lamb, "Algorithm 2", {"weight_decay": DECAY}),
@@ -123,7 +141,8 @@ ROWS = [
         {"weight_decay": DECAY},
         deviation="the mean of squares begins with the first gradient that is not zero",
     ),
-    _paper("mars", mars, "MARS-AdamW, approximate", {"weight_decay": DECAY}),
+    _mars("defaults", optimize_1d=False),
+    _mars("vectors too", optimize_1d=True),
     _paper("adamc", adamc, "equation 8", {"weight_decay": DECAY}),
     _paper("rmsproptf", rmsproptf, "TensorFlow 1", {"momentum": 0.5, "alpha": 0.9}),
     Row("ldog", transcribed(ldog, lr=1.0), "the layer-wise form", DOG, training=ONE_RATE),
@@ -145,7 +164,13 @@ ROWS = [
         "no momentum",
         STEADY,
     ),
+    _madgrad("decoupled", 0.9, 0.0),
+    replace(
+        _madgrad("decoupled, no momentum", 0.0, 1e-12),
+        deviation="theirs adds its stabilizer to the rate of the decay as well",
+    ),
     Row("rprop", partial(torch.optim.Rprop, lr=3e-2), "Rprop", {"lr": 3e-2}, "torch"),
+    Row("rprop", partial(torch.optim.Rprop, **BOUNDS), "Rprop", BOUNDS, "torch", "other bounds"),
     Row(
         "asgd",
         partial(torch.optim.ASGD, lr=3e-2, weight_decay=DECAY, lambd=1e-2, t0=20),

@@ -62,6 +62,7 @@ ROWS = [
         momentum=0.9,
         trust_coeff=0.1,
     ),
+    _row("lars", LARS, "no local rate", {**LR, "trust_coefficient": None}, **LR, momentum=0.9),
     replace(
         _row("mars", MARS, "defaults", DECAY, **DECAY, betas=(0.95, 0.99), betas_1d=(0.9, 0.95)),
         deviation="theirs leaves the first gradient as it is; all of these are clipped to one norm",

@@ -36,6 +36,7 @@ def gpa(s: dict[str, Any], y: Array, g: Array, t: int, h: dict[str, Any]) -> Arr
 
 OURS = {"lr": 3e-2, "weight_decay": 0.3, "eval_interp_coeff": 0.9}
 WARM = {"warmup_steps": 20, "r": 0.5, "weight_decay": 0.3}
+WEIGHTS = {"r": 1.0, "weight_lr_power": 0.0}
 
 RADAM = schedulefree.RAdamScheduleFree
 
@@ -45,6 +46,8 @@ ROWS = [
     _row("radamschedulefree", RADAM, "not silent", lr=3e-2, silent_sgd_phase=False, r=0.5),
     _row("sgdschedulefree", schedulefree.SGDScheduleFree, lr=0.1),
     _row("sgdschedulefree", schedulefree.SGDScheduleFree, "warm-up, decay", lr=0.1, **WARM),
+    _row("sgdschedulefree", schedulefree.SGDScheduleFree, "other weights", lr=0.1, **WEIGHTS),
     _row("adamwschedulefree", schedulefree.AdamWScheduleFree, lr=3e-2),
+    _row("adamwschedulefree", schedulefree.AdamWScheduleFree, "other weights", lr=3e-2, **WEIGHTS),
     _row("adamwschedulefree", schedulefree.AdamWScheduleFree, "warm-up, decay", lr=3e-2, **WARM),
 ]

@@ -12,7 +12,7 @@ from torch import nn
 
 import schuss
 from schuss import GenericAdaptiveOptimizer, Optimizer, WeightDecay
-from tests.conformance.trajectories import ONE_RATE
+from tests.conformance.trajectories import ONE_RATE, REAL_ONLY
 
 ALL = [info.name for info in schuss.list_optimizers()]
 
@@ -340,6 +340,7 @@ def test_a_parameter_that_two_modules_share_moves_once():
     assert torch.allclose(first.weight, before - grad)
 
 
+@pytest.mark.filterwarnings("ignore:SM3 cannot run:UserWarning")  # of four dimensions
 @pytest.mark.parametrize("name", ALL)
 def test_the_layout_of_a_gradient_or_a_parameter_does_not_matter(name):
     generator = torch.Generator().manual_seed(0)
@@ -373,7 +374,14 @@ def test_a_frozen_parameter_with_a_gradient_moves_as_in_torch(name):
     assert frozen.item() < 1.0
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", sorted(REAL_ONLY))
+def test_statistics_of_rows_and_columns_are_not_of_complex_parameters(name):
+    param = nn.Parameter(torch.ones(5, dtype=torch.complex64))
+    with pytest.raises(TypeError, match=r"shape \(5,\) is torch.complex64; .* real parameters"):
+        schuss.create_optimizer(name, [param])
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in REAL_ONLY])
 def test_a_complex_parameter_moves_as_its_two_parts_do(name):
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(5, dtype=torch.complex64, generator=generator)

@@ -24,6 +24,10 @@ ON_THE_HOST = frozenset(
 """Optimizers that read sums over parameters on the host."""
 
 SHAPES = ((5, 3), (7,), (), (2, 3, 4, 4), (1, 1))
+FLAT = ((5, 3), (7,), (), (4, 6), (1, 1))
+"""Shapes of two dimensions at most: of more, SM3 runs on the loop alone."""
+REAL_ONLY = {"adafactor", "adammini", "came", "sm3"}
+"""What makes statistics of rows and columns, which complex numbers would be."""
 LATE, INTERMITTENT = 1, 2
 
 # The loop rounds after every operation; the other engines may contract a product and a sum into one

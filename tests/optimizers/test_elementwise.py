@@ -8,6 +8,10 @@ import schuss
 from tests.conformance.trajectories import ON_THE_HOST
 from tests.optimizers.paths import GRADS, START, ends
 
+# What these do to a coordinate depends on all.
+REDUCING = ON_THE_HOST | {
+    *("adafactor", "adammini", "came", "lamb", "lars", "ldog", "mars", "novograd", "stableadamw"),
+}
 ALL = [info.name for info in schuss.list_optimizers()]
 
 
@@ -16,11 +20,8 @@ def test_permuting_the_coordinates_permutes_the_path(name):
     cls = schuss.list_optimizers(name)[0].cls
     straight = ends(cls, GRADS, START, weight_decay=0.1)
     turned = ends(cls, [g[::-1] for g in GRADS], START[::-1], weight_decay=0.1)
-    assert turned == straight[::-1]
-
-
-# What these do to a coordinate depends on all.
-REDUCING = ON_THE_HOST | {"lamb", "lars", "stableadamw", "novograd", "mars", "ldog"}
+    # Sums of three numbers depend on their order.
+    assert turned == (pytest.approx(straight[::-1]) if name in REDUCING else straight[::-1])
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in REDUCING])

@@ -19,7 +19,8 @@ class Recorder(Optimizer):
         state["step"], state["kept"] = 0, torch.zeros_like(param)
 
     def update(self, state, group, grad, param):
-        self.seen = [grad.dtype, param.dtype, state["kept"].dtype, tuple(param.shape)]
+        sizes = tuple(map(int, param.shape))
+        self.seen = [grad.dtype, param.dtype, state["kept"].dtype, sizes]
         if state["step"] == 1:
             state["made"], state["dropped"] = grad.clone(), grad.clone()
         else:

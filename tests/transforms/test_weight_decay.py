@@ -111,6 +111,7 @@ def test_a_group_may_have_a_decay_object_of_its_own_of_the_same_kind():
 
 # Norms of weights, and means of points that were visited, see the weight.
 SEEING = (
+    "adafactor",
     "dadaptsgd",
     "lamb",
     "lars",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.adamatan2 import AdamAtan2
     from schuss.optimizers.adamax import Adamax
     from schuss.optimizers.adamc import AdamC
+    from schuss.optimizers.adammini import AdamMini
     from schuss.optimizers.adamp import AdamP
     from schuss.optimizers.adamw import AdamW
     from schuss.optimizers.adamwarmup import AdamWarmup
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.adopt import ADOPT
     from schuss.optimizers.amsgrad import AMSGrad
     from schuss.optimizers.asgd import ASGD
+    from schuss.optimizers.came import CAME
     from schuss.optimizers.dadaptadam import DAdaptAdam
     from schuss.optimizers.dadaptlion import DAdaptLion
     from schuss.optimizers.dadaptsgd import DAdaptSGD
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.sgdp import SGDP
     from schuss.optimizers.sgdschedulefree import SGDScheduleFree
     from schuss.optimizers.signum import Signum
+    from schuss.optimizers.sm3 import SM3
     from schuss.optimizers.sophia import Sophia
     from schuss.optimizers.sophiah import SophiaH
     from schuss.optimizers.stableadamw import StableAdamW
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADOPT",
     "ASGD",
+    "CAME",
     "GPA",
     "LAMB",
     "LARS",
@@ -70,6 +74,7 @@ __all__ = [
     "MARS",
     "SGD",
     "SGDP",
+    "SM3",
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",
@@ -80,6 +85,7 @@ __all__ = [
     "Adam",
     "AdamAtan2",
     "AdamC",
+    "AdamMini",
     "AdamP",
     "AdamW",
     "AdamWScheduleFree",

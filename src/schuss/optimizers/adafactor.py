@@ -11,7 +11,8 @@ R_t &= \beta_t R_{t-1} + (1 - \beta_t) \operatorname{mean}_{\text{columns}}(g_t^
 C_t &= \beta_t C_{t-1} + (1 - \beta_t) \operatorname{mean}_{\text{rows}}(g_t^2) \\
 V_t &= R_t C_t / \max\bigl(\operatorname{mean}(R_t), \epsilon_1\bigr) \\
 U_t &= g_t / \max\bigl(\sqrt{V_t}, \epsilon_1\bigr) \\
-s_t &= \max\bigl(\epsilon_2, \operatorname{RMS}(\theta_{t-1})\bigr) \min(1, 1 / \gamma \sqrt t) \\
+s_t &= \max\bigl(\epsilon_2, \operatorname{RMS}(\theta_{t-1})\bigr)
+    \min\bigl(1, 1 / (\gamma \sqrt t)\bigr) \\
 u_t &= s_t\, U_t / \max\bigl(1, \operatorname{RMS}(U_t) / d\bigr) + \lambda\, \theta_{t-1}
 \end{aligned}
 $$
@@ -30,12 +31,22 @@ updates become a mean before the decay is added; $\gamma$ stays outside of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.factored import (
+    Keys,
+    averaged,
+    begin_moment,
+    check_real,
+    clipped,
+    moment,
+    over_root,
+    rms,
+)
 from schuss.hyperparameters import check_not_negative, check_positive, check_share
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
@@ -46,14 +57,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from schuss.hyperparameters import Options
-
-
-class Keys(NamedTuple):
-    """Where the state has a second moment: its rows and columns, or that of a vector whole."""
-
-    row: str
-    col: str
-    whole: str
 
 
 VARIANCE = Keys("row_var", "col_var", "variance")
@@ -151,6 +154,7 @@ class Adafactor(Optimizer):
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
+        check_real(group)
         check_positive(group, "d", "clipping threshold")
         for number, eps in enumerate(group["eps"], start=1):
             if number == 2 or eps is not None:
@@ -161,56 +165,3 @@ class Adafactor(Optimizer):
             raise ValueError(
                 f"Invalid beta2_decay value: {group['beta2_decay']}; beta2_decay must be at most 0"
             )
-
-
-def begin_moment(state: State, keys: Keys, param: Tensor) -> None:
-    """Start a second moment at zero."""
-    real = torch.view_as_real(param) if param.is_complex() else param
-    if real.dim() < 2:
-        state[keys.whole] = torch.zeros_like(param)
-        return
-    # The share of a late square is smaller than what half precision can add to a mean.
-    dtype = torch.promote_types(real.dtype, torch.float32)
-    state[keys.row] = real.new_zeros((*real.shape[:-1], 1), dtype=dtype)
-    state[keys.col] = real.new_zeros((*real.shape[:-2], 1, real.shape[-1]), dtype=dtype)
-
-
-def moment(
-    state: State, keys: Keys, square: Tensor, share: float, floor: float = 0.0
-) -> tuple[Tensor, ...]:
-    """Take a share of a square into a second moment, and return factors of which it is the product.
-
-    Args:
-        state: The state, after `begin_moment`.
-        keys: Where the moment is.
-        square: What it is of, already squared.
-        share: How much of it counts from here on.
-        floor: The smallest mean that the rows are divided by.
-    """
-    if keys.whole in state:
-        return (averaged(state[keys.whole], square, share),)
-    row = averaged(state[keys.row], square.mean(dim=-1, keepdim=True), share)
-    col = averaged(state[keys.col], square.mean(dim=-2, keepdim=True), share)
-    return row / row.mean(dim=-2, keepdim=True).clamp(min=floor), col
-
-
-def averaged(mean: Tensor, value: Tensor, share: float) -> Tensor:
-    """Take a share of a value into a mean, in place."""
-    return mean.mul_(1 - share).add_(value * share)
-
-
-def over_root(x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-    """Return a tensor over the root of a product, which alone could be too small for a number."""
-    for factor in factors:
-        x = x * factor.rsqrt()
-    return x
-
-
-def clipped(update: Tensor, bound: float) -> Tensor:
-    """Return an update with a root of its mean square of at most `bound`."""
-    return update / (rms(update) / bound).clamp(min=1)
-
-
-def rms(x: Tensor) -> Tensor:
-    """Return the root of the mean square."""
-    return x.square().mean().sqrt()

@@ -1,4 +1,4 @@
-"""Second moments from rows and columns: `torch.optim`, the paper, and the conventions of others."""
+"""Adafactor: `torch.optim`, the paper, and the conventions of others."""
 
 from __future__ import annotations
 

@@ -1,0 +1,122 @@
+r"""Adam-mini: Adam with one second moment for a whole block of weights.
+
+Zhang et al., *Adam-mini: Use Fewer Learning Rates To Gain More*, 2024, Algorithm 1.
+<https://arxiv.org/abs/2406.16793>
+
+$$
+\begin{aligned}
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \\
+v_t &= \beta_2 v_{t-1} + (1 - \beta_2) \operatorname{mean}_{\text{block}}(g_t^2) \\
+u_t &= \hat m_t / \bigl(\sqrt{\hat v_t} + \epsilon\bigr)
+\end{aligned}
+$$
+
+The Hessian of a transformer is close to block-diagonal, and within a block one good learning rate
+is enough. What is a block depends on the layer, so groups say it: the authors take `"row"` (one
+output) for values, projections, feed-forward layers, and tokens of embeddings and of the output;
+the number of heads for queries and keys; `"tensor"` for normalizations; `"element"`, which is
+Adam, for biases. Vectors and scalars whose group says `"row"` are one block.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.factored import check_real
+from schuss.hyperparameters import check_betas, check_not_negative
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+KINDS = ("row", "tensor", "element")
+
+
+class AdamMini(Optimizer):
+    """Adam-mini. Keeps one buffer per parameter, and one number for each block.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
+        eps: Stabilizer ε, at least 0, added to the root of the second moment.
+        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
+        blocks: What has one second moment: `"row"`, `"tensor"`, `"element"`, or, for a number of
+            heads, as many equal parts of the first dimension. These run on the loop.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | WeightDecay = 0.0,
+        *,
+        blocks: str | int = "row",
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "blocks": blocks}
+        decay = as_weight_decay(weight_decay, decoupled=True)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start both moments at zero."""
+        state["step"] = 0
+        state["exp_avg"] = torch.zeros_like(param)
+        state["vmean"] = torch.zeros_like(blockwise(param, group["blocks"]))
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the first moment over the root of the second of its block."""
+        (beta1, beta2), step = group["betas"], state["step"]
+        m = state["exp_avg"].lerp_(grad, 1 - beta1)
+        square = blockwise(grad.square(), group["blocks"])
+        v = state["vmean"] = state["vmean"] * beta2 + square * (1 - beta2)
+        root = (v / (1 - beta2**step)).sqrt() + group["eps"]
+        m_hat: Tensor = m / (1 - beta1**step)
+        if group["blocks"] in KINDS:
+            return m_hat / root
+        return (m_hat.reshape(group["blocks"], -1) / root).reshape(grad.shape)
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group, and that heads divide its parameters."""
+        super().check_group(group)
+        check_real(group)
+        check_betas(group)
+        check_not_negative(group, "eps", "epsilon value")
+        blocks = group["blocks"]
+        if blocks in KINDS:
+            return
+        if not isinstance(blocks, int) or blocks < 1:
+            raise ValueError(
+                f"Invalid blocks: {blocks!r}; blocks must be {', '.join(map(repr, KINDS))}, or how "
+                "many heads there are"
+            )
+        for param in group["params"]:
+            if not param.dim() or len(param) % blocks:
+                raise ValueError(
+                    f"Invalid blocks: {blocks}; a parameter of shape {tuple(param.shape)} cannot "
+                    "be divided into as many heads"
+                )
+
+
+def blockwise(x: Tensor, blocks: str | int) -> Tensor:
+    """Return the mean of every block."""
+    if blocks == "element":
+        return x
+    if isinstance(blocks, int):
+        return x.reshape(blocks, -1).mean(dim=1, keepdim=True)
+    if blocks == "tensor" or x.dim() < 2:
+        return x.mean()
+    return x.mean(dim=tuple(range(1, x.dim())), keepdim=True)

@@ -1,0 +1,102 @@
+r"""CAME: Adafactor that trusts an update as far as it agrees with those before.
+
+Luo et al., *CAME: Confidence-guided Adaptive Memory Efficient Optimization*, 2023, Algorithm 2.
+<https://arxiv.org/abs/2307.02047>
+
+$$
+\begin{aligned}
+V_t &= \operatorname{factored}_{\beta_2}(g_t^2 + \epsilon_1) \\
+\hat u_t &= g_t / \sqrt{V_t}, \qquad
+    \bar u_t = \hat u_t / \max\bigl(1, \operatorname{RMS}(\hat u_t) / d\bigr) \\
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, \bar u_t \\
+S_t &= \operatorname{factored}_{\beta_3}\bigl((\bar u_t - m_t)^2 + \epsilon_2\bigr) \\
+u_t &= m_t / \sqrt{S_t}
+\end{aligned}
+$$
+
+Here $\operatorname{factored}_\beta$ is a mean that keeps a column and a row of a matrix, as
+`Adafactor` does. Where updates stray from their mean, the instability $S_t$ is large and the step
+short. Vectors and scalars keep their second moment whole, and move by $m_t$.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.factored import Keys, averaged, begin_moment, check_real, clipped, moment, over_root
+from schuss.hyperparameters import check_betas, check_not_negative, check_positive
+from schuss.optimizer import Optimizer
+from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+    from typing_extensions import Unpack
+
+    from schuss.hyperparameters import Options
+
+VARIANCE = Keys("exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_sq")
+INSTABILITY = Keys("exp_avg_res_row", "exp_avg_res_col", "exp_avg_res")
+
+
+class CAME(Optimizer):
+    """CAME. Keeps two buffers per parameter; one, two rows and two columns of matrices.
+
+    Args:
+        params: Parameters, named parameters, or groups of them as dictionaries with
+            hyper-parameters of their own.
+        lr: Learning rate γ, at least 0.
+        betas: Decay rates β₁, β₂ and β₃ of the mean of updates, of the second moment, and of the
+            instability, in [0, 1).
+        eps: Stabilizers ε₁ and ε₂, at least 0, added to the squares of the gradient and to those of
+            the deviation.
+        clip_threshold: The largest root of the mean square d of an update, above 0.
+        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
+        **options: See `schuss.Options`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 2e-4,
+        betas: tuple[float, float, float] = (0.9, 0.999, 0.9999),
+        eps: tuple[float, float] = (1e-30, 1e-16),
+        clip_threshold: float = 1.0,
+        weight_decay: float | WeightDecay = 0.0,
+        **options: Unpack[Options],
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "clip_threshold": clip_threshold}
+        decay = as_weight_decay(weight_decay, decoupled=True)
+        super().__init__(params, defaults, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start all means at zero."""
+        state["exp_avg"] = torch.zeros_like(param)
+        begin_moment(state, VARIANCE, param)
+        if VARIANCE.row in state:
+            begin_moment(state, INSTABILITY, param)
+
+    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Return the mean of updates over the root of their instability."""
+        beta1, beta2, beta3 = group["betas"]
+        eps1, eps2 = group["eps"]
+        u = over_root(grad, moment(state, VARIANCE, grad.square() + eps1, 1 - beta2))
+        u = clipped(u, group["clip_threshold"])
+        m = averaged(state["exp_avg"], u, 1 - beta1)
+        if VARIANCE.whole in state:
+            return m
+        deviation = (u - m).square() + eps2
+        return over_root(m, moment(state, INSTABILITY, deviation, 1 - beta3))
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+        super().check_group(group)
+        check_real(group)
+        check_betas(group)
+        check_positive(group, "clip_threshold", "clip_threshold value")
+        for number, eps in enumerate(group["eps"], start=1):
+            check_not_negative({"eps": eps}, "eps", f"epsilon{number} value")

@@ -8,6 +8,7 @@ from schuss.cli.bench.command import bench
 from schuss.cli.explain import explain_command
 from schuss.cli.listing import list_command
 from schuss.cli.mnist.command import mnist_command
+from schuss.cli.trained.command import trained_command
 
 app = typer.Typer(
     name="schuss",
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command("mnist")(mnist_command)
+app.command("trained")(trained_command)
 app.command("list")(list_command)
 app.command("explain")(explain_command)
 app.add_typer(bench, name="bench")

@@ -115,3 +115,29 @@ def test_sophia_sees_gradients_of_sampled_labels_every_ten_steps(data: Dataset) 
 def test_sophia_may_diverge_too(data: Dataset) -> None:
     run = trained(new_run("sophia:lr=1e30", data), data)
     assert run.curve.diverged_at is not None
+
+
+@pytest.mark.parametrize(("spec", "every"), [("adahessian:lr=1e-3", 1), ("sophiah:lr=1e-4", 10)])
+def test_optimizers_of_the_hessian_get_an_estimate_of_it(
+    spec: str, every: int, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(spec, data, replace(SETTINGS, batch_size=8, epochs=2))  # 32 steps
+    estimates: list[int] = []
+    estimate = run.optimizer.estimate_hessian  # type: ignore[attr-defined]
+
+    def counted(loss: torch.Tensor) -> None:
+        estimates.append(len(run.curve.step) + 1)
+        estimate(loss)
+
+    monkeypatch.setattr(run.optimizer, "estimate_hessian", counted)
+    before = torch.get_rng_state()
+    trained(run, data)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert estimates == list(range(1, 33, every))
+
+
+def test_the_test_is_of_the_weights_to_evaluate_with(data: Dataset) -> None:
+    # A mean that keeps all of the past stays where it began.
+    run = new_run("gpa:lr=0.1,eval_interp_coeff=1.0", data)
+    accuracy = trained(run, data).curve.test_accuracy
+    assert accuracy == trained(new_run("sgd:lr=0.0", data), data).curve.test_accuracy

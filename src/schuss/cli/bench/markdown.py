@@ -8,23 +8,24 @@ from schuss.cli.errors import DataFileError
 from schuss.cli.mnist.atomic import written_atomically
 
 
-def write_section(path: Path, name: str, content: str) -> None:
+def write_section(path: Path, name: str, content: str, command: str = "bench") -> None:
     """Replace what stands between the two markers of a section, and nothing else.
 
     Args:
         path: The document.
         name: The section.
         content: What it is to hold.
+        command: The command that writes it.
 
     Raises:
         DataFileError: The document cannot be read, or does not have the markers.
     """
-    before, after = read_document(path, name)
+    before, after = read_document(path, name, command)
     with written_atomically(path) as temporary:
         temporary.write_bytes(f"{before}\n\n{content}\n\n{after}".encode())
 
 
-def read_document(path: Path, name: str) -> tuple[str, str]:
+def read_document(path: Path, name: str, command: str = "bench") -> tuple[str, str]:
     """Return a document up to and with the first marker of a section, and from its second.
 
     Raises:
@@ -34,7 +35,7 @@ def read_document(path: Path, name: str) -> tuple[str, str]:
         text = path.read_bytes().decode()
     except OSError as error:
         raise DataFileError(f"cannot read {path}: {error.strerror or error}") from None
-    begin, end = markers(name)
+    begin, end = markers(name, command)
     before, found_begin, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)
     if not (found_begin and found_end):
@@ -45,11 +46,11 @@ def read_document(path: Path, name: str) -> tuple[str, str]:
     return before + begin, end + after
 
 
-def markers(name: str) -> tuple[str, str]:
+def markers(name: str, command: str = "bench") -> tuple[str, str]:
     """Return the comments that a section stands between.
 
     Example:
         >>> markers("step")
         ('<!-- begin schuss bench: step -->', '<!-- end schuss bench: step -->')
     """
-    return f"<!-- begin schuss bench: {name} -->", f"<!-- end schuss bench: {name} -->"
+    return f"<!-- begin schuss {command}: {name} -->", f"<!-- end schuss {command}: {name} -->"

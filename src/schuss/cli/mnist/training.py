@@ -16,9 +16,16 @@ from torch.optim.lr_scheduler import LRScheduler
 from schuss.cli.mnist.datasets import Dataset
 from schuss.cli.mnist.model import seeded_model
 from schuss.cli.mnist.settings import Settings, build_optimizer, build_schedule
+from schuss.curvature import HessianDiagonal
 from schuss.optimizer import Optimizer
+from schuss.optimizers import AdaHessian, SophiaH
 
 _CURVATURE_INTERVAL: Final = 10  # steps; k of Sophia's Algorithm 3
+_HUTCHINSON_INTERVAL: Final[dict[type[Optimizer], int]] = {
+    AdaHessian: 1,
+    SophiaH: _CURVATURE_INTERVAL,
+}
+"""Steps from one estimate of the Hessian's diagonal to the next, as in the papers."""
 _POINTS_PER_EPOCH: Final = 20
 _TEST_BATCH: Final = 500
 
@@ -186,10 +193,14 @@ def _pixels(images: Tensor, data: Dataset) -> Tensor:
 
 def _train_step(run: Run, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
     """Take one step; return the loss before it, and how many answers were right."""
-    if isinstance(run.optimizer, UsesCurvature) and step % _CURVATURE_INTERVAL == 1:
-        _estimate_curvature(run, run.optimizer, images)
+    optimizer = run.optimizer
+    hutchinson = _HUTCHINSON_INTERVAL.get(type(optimizer))
+    if not hutchinson and isinstance(optimizer, UsesCurvature) and step % _CURVATURE_INTERVAL == 1:
+        _estimate_curvature(run, optimizer, images)
     logits = run.model(images)
     loss = cross_entropy(logits, labels)
+    if hutchinson and isinstance(optimizer, HessianDiagonal) and (step - 1) % hutchinson == 0:
+        _estimate_hessian(run, optimizer, loss)
     loss.backward()
     run.optimizer.step()
     run.optimizer.zero_grad()
@@ -209,14 +220,35 @@ def _estimate_curvature(run: Run, optimizer: UsesCurvature, images: Tensor) -> N
     run.optimizer.zero_grad()
 
 
-@torch.no_grad()
-def _test(run: Run, data: Dataset) -> None:
+def _estimate_hessian(run: Run, optimizer: HessianDiagonal, loss: Tensor) -> None:
+    # The signs come from torch's own generator, which is to be left as it was; the seed comes from
+    # one that a checkpoint carries.
+    seed = int(torch.randint(1 << 62, (), generator=run.labels))
+    with torch.random.fork_rng(devices=[loss.device] if loss.is_cuda else []):
+        torch.manual_seed(seed)
+        optimizer.estimate_hessian(loss)
+
+
+def evaluate(run: Run, data: Dataset, images: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Return mean loss and share of right answers, with the weights to evaluate with.
+
+    Args:
+        run: The run.
+        data: What it was trained on.
+        images: The images to answer for.
+        labels: The right answers.
+    """
     loss = right = 0.0
-    for images, labels in zip(
-        data.test_images.split(_TEST_BATCH), data.test_labels.split(_TEST_BATCH), strict=True
-    ):
-        logits = run.model(_pixels(images, data))
-        loss += cross_entropy(logits, labels, reduction="sum").item()
-        right += (logits.argmax(1) == labels).sum().item()
-    run.curve.test_loss.append(loss / len(data.test_labels))
-    run.curve.test_accuracy.append(right / len(data.test_labels))
+    pairs = zip(images.split(_TEST_BATCH), labels.split(_TEST_BATCH), strict=True)
+    with torch.no_grad(), run.optimizer.evaluating():
+        for batch, answers in pairs:
+            logits = run.model(_pixels(batch, data))
+            loss += cross_entropy(logits, answers, reduction="sum").item()
+            right += (logits.argmax(1) == answers).sum().item()
+    return loss / len(labels), right / len(labels)
+
+
+def _test(run: Run, data: Dataset) -> None:
+    loss, accuracy = evaluate(run, data, data.test_images, data.test_labels)
+    run.curve.test_loss.append(loss)
+    run.curve.test_accuracy.append(accuracy)

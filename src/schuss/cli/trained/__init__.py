@@ -1,0 +1,1 @@
+"""`schuss trained`: every optimizer on the same digits, as a table and a figure."""

@@ -1,0 +1,100 @@
+"""How each optimizer is trained: the one place to extend when there is a new one.
+
+The rates were chosen by `schuss trained --sweep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A learning rate, and what goes with it.
+
+    Attributes:
+        lr: Learning rate.
+        options: Other hyper-parameters, as the command line takes them; `{steps}` is the number of
+            all steps, and `{warmup}` a tenth of it.
+        schedule: Schedule of the learning rate.
+        swept: Whether the learning rate is one to choose.
+    """
+
+    lr: float
+    options: str = ""
+    schedule: str = "cosine"
+    swept: bool = True
+
+    def spec(self, name: str, steps: int, factor: float = 1.0) -> str:
+        """Return the optimizer `name` as `schuss mnist` takes it, for so many steps.
+
+        Example:
+            >>> Recipe(0.01, "warmup={warmup}").spec("noam", steps=200, factor=3)
+            'noam:lr=0.03,warmup=20'
+        """
+        options = self.options.format(steps=steps, warmup=steps // 10)
+        return f"{name}:lr={self.lr * factor:.3g}" + (f",{options}" if options else "")
+
+
+def _own(lr: float, options: str = "") -> Recipe:
+    """Return a recipe of an optimizer that makes a schedule unnecessary, or has its own."""
+    return Recipe(lr, options, "constant")
+
+
+def _free(options: str = "") -> Recipe:
+    """Return a recipe of an optimizer that finds its own learning rate."""
+    return Recipe(1.0, options, "constant", swept=False)
+
+
+RECIPES: Final[Mapping[str, Recipe]] = {
+    "adabelief": Recipe(3e-2),
+    "adadelta": Recipe(3.0),
+    "adagrad": Recipe(1e-2),
+    "adahessian": Recipe(3e-2),
+    "adam": Recipe(3e-3),
+    "adamatan2": Recipe(3e-3),
+    "adamax": Recipe(6e-3),
+    "adamc": Recipe(3e-3),
+    "adamw": Recipe(3e-3),
+    "adamwarmup": _own(3e-3, "warmup={warmup}"),
+    "adamwarmupcosinedecay": _own(3e-3, "warmup={warmup},total_steps={steps}"),
+    "adamwschedulefree": _own(7.5e-3, "warmup_steps={warmup}"),
+    "adan": Recipe(3e-3),
+    "ademamix": Recipe(3e-3, "t_alpha_beta3={steps}"),
+    "adopt": Recipe(3e-3),
+    "amsgrad": Recipe(3e-3),
+    "asgd": Recipe(0.3),
+    "dadaptadam": _free(),
+    "dadaptlion": _free(),
+    "dadaptsgd": _free("momentum=0.9"),
+    "dog": _free(),
+    "gpa": _own(3e-3),
+    "lamb": Recipe(1e-2),
+    "laprop": Recipe(3e-3),
+    "lars": Recipe(10.0),
+    "ldog": _free(),
+    "lion": Recipe(9e-4),
+    "madgrad": Recipe(3e-3),
+    "mars": Recipe(3e-3),
+    "nadam": Recipe(3e-3),
+    "nadamw": Recipe(3e-3),
+    "noam": _own(0.3, "warmup={warmup}"),
+    "novograd": Recipe(3e-2),
+    "prodigy": _free(),
+    "radam": Recipe(3e-3),
+    "radamschedulefree": _own(7.5e-3),
+    "rmsprop": Recipe(3e-3),
+    "rmsproptf": Recipe(3e-3),
+    "rprop": Recipe(3e-3),
+    "sgd": Recipe(0.1, "momentum=0.9"),
+    "sgdschedulefree": _own(0.3, "warmup_steps={warmup}"),
+    "signum": Recipe(9e-4),
+    "sophia": Recipe(9e-4),
+    "sophiah": Recipe(9e-4),
+    "stableadamw": Recipe(3e-3),
+    "tiger": Recipe(3e-4),
+    "yogi": Recipe(1e-2),
+}
+"""By the name in the registry, and in its order."""

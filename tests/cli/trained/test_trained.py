@@ -109,10 +109,14 @@ def test_the_rows_are_in_order_of_their_median_and_those_that_diverged_are_last(
     assert lines[-1].endswith("| 99.0 [99.0 99.0] (1 diverged) |")
 
 
-def test_a_sweep_marks_the_lowest_loss() -> None:
-    low, high = outcome("sgd", 0.9), outcome("sgd", 0.9)
-    high = replace(high, test_loss=0.7, trial=replace(high.trial, spec="sgd:lr=0.3,momentum=0.9"))
-    assert sweep_table([high, low]).endswith("| sgd | **0.1: 0.500**, 0.3: 0.700 |")
+def test_a_sweep_marks_the_smallest_rate_among_the_good_ones() -> None:
+    losses = {"0.1": 0.7, "0.3": 0.505, "0.9": 0.5, "2.7": float("nan")}
+    base = outcome("sgd", 0.9)
+    found = [
+        replace(base, test_loss=loss, trial=replace(base.trial, spec=f"sgd:lr={rate},momentum=0.9"))
+        for rate, loss in losses.items()
+    ]
+    assert sweep_table(found).endswith("| sgd | 0.1: 0.700, **0.3: 0.505**, 0.9: 0.500, 2.7: nan |")
 
 
 def test_the_same_rows_make_the_same_figure(tmp_path: Path) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 
 import schuss
 from schuss.cli.mnist.settings import DEFAULT_BATCH_SIZE
 from schuss.cli.trained.trials import Outcome
+
+TIE: Final = 0.01
+"""Of rates whose losses on the images held out are closer than this, the smallest is taken."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
 
 
 def sweep_table(outcomes: Iterable[Outcome]) -> str:
-    """Return what a sweep found: the loss on the images held out, by learning rate."""
+    """Return what a sweep found, with the learning rate to take in bold."""
     grouped: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         grouped.setdefault(outcome.trial.name, []).append(outcome)
@@ -115,9 +120,10 @@ def _sweep_line(name: str, outcomes: Sequence[Outcome]) -> str:
         float(outcome.trial.spec.partition("lr=")[2].partition(",")[0]): outcome.test_loss
         for outcome in outcomes
     }
-    finite = [loss for loss in losses.values() if loss == loss]
+    finite = [loss for loss in losses.values() if math.isfinite(loss)]
+    good = [rate for rate, loss in losses.items() if loss <= min(finite, default=0.0) + TIE]
     shown = [
-        f"**{rate:g}: {loss:.3f}**" if finite and loss == min(finite) else f"{rate:g}: {loss:.3f}"
+        f"**{rate:g}: {loss:.3f}**" if rate == min(good, default=0.0) else f"{rate:g}: {loss:.3f}"
         for rate, loss in sorted(losses.items())
     ]
     return f"| {name} | {', '.join(shown)} |"

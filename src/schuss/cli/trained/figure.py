@@ -21,6 +21,8 @@ _ROW: Final = 0.17
 _MARGINS: Final = 1.0
 _INK: Final = "#0072B2"
 _FAINT: Final = "#cccccc"
+_HIGHEST: Final = 4.0  # a loss; guessing costs 2.3
+_LOWEST: Final = 90.0  # percent; what is lower stands at the edge, as a number
 
 
 def write_figure(made: Sequence[Row], path: Path) -> None:
@@ -61,6 +63,7 @@ def _draw_losses(axes: Axes, made: Sequence[Row]) -> None:
         axes.plot(epochs, [place] * len(epochs), color=_FAINT, linewidth=0.8, zorder=1)
         shades = [(_INK, shade) for shade in np.linspace(0.15, 1, len(epochs))]
         axes.scatter(epochs, [place] * len(epochs), s=13, c=shades, linewidth=0)
+    axes.set_xlim(right=_HIGHEST)
     axes.set_title("training loss by epoch, the last is darkest", fontsize=9, loc="left")
     axes.set_xlabel("mean over an epoch, median of the seeds", fontsize=8)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
@@ -80,6 +83,10 @@ def _draw_accuracies(axes: Axes, made: Sequence[Row]) -> None:
         values = row.accuracy
         axes.plot([values[0], values[-1]], [place, place], color=_FAINT, linewidth=0.8, zorder=1)
         axes.scatter(values, [place] * len(values), s=13, color=_INK, alpha=0.5, linewidth=0)
-        axes.plot([statistics.median(values)], [place], "|", color=_INK, markersize=7)
+        middle = statistics.median(values)
+        axes.plot([middle], [place], "|", color=_INK, markersize=7)
+        if middle < _LOWEST:
+            axes.text(_LOWEST, place, f" ◂ {middle:.0f}", fontsize=7, color=_INK, va="center")
+    axes.set_xlim(left=_LOWEST)
     axes.set_title("test accuracy, %", fontsize=9, loc="left")
     axes.set_xlabel("a dot for each seed, a stroke at the median", fontsize=8)

@@ -59,7 +59,7 @@ def _draw_losses(axes: Axes, made: Sequence[Row]) -> None:
     """Draw the loss of each epoch, from pale to dark."""
     axes.set_xscale("log")
     for place, row in enumerate(made):
-        epochs = np.nanmedian(np.array(_padded([o.curve for o in row.outcomes])), axis=0)
+        epochs = np.median(_padded([outcome.curve for outcome in row.outcomes]), axis=0)
         axes.plot(epochs, [place] * len(epochs), color=_FAINT, linewidth=0.8, zorder=1)
         shades = [(_INK, shade) for shade in np.linspace(0.15, 1, len(epochs))]
         axes.scatter(epochs, [place] * len(epochs), s=13, c=shades, linewidth=0)
@@ -87,6 +87,6 @@ def _draw_accuracies(axes: Axes, made: Sequence[Row]) -> None:
         axes.plot([middle], [place], "|", color=_INK, markersize=7)
         if middle < _LOWEST:
             axes.text(_LOWEST, place, f" ◂ {middle:.0f}", fontsize=7, color=_INK, va="center")
-    axes.set_xlim(left=_LOWEST)
+    axes.set_xlim(_LOWEST, 100)
     axes.set_title("test accuracy, %", fontsize=9, loc="left")
     axes.set_xlabel("a dot for each seed, a stroke at the median", fontsize=8)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import State
 
 
 class Keys(NamedTuple):
@@ -25,18 +25,17 @@ class Keys(NamedTuple):
     whole: str
 
 
-def check_real(group: Group) -> None:
-    """Check that the parameters of a group are real: their rows and columns have a meaning.
+def check_real(param: Tensor) -> None:
+    """Check that a parameter is real, so that its rows and columns have a meaning.
 
     Raises:
-        TypeError: One is complex.
+        TypeError: It is complex.
     """
-    for param in group["params"]:
-        if param.is_complex():
-            raise TypeError(
-                f"a parameter of shape {tuple(param.shape)} is {param.dtype}; statistics of rows "
-                "and columns are of real parameters: keep torch.view_as_real(parameter) as one"
-            )
+    if param.is_complex():
+        raise TypeError(
+            f"a parameter of shape {tuple(param.shape)} is {param.dtype}; statistics of rows and "
+            "columns are of real parameters: keep torch.view_as_real(parameter) as one"
+        )
 
 
 def begin_moment(state: State, keys: Keys, param: Tensor) -> None:

@@ -77,7 +77,6 @@ def test_a_learning_rate_of_zero_moves_nothing():
     [
         ({"blocks": "head"}, r"Invalid blocks: 'head'; blocks must be 'row', 'tensor', 'element'"),
         ({"blocks": 0}, r"Invalid blocks: 0"),
-        ({"blocks": 3}, r"Invalid blocks: 3; a parameter of shape \(4, 2\) cannot be divided"),
         ({"betas": (0.9, 1.0)}, r"beta parameter at index 1: 1\.0"),
         ({"eps": -1.0}, r"epsilon value: -1\.0"),
     ],
@@ -86,3 +85,12 @@ def test_a_learning_rate_of_zero_moves_nothing():
 def test_wrong_hyperparameters_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         AdamMini([nn.Parameter(torch.ones(4, 2))], **wrong)
+
+
+def test_heads_have_to_divide_a_parameter():
+    param = nn.Parameter(torch.ones(4, 2))
+    param.grad = torch.ones_like(param)
+    optimizer = AdamMini([param], blocks=3)
+    with pytest.raises(ValueError, match=r"blocks: 3; a parameter of shape \(4, 2\) cannot be div"):
+        optimizer.step()
+    assert (param == 1).all()

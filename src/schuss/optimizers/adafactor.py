@@ -116,6 +116,7 @@ class Adafactor(Optimizer):
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the second moment, and the mean of updates if there is one, at zero."""
+        check_real(param)
         state["step"] = 0
         begin_moment(state, VARIANCE, param)
         if group["beta1"] is not None:
@@ -154,7 +155,6 @@ class Adafactor(Optimizer):
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
-        check_real(group)
         check_positive(group, "d", "clipping threshold")
         for number, eps in enumerate(group["eps"], start=1):
             if number == 2 or eps is not None:

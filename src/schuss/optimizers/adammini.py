@@ -73,6 +73,7 @@ class AdamMini(Optimizer):
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both moments at zero."""
+        check_real(param)
         state["step"] = 0
         state["exp_avg"] = torch.zeros_like(param)
         state["vmean"] = torch.zeros_like(blockwise(param, group["blocks"]))
@@ -90,32 +91,32 @@ class AdamMini(Optimizer):
         return (m_hat.reshape(group["blocks"], -1) / root).reshape(grad.shape)
 
     def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group, and that heads divide its parameters."""
+        """Check the hyper-parameters of one group."""
         super().check_group(group)
-        check_real(group)
         check_betas(group)
         check_not_negative(group, "eps", "epsilon value")
         blocks = group["blocks"]
-        if blocks in KINDS:
-            return
-        if not isinstance(blocks, int) or blocks < 1:
+        if blocks not in KINDS and not (isinstance(blocks, int) and blocks > 0):
             raise ValueError(
                 f"Invalid blocks: {blocks!r}; blocks must be {', '.join(map(repr, KINDS))}, or how "
                 "many heads there are"
             )
-        for param in group["params"]:
-            if not param.dim() or len(param) % blocks:
-                raise ValueError(
-                    f"Invalid blocks: {blocks}; a parameter of shape {tuple(param.shape)} cannot "
-                    "be divided into as many heads"
-                )
 
 
 def blockwise(x: Tensor, blocks: str | int) -> Tensor:
-    """Return the mean of every block."""
+    """Return the mean of every block.
+
+    Raises:
+        ValueError: The first dimension cannot be divided into as many heads.
+    """
     if blocks == "element":
         return x
     if isinstance(blocks, int):
+        if not x.dim() or len(x) % blocks:
+            raise ValueError(
+                f"Invalid blocks: {blocks}; a parameter of shape {tuple(x.shape)} cannot be "
+                "divided into as many heads"
+            )
         return x.reshape(blocks, -1).mean(dim=1, keepdim=True)
     if blocks == "tensor" or x.dim() < 2:
         return x.mean()

@@ -75,6 +75,7 @@ class CAME(Optimizer):
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start all means at zero."""
+        check_real(param)
         state["exp_avg"] = torch.zeros_like(param)
         begin_moment(state, VARIANCE, param)
         if VARIANCE.row in state:
@@ -95,7 +96,6 @@ class CAME(Optimizer):
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
-        check_real(group)
         check_betas(group)
         check_positive(group, "clip_threshold", "clip_threshold value")
         for number, eps in enumerate(group["eps"], start=1):

@@ -72,6 +72,7 @@ class SM3(Optimizer):
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the accumulators, and the mean of updates if there is one, at zero."""
+        check_real(param)
         # A square may be too small to be added to a sum in half precision.
         dtype = torch.promote_types(param.dtype, torch.float32)
         for number in range(max(param.dim(), 1)):
@@ -98,7 +99,6 @@ class SM3(Optimizer):
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
-        check_real(group)
         check_share(group, "momentum", "momentum value")
         check_share(group, "beta", "beta value")
         check_not_negative(group, "eps", "epsilon value")

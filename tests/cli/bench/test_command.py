@@ -13,7 +13,7 @@ import schuss
 from schuss.cli.app import app
 from schuss.cli.bench.contenders import CONTENDERS
 from schuss.cli.bench.markdown import markers
-from schuss.cli.bench.workloads import Workload
+from schuss.cli.bench.workloads import WORKLOADS, Workload
 
 
 class Done(NamedTuple):
@@ -41,22 +41,36 @@ def test_every_optimizer_has_a_row_beside_adamw(small: Workload, tmp_path: Path)
     page = tmp_path / "page.md"
     page.write_text("\n".join(markers("optimizers")))
     options = ["--rounds", 2, "--threads", 1, "--output", tmp_path, "--markdown", page]
-    chosen = ["--optimizer", "sgd:momentum=0.9", "--optimizer", "dog"]
+    # ADOPT keeps its parameters in the first step, and moves more in all others.
+    chosen = ["--optimizer", "sgd:momentum=0.9", "--optimizer", "dog", "--optimizer", "adopt"]
     done = bench("optimizers", "--workload", "small", *chosen, *options)
     assert (done.status, done.error) == (0, "")
     record = json.loads((tmp_path / "bench-optimizers.json").read_text())
-    assert record["command"].endswith("--optimizer dog --rounds 2 --threads 1")
+    assert record["command"].endswith("--optimizer adopt --rounds 2 --threads 1")
     (result,) = record["results"]
     moved = {row["optimizer"]: row["bytes_per_number"] for row in result["optimizers"]}
-    assert moved == {"sgd:momentum=0.9": 16, "dog": 24, "adamw": 28}
+    assert moved == {"sgd:momentum=0.9": 20, "dog": 24, "adopt": 28, "adamw": 28}
     for row in result["optimizers"]:
         ratio, scale = row["over_adamw"]["median"], 28 / row["bytes_per_number"]
         assert row["per_byte"]["median"] == pytest.approx(ratio * scale)
     lines = page.read_text().splitlines()
-    assert any(line.startswith("| sgd momentum=0.9 | 1 | 16 | ") for line in lines)
+    assert any(line.startswith("| sgd momentum=0.9 | 1 | 20 | ") for line in lines)
     assert any(line.startswith("| dog | 2 | 24 | ") for line in lines)
     shown = bench("show", tmp_path / "bench-optimizers.json")
     assert "two small tensors: 2 tensors, 17 parameters" in shown.output
+
+
+def test_an_optimizer_without_a_kernel_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convolution = Workload("convolution", "one convolution", ((2, 3, 3, 3),))
+    monkeypatch.setitem(WORKLOADS, convolution.name, convolution)
+    options = ["--rounds", 2, "--threads", 1, "--output", tmp_path, "--optimizer", "sm3"]
+    done = bench("optimizers", "--workload", "convolution", *options)
+    assert (done.status, done.error) == (0, "")
+    (result,) = json.loads((tmp_path / "bench-optimizers.json").read_text())["results"]
+    assert "fused=True" in result["left_out"]["sm3"]
+    assert [row["optimizer"] for row in result["optimizers"]] == ["adamw"]
 
 
 def test_steps_leave_a_record_a_figure_and_tables(

@@ -57,9 +57,10 @@ def measure_all(
 def _step(
     cases: Mapping[str, Case], workload: Workload, traffic: dict[str, tuple[int, float]], spec: str
 ) -> Callable[[], object]:
-    """Return the step of an optimizer on parameters of its own, and note what it moves."""
+    """Return the step of an optimizer on parameters of its own, and note what one moves."""
     case, params = cases[spec], parameters(workload)
     optimizer = create_optimizer(case.name, params, **case.hyperparameters, fused=True)
+    optimizer.step()  # some only start in their first
     cohorts = optimizer.explain().cohorts
     moved = sum((cohort.bytes_per_number or 0) * cohort.numbers for cohort in cohorts)
     traffic[spec] = max(c.passes or 0 for c in cohorts), moved / workload.numbers

@@ -43,9 +43,9 @@ def _own(lr: float, options: str = "") -> Recipe:
     return Recipe(lr, options, "constant")
 
 
-def _free(options: str = "") -> Recipe:
+def _free(options: str = "", schedule: str = "cosine") -> Recipe:
     """Return a recipe of an optimizer that finds its own learning rate."""
-    return Recipe(1.0, options, "constant", swept=False)
+    return Recipe(1.0, options, schedule, swept=False)
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
@@ -73,12 +73,12 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "dadaptadam": _free(),
     "dadaptlion": _free(),
     "dadaptsgd": _free("momentum=0.9"),
-    "dog": _free(),
+    "dog": _free(schedule="constant"),
     "gpa": _own(3e-3),
     "lamb": Recipe(1e-2),
     "laprop": Recipe(3e-3),
     "lars": Recipe(10.0),
-    "ldog": _free(),
+    "ldog": _free(schedule="constant"),
     "lion": Recipe(3e-4),
     "madgrad": Recipe(3e-3),
     "mars": Recipe(3e-3),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import schuss
 from tests.conformance.trajectories import Create, Training, trajectory
@@ -54,6 +55,7 @@ class Row:
     # Rounding errors of 100 steps of 1.2e-7, multiplied where a rule divides by what is small.
     tolerance32: float = 1e-4
     deviation: str = ""
+    _expected: dict[torch.dtype, list[Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __str__(self) -> str:
         """Name the row."""
@@ -68,10 +70,12 @@ class Row:
 
     def apart(self, engine: str, dtype: torch.dtype = torch.float64) -> float:
         """Return the largest distance between the two trajectories, relative to their length."""
-        training = Training(**{**vars(self.training), "dtype": dtype})
+        training = replace(self.training, dtype=dtype)
         hyperparameters = {**self.ours, **ENGINES[engine]}
         ours = partial(schuss.create_optimizer, self.algorithm, **hyperparameters)
-        expected = trajectory(self.reference, training)
+        if dtype not in self._expected:
+            self._expected[dtype] = trajectory(self.reference, training)
+        expected = self._expected[dtype]
         pairs = zip(trajectory(ours, training), expected, strict=True)
         apart = max(float((a - b).double().norm()) for a, b in pairs)
         return apart / float((expected[-1] - expected[0]).double().norm())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 import pytorch_optimizer
 import torch
 
-from tests.conformance.trajectories import Training
-from tests.ledger.row import Row
+from tests.conformance.trajectories import FLAT, Training
+from tests.ledger.row import EVERYTHING, Row
 from tests.ledger.transcription import Array, transcribed
 
 LR = {"lr": 3e-2}
@@ -58,9 +59,7 @@ def _adam_mini(options: str, name: str, blocks: Any, shapes: Any, **theirs: Any)
 
 
 # Of more dimensions than two, SM3 runs on the loop alone.
-FLAT = Training(
-    second_group={"lr": 1e-2}, scheduled=True, shapes=((5, 3), (7,), (), (4, 6), (1, 1))
-)
+AT_MOST_MATRICES = replace(EVERYTHING, shapes=FLAT)
 MATRICES = ((8, 4), (4, 6), (12, 2), (1, 1))
 MIXED = ((8, 4), (7,), (), (3, 2, 2))
 
@@ -80,7 +79,7 @@ ROWS = [
         "SM3",
         LR,
         "pytorch-optimizer",
-        training=FLAT,
+        training=AT_MOST_MATRICES,
     ),
     Row(
         "sm3",
@@ -89,7 +88,7 @@ ROWS = [
         {**LR, "momentum": 0.0},
         "pytorch-optimizer",
         "no momentum",
-        FLAT,
+        AT_MOST_MATRICES,
     ),
     Row(
         "sm3",
@@ -97,7 +96,7 @@ ROWS = [
         "Algorithm SM3-II",
         {**LR, "beta": BETA},
         options="means for sums",
-        training=FLAT,
+        training=AT_MOST_MATRICES,
         deviation="pytorch-optimizer never lets its bounds fall, so that they are no means",
     ),
     _adam_mini("rows", "mlp.weight", "row", MATRICES),

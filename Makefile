@@ -28,8 +28,8 @@ $(STAMP): pyproject.toml constraints.txt
 			"name another: make env PYTHON=python3.12" >&2; exit 1; }
 	@echo "[1/4] $(VENV), with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "[2/4] the build backend"
-	@$(INSTALL) hatchling
+	@echo "[2/4] the build backends: ours, and that of packages without a wheel"
+	@$(INSTALL) hatchling setuptools
 	@echo "[3/4] torch and the tools, pinned in constraints.txt (up to a few minutes)"
 	@$(INSTALL) --no-build-isolation --editable '.[dev]'
 	@echo "[4/4] labml-nn and timm, without their own requirements"
@@ -54,7 +54,7 @@ layers: $(STAMP) ## Check that imports point one way
 check: lint types layers ## All three checks
 
 test: check ## The checks, then the tests; ARGS are pytest's
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 # Threads that wait without spinning take half the time on a machine that has other work to do.
 mnist: $(STAMP) ## Train on MNIST into OUT (runs/mnist); ARGS are schuss mnist's

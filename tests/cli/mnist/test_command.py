@@ -265,7 +265,8 @@ def test_an_out_that_is_a_file_is_told(tmp_path: Path) -> None:
 def test_an_interrupt_ends_with_how_to_go_on(
     begin: list[object], data_dir: Path, tmp_path: Path
 ) -> None:
-    begin = [*begin, "--epochs", 8]
+    # Long enough that the signal finds it at work, however late this process reads.
+    begin = [*begin, "--epochs", 30]
     program = "from schuss.cli import main; main()"
     command = [sys.executable, "-c", program, "mnist", *map(str, begin)]
     out = tmp_path / "out"
@@ -278,11 +279,11 @@ def test_an_interrupt_ends_with_how_to_go_on(
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
     ) as process:
         assert process.stdout is not None
-        while "adam: epoch 2/8" not in process.stdout.readline():
+        while "adam: epoch 2/30" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, error = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 130, error
     assert error == f"\nschuss: stopped; go on with: schuss mnist --resume {out}\n"
     assert not list(out.glob(".*"))
     done = mnist("--resume", out, "--data-dir", data_dir)

@@ -24,6 +24,11 @@ def test_two_steps_of_rows_worked_by_hand():
     torch.testing.assert_close(both - found, -0.25 * m / v.sqrt())
 
 
+def test_the_stabilizer_is_added_to_the_root():
+    found = moved(AdamMini, [FIRST], **{**RATES, "eps": 2.0})
+    torch.testing.assert_close(found, -0.25 * FIRST / (double([[12.5], [25.0]]).sqrt() + 2))
+
+
 def test_a_tensor_may_be_one_block():
     # The mean of 9, 16, 1 and 49 is 75/4.
     found = moved(AdamMini, [FIRST], blocks="tensor", **RATES)

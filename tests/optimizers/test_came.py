@@ -8,7 +8,7 @@ from schuss import CAME
 from tests.optimizers.matrices import double, moved
 from tests.optimizers.paths import GRADS, walk
 
-RATES = {"lr": 0.25, "betas": (0.5, 0.5, 0.5), "eps": (0.0, 0.0)}
+RATES = {"lr": 0.25, "betas": (0.5, 0.5, 0.75), "eps": (0.0, 0.0)}
 MATRIX = torch.linspace(-1, 2, 12, dtype=torch.float64).view(3, 4).sin()
 
 
@@ -19,13 +19,13 @@ def test_two_steps_of_a_vector_worked_by_hand():
 
 
 def test_two_steps_of_a_matrix_worked_by_hand():
-    # Squares of one size: V = 1/2, u = sqrt(2), clipped to 1; m = 1/2; S = 1/8: m / sqrt(S).
-    # Then V = 3/4, u = 2 / sqrt(3), clipped to 1; m = 3/4; S = 1/16 + 1/32.
+    # Squares of one size: V = 1/2, u = sqrt(2), clipped to 1; m = 1/2; S = 1/16: m / sqrt(S).
+    # Then V = 3/4, u = 2 / sqrt(3), clipped to 1; m = 3/4; S = 3/64 + 1/64.
     sign = double([[1.0, -1.0], [-1.0, -1.0]])
     first = moved(CAME, [sign], **RATES)
-    torch.testing.assert_close(first, -0.25 * 0.5 / 0.125**0.5 * sign)
+    torch.testing.assert_close(first, -0.25 * 2.0 * sign)
     both = moved(CAME, [sign, sign], **RATES)
-    torch.testing.assert_close(both - first, -0.25 * 0.75 / 0.09375**0.5 * sign)
+    torch.testing.assert_close(both - first, -0.25 * 3.0 * sign)
 
 
 def test_rows_and_columns_may_change_places():
@@ -47,12 +47,10 @@ def test_a_threshold_that_nothing_reaches_clips_nothing():
 
 
 def test_the_stabilizers_are_added_to_squares():
-    # V = (9 + 7) / 2 = 8, u = 3 / sqrt(8), clipped to 1
+    # V = (9 + 27) / 2, u = 1 / sqrt(2), m = u / 2; S = (1/8 + 15/8) / 4 = 1/2, m / sqrt(S) = 1/2
     grad = torch.full((2, 2), 3.0, dtype=torch.float64)
-    found = moved(CAME, [grad], **{**RATES, "eps": (7.0, 1.75)})
-    torch.testing.assert_close(
-        found, torch.full_like(grad, -0.25 * 0.5 / ((0.25 + 1.75) / 2) ** 0.5)
-    )
+    found = moved(CAME, [grad], **{**RATES, "eps": (27.0, 1.875)})
+    torch.testing.assert_close(found, torch.full_like(grad, -0.25 * 0.5))
 
 
 def test_a_learning_rate_of_zero_moves_nothing():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
+
+import schuss
 
 STEP = """
 import sys
@@ -19,10 +22,11 @@ print(param.tolist(), "numba" in sys.modules)
 """
 
 
-def run(code: str, cache: Path) -> str:
+def run(code: str, cache: Path, *folders: Path) -> str:
+    path = [*map(str, folders), *sys.path]
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"SCHUSS_CACHE_DIR": str(cache), "PYTHONPATH": ":".join(sys.path)},
+        env={"SCHUSS_CACHE_DIR": str(cache), "PYTHONPATH": ":".join(path)},
         capture_output=True,
         text=True,
         check=False,
@@ -31,9 +35,9 @@ def run(code: str, cache: Path) -> str:
     return done.stdout
 
 
-def step_in_a_new_process(cache: Path) -> bool:
-    """Make a step, and tell whether something was compiled for it."""
-    path, _, compiled = run(STEP, cache).rpartition(" ")
+def step_in_a_new_process(cache: Path, *folders: Path) -> bool:
+    """Make a step, with modules of these folders first, and tell whether it had to be compiled."""
+    path, _, compiled = run(STEP, cache, *folders).rpartition(" ")
     assert path == "[0.5, -2.5]"
     return compiled == "True\n"
 
@@ -55,6 +59,17 @@ def test_a_damaged_source_is_written_anew_and_not_run(tmp_path, content):
     path.write_text(content, errors="surrogateescape")
     assert step_in_a_new_process(tmp_path)
     assert path.read_text() == source
+
+
+@pytest.mark.parametrize("name", ["functions", "numbers"])
+def test_a_release_that_changes_what_kernels_call_compiles_them_anew(tmp_path, name):
+    release = tmp_path / "release"
+    shutil.copytree(Path(schuss.__file__).parent, release / "schuss")
+    step_in_a_new_process(tmp_path)
+    assert not step_in_a_new_process(tmp_path, release)
+    with (release / f"schuss/engines/fused/{name}.py").open("a") as file:
+        file.write("# changed\n")
+    assert step_in_a_new_process(tmp_path, release)
 
 
 def emptied(path: Path) -> None:

@@ -6,6 +6,7 @@ there is something to compile.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -41,11 +42,18 @@ _PRESENT = frozenset(
 
 @cache
 def target() -> str:
-    """Return what machine code depends on: the processor, and the versions of the compilers."""
+    """Return what machine code depends on beside its source.
+
+    That is the processor, the versions of the compilers, and the modules that kernels import.
+    """
     features = llvm.get_host_cpu_features().flatten()
     versions = (f"{package} {version(package)}" for package in ("numba", "llvmlite"))
+    imported = (
+        hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest()
+        for name in ("functions.py", "numbers.py")
+    )
     return "\n".join(
-        [llvm.get_process_triple(), llvm.get_host_cpu_name(), features, *versions, "1"]
+        [llvm.get_process_triple(), llvm.get_host_cpu_name(), features, *versions, *imported]
     )
 
 

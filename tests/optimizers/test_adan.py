@@ -7,11 +7,11 @@ from tests.optimizers.paths import GRADS, START, ends, walk
 
 
 def test_two_steps_worked_by_hand():
-    # 2 / 2; then the difference is -6: m_hat = -1.5 / 0.75, d_hat = -3 / 0.75,
-    # and n = 0.5 * 2 + 0.5 * (-4 - 3)^2 = 25.5, over 0.75
-    options = {"lr": 1.0, "betas": (0.5, 0.5, 0.5), "eps": 0.0}
+    # 2 / 2; then the difference is -6: m_hat = -1.5 / 0.75, d_hat = -1.5 / 0.4375,
+    # and n = 0.5 * 2 + 0.5 * (-4 - 4.5)^2 = 37.125, over 0.75
+    options = {"lr": 1.0, "betas": (0.5, 0.75, 0.5), "eps": 0.0}
     path = walk(Adan, [[2.0], [-4.0]], **options)
-    assert path == [[-1.0], [pytest.approx(-1 + (2 + 0.5 * 4) / 34**0.5)]]
+    assert path == [[-1.0], [pytest.approx(-1 + (2 + 0.75 * 1.5 / 0.4375) / 49.5**0.5)]]
 
 
 def test_the_decay_comes_after_the_step():

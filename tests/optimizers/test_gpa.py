@@ -19,6 +19,12 @@ def test_two_steps_worked_by_hand():
     assert walk(GPA, [[2.0], [-4.0]], **options) == [[-0.625], [pytest.approx(second)]]
 
 
+def test_the_stabilizer_is_added_to_the_root():
+    # z = -2 / (2 + 1), x = z / 4, y halfway.
+    options = {**OPTIONS, "eps": 1.0, "train_interp_coeff": 0.5, "eval_interp_coeff": 0.75}
+    assert ends(GPA, [[2.0]], [0.0], **options) == [pytest.approx(-5 / 12)]
+
+
 def test_the_mean_is_evaluated():
     weight = nn.Parameter(torch.tensor([0.0], dtype=torch.float64))
     optimizer = GPA([weight], eval_interp_coeff=0.75, **OPTIONS)

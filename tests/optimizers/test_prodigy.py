@@ -13,6 +13,14 @@ def test_four_steps_worked_by_hand():
     assert path == [[-0.5], [-1.0], [-1.5], [-2.5]]
 
 
+def test_the_stabilizer_is_as_large_as_the_next_estimate():
+    # A step is d * 2d / (2d + next d): 1/2 is the estimate until 2/3, the distance before the third
+    # step, is more; before the fourth it is 29/30.
+    path = walk(Prodigy, [[2.0]] * 4, betas=(0.0, 0.0), eps=1.0, d0=0.5)
+    steps = [1 / 3, 1 / 3, 0.5 / (1 + 2 / 3), 8 / 9 / (4 / 3 + 29 / 30)]
+    assert path == [[pytest.approx(-sum(steps[: n + 1]))] for n in range(4)]
+
+
 def test_the_path_ignores_the_scale_of_the_gradients():
     scaled = [[8.0 * g for g in grad] for grad in GRADS]
     options = {"eps": 0.0, "d0": 1e-2}

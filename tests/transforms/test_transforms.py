@@ -274,3 +274,16 @@ def test_a_rule_that_writes_its_own_step_takes_the_other_transforms():
     optimizer.step()
     assert param.tolist() == [-0.5, -0.25]
     assert optimizer.state[param]["ema"].tolist() == [-0.25, -0.125]
+
+
+class Named(OwnStep):
+    def init_state(self, state, group, param):
+        state.update(kind="a word", nothing=None)
+
+
+def test_state_that_is_no_number_is_let_through_a_measuring_pass():
+    param = nn.Parameter(torch.zeros(2))
+    optimizer = Named([param], {"lr": 1.0}, transforms=[schuss.EMA(), schuss.ClipByGlobalNorm(1)])
+    param.grad = torch.tensor([3.0, -4.0])
+    optimizer.step()
+    assert param.tolist() == pytest.approx([-0.6, 0.8])

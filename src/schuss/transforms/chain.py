@@ -192,4 +192,4 @@ class _Measured:
 
 
 def _copied(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float)) else value.clone()
+    return value if isinstance(value, (int, float, str, type(None))) else value.clone()

@@ -68,4 +68,12 @@ def test_what_is_measured_before_a_step_is_a_pass_too():
     (cohort,) = schuss.DoG([param]).explain().cohorts
     # The first pass reads gradient, parameter and start; the second gradient and parameter.
     assert (cohort.passes, cohort.bytes_per_number) == (2, 4 * (3 + 2 + 1))
-    assert "24 bytes a number in 2 passes" in str(cohort)
+    assert cohort.bytes_read == 4 * (3 + 2)
+    assert "24 bytes a number in 2 passes, 20 of them read" in str(cohort)
+
+
+def test_kernels_of_one_pixel_have_no_rows():
+    wide, narrow = (nn.Parameter(torch.ones(3, 2, *size)) for size in ((3, 3), (1, 1)))
+    of_wide, of_narrow = schuss.Adafactor([wide, narrow], fused=True).explain().cohorts
+    assert "row_sum" in (of_wide.program or "")
+    assert "row_sum" not in (of_narrow.program or "")

@@ -40,6 +40,7 @@ class CohortExplanation:
         reason: Why this engine.
         program: What the rule does to one element; None on the loop.
         bytes_per_number: Bytes read and written for each number; None but on `fused`.
+        bytes_read: Those of them that are read; None but on `fused`.
         passes: How often the numbers are gone through, to measure them too; None but on `fused`.
         kernel: The source of the kernel; None but on `fused`.
         path: The file of that source.
@@ -53,6 +54,7 @@ class CohortExplanation:
     reason: str
     program: str | None = None
     bytes_per_number: int | None = None
+    bytes_read: int | None = None
     passes: int | None = None
     kernel: str | None = None
     path: Path | None = None
@@ -73,8 +75,9 @@ class CohortExplanation:
         if self.seconds is not None:
             lines.append(
                 f"  {self.bytes_per_number} bytes a number in {self.passes} "
-                f"{'pass' if self.passes == 1 else 'passes'}, for which memory needs "
-                f"{1e3 * self.seconds:.3f} ms here (at {bandwidth() / 1e9:.1f} GB/s)"
+                f"{'pass' if self.passes == 1 else 'passes'}, {self.bytes_read} of them read, for "
+                f"which memory needs {1e3 * self.seconds:.3f} ms here "
+                f"(at {bandwidth() / 1e9:.1f} GB/s)"
             )
         if self.program:
             lines += ["", "program", *(f"  {line}" for line in self.program.splitlines())]
@@ -145,7 +148,8 @@ class _Traffic(NamedTuple):
     """How often a kernel goes through the numbers, and the bytes that it moves for each."""
 
     passes: int
-    bytes: int
+    read: int
+    written: int
 
 
 def _explained(
@@ -163,7 +167,8 @@ def _explained(
         engine=name,
         reason=reason,
         program=str(program),
-        bytes_per_number=sum(each.bytes for each in traffic) if kernel else None,
+        bytes_per_number=sum(each.read + each.written for each in traffic) if kernel else None,
+        bytes_read=sum(each.read for each in traffic) if kernel else None,
         passes=sum(each.passes for each in traffic) if kernel else None,
         kernel=kernel.source.text if kernel else None,
         path=kernel.path if kernel else None,
@@ -197,10 +202,13 @@ def _traffic(step: Step) -> _Traffic:
     }
     kept = 4 if cohort.has_master else plain
     functions = [each for each in schedule(program) if each.form is Form.ELEMENT]
-    moved = [program.inputs[v] for f in functions for v in f.needed if v < len(program.inputs)]
-    moved += [place for f in functions for place, _ in f.outputs]
-    total = sum(sizes.get(place.name, kept) for place in moved if place.form is Form.ELEMENT)
-    return _Traffic(len(functions), total)
+    read = [program.inputs[v] for f in functions for v in f.needed if v < len(program.inputs)]
+    written = [place for f in functions for place, _ in f.outputs]
+    read_bytes, written_bytes = (
+        sum(sizes.get(place.name, kept) for place in places if place.form is Form.ELEMENT)
+        for places in (read, written)
+    )
+    return _Traffic(len(functions), read_bytes, written_bytes)
 
 
 @cache

@@ -53,9 +53,11 @@ def test_every_optimizer_has_a_row_beside_adamw(small: Workload, tmp_path: Path)
     for row in result["optimizers"]:
         ratio, scale = row["over_adamw"]["median"], 28 / row["bytes_per_number"]
         assert row["per_byte"]["median"] == pytest.approx(ratio * scale)
+        scale = 16 / row["bytes_read"]
+        assert row["per_byte_read"]["median"] == pytest.approx(ratio * scale)
     lines = page.read_text().splitlines()
-    assert any(line.startswith("| sgd momentum=0.9 | 1 | 20 | ") for line in lines)
-    assert any(line.startswith("| dog | 2 | 24 | ") for line in lines)
+    assert any(line.startswith("| sgd momentum=0.9 | 1 | 20 | 12 | ") for line in lines)
+    assert any(line.startswith("| dog | 2 | 24 | 20 | ") for line in lines)
     shown = bench("show", tmp_path / "bench-optimizers.json")
     assert "two small tensors: 2 tensors, 17 parameters" in shown.output
 

@@ -25,9 +25,11 @@ _OPTIMIZER_HEADINGS: Final = (
     "optimizer",
     "passes",
     "bytes\na number",
+    "of these\nread",
     "ms",
     "× AdamW",
     "× AdamW,\nper byte",
+    "× AdamW,\nper byte read",
 )
 _CONTENDER: Final = "contender"
 _QUIET: Final = 0.15  # cores; more than that, and differences below 10 % mean little
@@ -84,9 +86,11 @@ def _of_optimizers(result: dict[str, Any]) -> Table:
         cells = (
             str(row["passes"]),
             f"{row['bytes_per_number']:.0f}",
+            f"{row['bytes_read']:.0f}",
             number(row["step_ms"]["median"]),
             _median(row["over_adamw"]),
             _spread(row["per_byte"]),
+            _spread(row["per_byte_read"]),
         )
         table.rows.append((label(row["optimizer"]), *cells))
     table.notes.extend(_other_notes(result, ""))

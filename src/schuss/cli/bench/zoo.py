@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from schuss.cli.bench.cases import ADAMW, Case
 from schuss.cli.bench.heats import Heat, Settings, run_heat
@@ -14,6 +14,20 @@ from schuss.cli.bench.progress import Progress
 from schuss.cli.bench.results import Spread, over
 from schuss.cli.bench.workloads import Workload, parameters
 from schuss.registry import create_optimizer
+
+
+class Traffic(NamedTuple):
+    """What a step moves, in the mean over the numbers of the parameters.
+
+    Attributes:
+        passes: How often it goes through the numbers.
+        bytes_per_number: Bytes that it reads and writes for each.
+        bytes_read: Those of them that it reads.
+    """
+
+    passes: int
+    bytes_per_number: float
+    bytes_read: float
 
 
 def measure_all(
@@ -35,7 +49,7 @@ def measure_all(
     """
     by_spec = {case.spec: case for case in (*cases, Case(ADAMW, 2))}
     largest = max(case.footprint(workload.numbers) for case in by_spec.values())
-    traffic: dict[str, tuple[int, float]] = {}
+    traffic: dict[str, Traffic] = {}
     heats = []
     for names in split(list(by_spec), [ADAMW], int(memory * GIB / largest) - 1):
         progress.begins(f"{len(names)} optimizers, {workload.title}", len(names) + settings.rounds)
@@ -55,7 +69,7 @@ def measure_all(
 
 
 def _step(
-    cases: Mapping[str, Case], workload: Workload, traffic: dict[str, tuple[int, float]], spec: str
+    cases: Mapping[str, Case], workload: Workload, traffic: dict[str, Traffic], spec: str
 ) -> Callable[[], object]:
     """Return the step of an optimizer on parameters of its own, and note what one moves."""
     case, params = cases[spec], parameters(workload)
@@ -63,20 +77,20 @@ def _step(
     optimizer.step()  # some only start in their first
     cohorts = optimizer.explain().cohorts
     moved = sum((cohort.bytes_per_number or 0) * cohort.numbers for cohort in cohorts)
-    traffic[spec] = max(c.passes or 0 for c in cohorts), moved / workload.numbers
+    read = sum((cohort.bytes_read or 0) * cohort.numbers for cohort in cohorts)
+    passes = max(cohort.passes or 0 for cohort in cohorts)
+    traffic[spec] = Traffic(passes, moved / workload.numbers, read / workload.numbers)
     return optimizer.step
 
 
-def _row(
-    spec: str, heats: Sequence[Heat], traffic: Mapping[str, tuple[int, float]]
-) -> dict[str, Any]:
-    passes, moved = traffic[spec]
+def _row(spec: str, heats: Sequence[Heat], traffic: Mapping[str, Traffic]) -> dict[str, Any]:
+    of_adamw, mine = traffic[ADAMW], traffic[spec]
     times = [ms for heat in heats if spec in heat.runners for ms in heat.runners[spec].rounds_ms]
     return {
         "optimizer": spec,
-        "passes": passes,
-        "bytes_per_number": moved,
+        **mine._asdict(),
         "step_ms": asdict(Spread.of(times)),
         "over_adamw": over(heats, spec, ADAMW),
-        "per_byte": over(heats, spec, ADAMW, traffic[ADAMW][1] / moved),
+        "per_byte": over(heats, spec, ADAMW, of_adamw.bytes_per_number / mine.bytes_per_number),
+        "per_byte_read": over(heats, spec, ADAMW, of_adamw.bytes_read / mine.bytes_read),
     }

@@ -68,6 +68,17 @@ def test_a_tensor_keeps_a_vector_for_each_dimension():
     assert kept == {f"accumulator_{n}": (shape, torch.float32) for n, shape in enumerate(shapes)}
 
 
+@pytest.mark.parametrize("engine", ["foreach", "fused"])
+@pytest.mark.parametrize("shape", [(6, 5, 1, 1), (1, 4, 1, 3), (1, 7), (7, 1), (1, 1)])
+def test_dimensions_of_size_1_make_no_difference(shape, engine):
+    draw = torch.Generator().manual_seed(0)
+    grads = [torch.randn(shape, generator=draw, dtype=torch.float64) for _ in range(3)]
+    expected = moved(SM3, grads, foreach=False)
+    torch.testing.assert_close(moved(SM3, grads, **{engine: True}), expected, rtol=1e-14, atol=0)
+    flat = [grad.squeeze() for grad in grads]
+    assert torch.equal(moved(SM3, flat, foreach=False).view(shape), expected)
+
+
 def test_gradients_of_zero_do_nothing():
     assert ends(SM3, [[0.0]], [1.0]) == [1.0]
 

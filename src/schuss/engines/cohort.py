@@ -12,7 +12,7 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, State
 from schuss.engines.parts import Fits, Needs, all_fits, parts
-from schuss.engines.tracing.axes import Axes
+from schuss.engines.tracing.axes import Axes, own_axes
 from schuss.engines.tracing.errors import UnfusableError
 from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place
@@ -52,7 +52,7 @@ class Cohort:
         self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
         shape = _shape(first)
         self.dimensions = Dimensions(
-            len(shape) if needs.dims or needs.along or needs.shapes else None,
+            own_axes(shape) if needs.dims or needs.along or needs.shapes else None,
             shape if needs.shapes else None,
             along=needs.along,
         )
@@ -60,8 +60,11 @@ class Cohort:
         places = [Place(GRAD), Place(PARAM), COUNT]
         places += [Place(STATE + key) for key in (*element, *along)]
         self.inputs = (*places, *(Place(STATE + key, Form.TENSOR) for key in whole))
+        # A single number may have dimensions too, all of size 1.
+        single = {k: ((),) * states[0][k].dim() for k in whole if needs.along}
         self._axes: list[dict[str, Axes]] = [
-            dict(zip(along, axes, strict=True)) for axes in islice(product(*along.values()), TRIALS)
+            {**single, **dict(zip(along, axes, strict=True))}
+            for axes in islice(product(*along.values()), TRIALS)
         ]
         self._stale = False
 
@@ -185,7 +188,7 @@ def _signature(param: Tensor, state: State, needs: Needs, fits: Fits) -> object:
     )
     shape: object = _shape(param) if needs.shapes else None
     if (needs.dims or needs.along) and shape is None:
-        shape = param.dim()
+        shape = own_axes(_shape(param))
     along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
     return param.dtype, param.device, tensors, tuple(found.aliases), numbers, shape, along
 

@@ -39,11 +39,12 @@ class FoldedView:
 
     def folded(self, tensor: Tensor, form: Form) -> Tensor:
         """Return a tensor of the state, the parameter or the gradient as it is seen."""
-        return tensor if form is Form.TENSOR else tensor.reshape(self.shape(form))
+        return tensor.reshape(self.shape(form))
 
     def unfolded(self, tensor: Tensor, key: str) -> Tensor:
         """Return a tensor in the shape that it has in the state under a key."""
-        return tensor.reshape(self.shape_at(key)) if tensor.dim() else tensor
+        has_shape = tensor.dim() or key in self._axes
+        return tensor.reshape(self.shape_at(key)) if has_shape else tensor
 
     def shape_at(self, key: str) -> tuple[int, ...]:
         """Return the shape of what is not a single number, under a key of the state."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import State
-from schuss.engines.tracing.axes import Axes, all_axes, fitting, kept
+from schuss.engines.tracing.axes import Axes, fitting, kept, own_axes
 from schuss.engines.tracing.errors import (
     DimensionsRead,
     PerTensorState,
@@ -111,7 +111,9 @@ def all_fits(params: Sequence[Tensor], states: Sequence[State]) -> list[Fits]:
     kinds: dict[object, list[int]] = {}
     for index, (param, state) in enumerate(zip(params, states, strict=True)):
         dims = {key: value.dim() for key, value in state.items() if isinstance(value, Tensor)}
-        kinds.setdefault((param.dim(), param.is_complex(), *dims.items()), []).append(index)
+        kinds.setdefault((own_axes(param.shape), param.is_complex(), *dims.items()), []).append(
+            index
+        )
     found: list[Fits] = [{}] * len(params)
     for members in kinds.values():
         fits = _fits_of([params[i] for i in members], [states[i] for i in members])
@@ -134,7 +136,7 @@ def _fits_of(params: Sequence[Tensor], states: Sequence[State]) -> Fits:
             elif not _fits(state[key], param, shared[0]):
                 shared = []
         of_more = [axes for axes in shared if kept(axes)]
-        if of_more and of_more != [all_axes(first.dim())]:
+        if of_more and of_more != [own_axes(first.shape)]:
             found[key] = of_more
     return found
 

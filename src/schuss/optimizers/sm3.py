@@ -18,7 +18,7 @@ small by rows and columns, so that little is lost.
 
 With `beta` above 0 the sums become means, $\nu = \beta_2 \min \mu + (1 - \beta_2)\, g^2$.
 
-Matrices, vectors and scalars run on every engine; more dimensions than two on the loop.
+Tensors of which at most two dimensions are larger than 1 run on every engine, others on the loop.
 """
 
 from __future__ import annotations

@@ -171,10 +171,12 @@ class Binding:
         key = place.name.removeprefix(STATE)
         dtype = _kept_dtype(self.cohort)
         if place.per_tensor:
-            tensors = [torch.empty((), dtype=self.cohort.like.dtype) for _ in self.forms]
-        elif trace.folds is not None and key in trace.axes:
+            dtype = self.cohort.like.dtype
+        if trace.folds is not None and key in trace.axes:
             views = [FoldedView(trace.folds, shape, trace.axes) for shape in self.cohort.shapes]
             tensors = [torch.empty(view.shape_at(key), dtype=dtype) for view in views]
+        elif place.per_tensor:
+            tensors = [torch.empty((), dtype=dtype) for _ in self.forms]
         else:
             tensors = [torch.empty_like(f, dtype=dtype, requires_grad=False) for f in self.forms]
         for state, tensor in zip(self.cohort.states, tensors, strict=True):

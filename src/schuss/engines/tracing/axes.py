@@ -5,6 +5,9 @@ tensor is written as the axes of the parameter that it runs over: `((0,), (1,))`
 its parameter, `((0,),)` one number for each row, `((0,), ())` the same with `keepdim=True`, and
 `((0, 1),)` a flattened matrix. No sizes are needed for that, so matrices of all shapes have one
 trace. A rule whose dimensions fit by their axes does what it does with real tensors.
+
+A dimension of size 1 has no axis, also in the parameter: the weights of a convolution with kernels
+of one pixel are a matrix, and the mean of a kernel is the kernel.
 """
 
 from __future__ import annotations
@@ -22,9 +25,10 @@ Axes: TypeAlias = tuple[tuple[int, ...], ...]
 """For each dimension of a tensor the axes of its parameter, in order."""
 
 
-def all_axes(dims: int) -> Axes:
-    """Return the axes of a tensor like its parameter."""
-    return tuple((axis,) for axis in range(dims))
+def own_axes(shape: Sequence[int]) -> Axes:
+    """Return the axes of a parameter; if all of its sizes are 1, these count."""
+    single = all(size == 1 for size in shape)
+    return tuple((axis,) if single or size != 1 else () for axis, size in enumerate(shape))
 
 
 def kept(axes: Axes) -> tuple[int, ...]:
@@ -103,13 +107,14 @@ def fitting(shape: Sequence[int], whole: Sequence[int]) -> list[Axes]:
     Those with the most axes come first. A tensor of as many dimensions has them where its parameter
     does.
     """
+    own = kept(own_axes(whole))
     found: list[tuple[tuple[int, ...], ...]] = [()]
     for size in shape:
         found = [
             (*axes, more)
             for axes in found
             for more in [
-                *((a,) for a in _places(axes, shape, whole) if whole[a] == size),
+                *((a,) for a in _places(axes, shape, whole) if a in own and whole[a] == size),
                 *([()] if size == 1 else []),
             ]
         ]

@@ -55,7 +55,7 @@ def folded(
     inputs: tuple[tuple[Place, Axes | None], ...],
     nodes: tuple[Node, ...],
     outputs: tuple[tuple[str, int], ...],
-    dims: int,
+    everything: Kept,
 ) -> tuple[Program, Folds]:
     """Return the program of a trace with axes, and what its matrices, rows and columns are.
 
@@ -63,12 +63,11 @@ def folded(
         inputs: Where the first values are read, with the axes of those that have some of their own.
         nodes: The operations as they were traced.
         outputs: Names of places, and the values that go there.
-        dims: How many dimensions the parameters have.
+        everything: The axes of the parameters.
 
     Raises:
         UnfusableError: The statistics are of more than a batch of matrices.
     """
-    everything = tuple(range(max(dims, 1)))
     known = [_kept_at(place, axes, everything) for place, axes in inputs]
     for node in nodes:
         known.append(_kept_by(node, known, everything))

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from schuss.engines.tracing.axes import Axes, Shape, all_axes, shape_of
+from schuss.engines.tracing.axes import Axes, Shape, shape_of
 from schuss.engines.tracing.errors import DimensionsRead, PerTensorState, UntraceableError
 from schuss.engines.tracing.operations import OPERATIONS
 from schuss.engines.tracing.tape import Tape
@@ -101,15 +101,17 @@ class StandIn:
             return len(self.axes)
         if self.tape.is_per_tensor(self):
             return 0
-        number = self.tape.dimensions.number
-        if number is None:
+        axes = self.tape.dimensions.axes
+        if axes is None:
             raise DimensionsRead(along=False)
-        return number
+        return len(axes)
 
     @property
     def shape(self) -> Shape:
         """The shape. A trace that computes with its sizes is of tensors of one shape."""
-        axes = all_axes(self.dim()) if self.axes is None else self.axes
+        axes = self.axes
+        if axes is None:
+            axes = (self.dim() and self.tape.dimensions.axes) or ()
         return shape_of(axes, self.tape.dimensions.sizes)
 
     @property

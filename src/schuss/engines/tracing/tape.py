@@ -13,7 +13,6 @@ from schuss.engines.tracing.axes import (
     Axes,
     Size,
     UnknownSize,
-    all_axes,
     broadcast,
     kept,
     reduced,
@@ -30,15 +29,15 @@ class Dimensions:
     """What is known of the dimensions of the parameters that are traced.
 
     Attributes:
-        number: How many they have; None if they differ.
+        axes: Their axes; None if they differ in number.
         sizes: Their shape; None if they differ.
         along: Statistics along them may be made: stand-ins know their axes.
     """
 
     def __init__(
-        self, number: int | None = None, sizes: torch.Size | None = None, *, along: bool = False
+        self, axes: Axes | None = None, sizes: torch.Size | None = None, *, along: bool = False
     ) -> None:
-        self.number = number
+        self.axes = axes
         self.sizes = sizes
         self.along = along
 
@@ -120,7 +119,9 @@ class Tape:
         axes = self.axes_of(x)
         left = reduced(axes, dims or range(len(axes)), keepdim=keepdim)
         if kept(left) == kept(axes):
-            return self.seen_as(x, left, "a mean over nothing")
+            made = self.copy(x)
+            made.axes = self.plain(left)
+            return made
         return self._along(name, x.value, left)
 
     def size(self, axes: Iterable[int]) -> StandIn:
@@ -151,15 +152,13 @@ class Tape:
             return x.axes
         if self.is_per_tensor(x):
             return ()
-        number = self.dimensions.number
-        if number is None or not self.dimensions.along:
+        if self.dimensions.axes is None or not self.dimensions.along:
             raise DimensionsRead(along=True)
-        return all_axes(number)
+        return self.dimensions.axes
 
     def plain(self, axes: Axes | None) -> Axes | None:
         """Return None for the axes that need no mention: those of a parameter, or of a number."""
-        number = self.dimensions.number
-        return None if not axes or (number is not None and axes == all_axes(number)) else axes
+        return None if not axes or axes == self.dimensions.axes else axes
 
     def is_per_tensor(self, x: StandIn) -> bool:
         """Tell whether a value is one number for a tensor, not one for each element."""

@@ -105,10 +105,10 @@ def _written(
 ) -> tuple[Program, Folds | None]:
     """Return the program on a tape, and what its matrices, rows and columns are if it has any."""
     dimensions, nodes = tape.dimensions, tuple(tape.nodes)
-    if not dimensions.along or dimensions.number is None:
+    if not dimensions.along or dimensions.axes is None:
         return program(tuple(inputs), nodes, ends), None
     places = tuple((place, axes.get(place.name.removeprefix(STATE))) for place in inputs)
-    return folded(places, nodes, ends, dimensions.number)
+    return folded(places, nodes, ends, kept(dimensions.axes) or (0,))
 
 
 def _divided(

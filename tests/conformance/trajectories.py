@@ -55,6 +55,8 @@ class Training:
         saved_after: Save, create everything anew and load after so many steps.
         steady: Give every parameter a gradient in every step.
         shapes: Those of the parameters, at least three.
+        before_step: What is done with the optimizer before each step, whose number it is given
+            from 0.
     """
 
     steps: int = 100
@@ -64,6 +66,7 @@ class Training:
     saved_after: int | None = None
     steady: bool = False
     shapes: Sequence[Sequence[int]] = SHAPES
+    before_step: Callable[[Any, int], None] | None = None
 
 
 Create = Callable[[Any], torch.optim.Optimizer]
@@ -98,6 +101,8 @@ def trajectory(create: Create, training: Training, then: Create | None = None) -
                 index == INTERMITTENT and step % 3 == 0
             )
             param.grad = None if absent and not training.steady else grad
+        if training.before_step is not None:
+            training.before_step(optimizer, step)
         optimizer.step()
         if training.scheduled:
             scheduler.step()

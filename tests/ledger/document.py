@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+import schuss
 from tests.ledger.row import ENGINES, Row
 
 PATH = Path(__file__).parents[2] / "docs" / "ledger.md"
@@ -15,7 +16,9 @@ HEAD = ("algorithm", "run against", "options", "steps", *ENGINES, "float32", "de
 
 def described(row: Row) -> list[str]:
     """Return what a line of the document begins with."""
-    return [row.algorithm, row.origin, row.options, str(row.training.steps)]
+    (info,) = schuss.list_optimizers(row.algorithm)
+    address = info.source.rpartition("<")[2].rstrip(">")
+    return [f"[{row.algorithm}]({address})", row.origin, row.options, str(row.training.steps)]
 
 
 def line(row: Row) -> list[str]:

@@ -98,6 +98,12 @@ def ldog(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Ar
     return moved
 
 
+def asgd(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    rate = h["lr"] / (1 + 0.1 * h["lr"] * (t - 1)) ** 0.75
+    moved: Array = x - rate * (g + 0.1 * x)
+    return moved
+
+
 def _paper(
     name: str, step: PaperStep, source: str, ours: dict[str, Any], deviation: str = ""
 ) -> Row:
@@ -144,9 +150,19 @@ ROWS = [
     _mars("defaults", optimize_1d=False),
     _mars("vectors too", optimize_1d=True),
     _paper("adamc", adamc, "equation 8", {"weight_decay": DECAY}),
+    _paper("asgd", asgd, "Bottou's rates", {"lambd": 0.1}),
     _paper("rmsproptf", rmsproptf, "TensorFlow 1", {"momentum": 0.5, "alpha": 0.9}),
     Row("ldog", transcribed(ldog, lr=1.0), "the layer-wise form", DOG, training=ONE_RATE),
     Row("dog", partial(dog.DoG, **DOG), "DoG", DOG, "dog-optimizer", training=ONE_RATE),
+    Row(
+        "dog",
+        partial(dog.DoG, weight_decay=DECAY, **DOG),
+        "DoG",
+        {"weight_decay": DECAY, **DOG},
+        "dog-optimizer",
+        "decay added",
+        training=ONE_RATE,
+    ),
     Row(
         "madgrad",
         partial(madgrad.MADGRAD, lr=3e-2, weight_decay=DECAY),

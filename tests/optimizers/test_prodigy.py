@@ -21,6 +21,13 @@ def test_the_stabilizer_is_as_large_as_the_next_estimate():
     assert path == [[pytest.approx(-sum(steps[: n + 1]))] for n in range(4)]
 
 
+def test_only_growth_after_the_first_is_bounded():
+    # As far as above until the estimate has doubled, and no further.
+    options = {"betas": (0.0, 0.0), "eps": 0.0, "d0": 0.5, "growth_rate": 1.0}
+    path = walk(Prodigy, [[2.0]] * 6, **options)
+    assert path == [[-0.5], [-1.0], [-1.5], [-2.5], [-3.5], [-4.5]]
+
+
 def test_the_path_ignores_the_scale_of_the_gradients():
     scaled = [[8.0 * g for g in grad] for grad in GRADS]
     options = {"eps": 0.0, "d0": 1e-2}

@@ -20,6 +20,12 @@ param.grad = torch.ones(2)
 schuss.SGD([param], lr=0.5, fused=True).step()
 print(param.tolist(), "numba" in sys.modules)
 """
+OTHER_KERNEL = """
+import schuss, torch
+param = torch.nn.Parameter(torch.ones(2))
+param.grad = torch.ones(2)
+schuss.AdamW([param], lr=0.5, fused=True).step()
+"""
 
 
 def run(code: str, cache: Path, *folders: Path) -> str:
@@ -42,34 +48,46 @@ def step_in_a_new_process(cache: Path, *folders: Path) -> bool:
     return compiled == "True\n"
 
 
-def test_the_source_is_readable_and_kept(tmp_path):
-    assert step_in_a_new_process(tmp_path)
-    (path,) = (tmp_path / "kernels").glob("sgd_float32_*.py")
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return a folder with the files of two kernels."""
+    folder = tmp_path_factory.mktemp("written")
+    assert step_in_a_new_process(folder)
+    run(OTHER_KERNEL, folder)
+    return folder
+
+
+@pytest.fixture
+def cache(written, tmp_path):
+    """Return a copy of that folder."""
+    return shutil.copytree(written, tmp_path / "cache")
+
+
+def test_the_source_is_readable_and_kept(cache):
+    (path,) = (cache / "kernels").glob("sgd_float32_*.py")
     assert "v3 = v1 + a0 * v0" in path.read_text()
-    written = path.stat().st_mtime_ns
-    assert not step_in_a_new_process(tmp_path)
-    assert path.stat().st_mtime_ns == written
+    before = path.stat().st_mtime_ns
+    assert not step_in_a_new_process(cache)
+    assert path.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("content", ["", "raise SystemExit", "def kernel(*_): ...", "\udcff"])
-def test_a_damaged_source_is_written_anew_and_not_run(tmp_path, content):
-    step_in_a_new_process(tmp_path)
-    (path,) = (tmp_path / "kernels").glob("sgd_float32_*.py")
+def test_a_damaged_source_is_written_anew_and_not_run(cache, content):
+    (path,) = (cache / "kernels").glob("sgd_float32_*.py")
     source = path.read_text()
     path.write_text(content, errors="surrogateescape")
-    assert step_in_a_new_process(tmp_path)
+    assert step_in_a_new_process(cache)
     assert path.read_text() == source
 
 
 @pytest.mark.parametrize("name", ["functions", "numbers"])
-def test_a_release_that_changes_what_kernels_call_compiles_them_anew(tmp_path, name):
+def test_a_release_that_changes_what_kernels_call_compiles_them_anew(cache, tmp_path, name):
     release = tmp_path / "release"
     shutil.copytree(Path(schuss.__file__).parent, release / "schuss")
-    step_in_a_new_process(tmp_path)
-    assert not step_in_a_new_process(tmp_path, release)
+    assert not step_in_a_new_process(cache, release)
     with (release / f"schuss/engines/fused/{name}.py").open("a") as file:
         file.write("# changed\n")
-    assert step_in_a_new_process(tmp_path, release)
+    assert step_in_a_new_process(cache, release)
 
 
 def emptied(path: Path) -> None:
@@ -100,25 +118,14 @@ def removed(path: Path) -> None:
     path.unlink()
 
 
-OTHER_KERNEL = """
-import schuss, torch
-param = torch.nn.Parameter(torch.ones(2))
-param.grad = torch.ones(2)
-schuss.AdamW([param], lr=0.5, fused=True).step()
-"""
-
-
 @pytest.mark.parametrize(
     "damage", [emptied, truncated, changed, taken_from_elsewhere, opened_to_the_world, removed]
 )
-def test_damaged_machine_code_is_compiled_anew_and_not_run(tmp_path, damage):
-    step_in_a_new_process(tmp_path)
-    run(OTHER_KERNEL, tmp_path)
-    sgd = sorted((tmp_path / "kernels").glob("sgd_float32_*.object"))
-    assert sgd
-    damage(sgd[0])
-    assert step_in_a_new_process(tmp_path)
-    assert not step_in_a_new_process(tmp_path)
+def test_damaged_machine_code_is_compiled_anew_and_not_run(cache, damage):
+    (sgd,) = (cache / "kernels").glob("sgd_float32_*.object")
+    damage(sgd)
+    assert step_in_a_new_process(cache)
+    assert not step_in_a_new_process(cache)
 
 
 def test_a_directory_that_cannot_be_written_does_not_matter(tmp_path):

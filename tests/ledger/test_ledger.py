@@ -11,6 +11,8 @@ from tests.ledger.row import ENGINES, Row
 from tests.ledger.rows import rows
 
 ROWS = rows()
+# Every option is compiled anew in float32: one row of each algorithm, and `make ledger` runs all.
+IN_FLOAT32 = list({row.algorithm: row for row in ROWS}.values())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -19,7 +21,7 @@ def test_an_algorithm_moves_as_its_reference(row: Row, engine: str) -> None:
     assert row.apart(engine) <= row.tolerance
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", IN_FLOAT32, ids=str)
 def test_in_float32_it_stays_near(row: Row) -> None:
     assert row.apart("fused", torch.float32) <= row.tolerance32
 

@@ -43,11 +43,11 @@ class FoldedView:
 
     def unfolded(self, tensor: Tensor, key: str) -> Tensor:
         """Return a tensor in the shape that it has in the state under a key."""
-        has_shape = tensor.dim() or key in self._axes
-        return tensor.reshape(self.shape_at(key)) if has_shape else tensor
+        is_number = not tensor.dim() and key not in self._axes
+        return tensor if is_number else tensor.reshape(self.shape_at(key))
 
     def shape_at(self, key: str) -> tuple[int, ...]:
-        """Return the shape of what is not a single number, under a key of the state."""
+        """Return the shape under a key of the state: the parameter's, if it has no other axes."""
         if key not in self._axes:
             return tuple(self._shape)
         return tuple(prod(self._shape[axis] for axis in each) for each in self._axes[key])

@@ -169,9 +169,7 @@ class Binding:
     def _add(self, place: Place, trace: Trace) -> list[Tensor]:
         """Give every state a new tensor, whose numbers are yet to be written."""
         key = place.name.removeprefix(STATE)
-        dtype = _kept_dtype(self.cohort)
-        if place.per_tensor:
-            dtype = self.cohort.like.dtype
+        dtype = self.cohort.like.dtype if place.per_tensor else _kept_dtype(self.cohort)
         if trace.folds is not None and key in trace.axes:
             views = [FoldedView(trace.folds, shape, trace.axes) for shape in self.cohort.shapes]
             tensors = [torch.empty(view.shape_at(key), dtype=dtype) for view in views]

@@ -108,6 +108,17 @@ def by_shapes(state, group, grad, param):
     param.sub_(state["sum"] * scale * 0.01 + columns * grad * 1e-3)
 
 
+def by_halves(state, group, grad, param):
+    """Divide the first dimension into two equal parts."""
+    if param.dim() == 0 or len(param) % 2 or len(param) == 0:
+        return
+    mean = grad.reshape(2, -1).square().mean(dim=1, keepdim=True)
+    state["half"] = state.get("half", torch.zeros_like(mean)).lerp(mean, 0.5)
+    update = param.reshape(2, -1) * 0.1 + grad.reshape(2, -1) / (state["half"].sqrt() + 1e-3)
+    rows = grad.square().mean(dim=-1, keepdim=True) if grad.dim() > 1 else 0.0
+    param.sub_(0.1 * update.reshape(param.shape) + 0.01 * rows)
+
+
 def with_state_from_the_start(state, group, grad, param):
     if grad.dim() < 2:
         return
@@ -135,5 +146,6 @@ ALONG = [
     flattening,
     following_views,
     by_shapes,
+    by_halves,
     with_state_from_the_start,
 ]

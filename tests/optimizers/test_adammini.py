@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from schuss import AdamMini, AdamW
+from tests.conformance.trajectories import TOLERANCE, distance
 from tests.optimizers.matrices import double, moved
 from tests.optimizers.paths import GRADS, START, ends
 
@@ -35,7 +36,6 @@ def test_a_tensor_may_be_one_block():
     torch.testing.assert_close(found, -0.25 * FIRST / 18.75**0.5)
 
 
-@pytest.mark.filterwarnings("ignore:AdamMini cannot run:UserWarning")
 def test_heads_are_blocks_of_rows():
     grads = [torch.cat([FIRST, SECOND]), torch.cat([SECOND, FIRST])]
     found = moved(AdamMini, grads, blocks=2, **RATES)
@@ -44,6 +44,30 @@ def test_heads_are_blocks_of_rows():
         for at in (slice(0, 2), slice(2, 4))
     ]
     torch.testing.assert_close(found, torch.cat(halves))
+
+
+@pytest.mark.parametrize("engine", ["foreach", "fused"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("blocks", [2, 6])
+def test_heads_are_blocks_on_every_engine(blocks, dtype, engine):
+    draw = torch.Generator().manual_seed(0)
+    shapes = ((6, 6), (12, 2, 3), (6,), (5, 4))
+    drawn = [[torch.randn(s, generator=draw).to(dtype) for s in shapes] for _ in range(4)]
+    ends, kept = [], []
+    for options in ({"foreach": False}, {engine: True}):
+        params = [nn.Parameter(value.clone()) for value in drawn[0]]
+        of_heads = {"params": params[:3], "blocks": blocks}
+        optimizer = AdamMini([of_heads, {"params": params[3:]}], lr=0.1, **options)
+        for grads in drawn[1:]:
+            for param, grad in zip(params, grads, strict=True):
+                param.grad = grad
+            optimizer.step()
+        ends.append([param.detach() for param in params])
+        kept.append([optimizer.state[param]["vmean"] for param in params])
+    assert [tuple(v.shape) for v in kept[1]] == [(blocks, 1)] * 3 + [(5, 1)]
+    assert all(v.dtype is torch.promote_types(dtype, torch.float32) for v in kept[1])
+    torch.testing.assert_close(kept[1], kept[0])
+    assert distance(ends[1], ends[0]) <= TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("options", [{"blocks": "element"}, {"blocks": "row"}])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, State
 from schuss.engines.parts import Fits, Needs, all_fits, parts
-from schuss.engines.tracing.axes import Axes, own_axes
+from schuss.engines.tracing.axes import Axes, Layout, layout
 from schuss.engines.tracing.errors import UnfusableError
 from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place
@@ -50,11 +50,13 @@ class Cohort:
         first = self.params[0]
         self.has_master = master.wants_master(batch.group, first)
         self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
-        shape = _shape(first)
+        self._parts = needs.parts
+        sizes, axes, divided = layout(_shape(first), needs.parts)
         self.dimensions = Dimensions(
-            own_axes(shape) if needs.dims or needs.along or needs.shapes else None,
-            shape if needs.shapes else None,
+            axes if needs.dims or needs.along or needs.shapes else None,
+            sizes if needs.shapes else None,
             along=needs.along,
+            parts=divided,
         )
         element, whole, self.scalars, self.aliases, along = parts(first, states[0], needs, fits)
         places = [Place(GRAD), Place(PARAM), COUNT]
@@ -69,9 +71,9 @@ class Cohort:
         self._stale = False
 
     @property
-    def shapes(self) -> list[torch.Size]:
-        """The shapes of the parameters as the rule sees them."""
-        return list(map(_shape, self.params))
+    def layouts(self) -> list[Layout]:
+        """What the dimensions of the parameters are made of, as the rule sees them."""
+        return [layout(_shape(param), self._parts) for param in self.params]
 
     def tensors(self, place: Place) -> list[Tensor]:
         """Return the tensors at a place of the parameters or of the states."""
@@ -163,8 +165,9 @@ def divided(batch: Batch, states: Sequence[State], needs: Needs) -> list[Cohort]
     Raises:
         UnfusableError: A parameter or its state is unlike anything that a program is for.
         DimensionsRead: There may be statistics of rows or columns in a state.
+        PartsRead: There may be numbers for equal parts in a state.
     """
-    fits = all_fits(batch.params, states) if needs.along else [{}] * len(states)
+    fits = all_fits(batch.params, states, needs.parts) if needs.along else [{}] * len(states)
     found: dict[object, list[int]] = {}
     for index, (param, state) in enumerate(zip(batch.params, states, strict=True)):
         found.setdefault(_signature(param, state, needs, fits[index]), []).append(index)
@@ -186,9 +189,12 @@ def _signature(param: Tensor, state: State, needs: Needs, fits: Fits) -> object:
         (key, value.dtype, value.item()) if isinstance(value, Tensor) else (key, value)
         for key, value in found.scalars.items()
     )
-    shape: object = _shape(param) if needs.shapes else None
-    if (needs.dims or needs.along) and shape is None:
-        shape = own_axes(_shape(param))
+    shape: object = None
+    if needs.shapes:
+        shape = _shape(param)
+    elif needs.dims or needs.along:
+        _, *of_all_sizes = layout(_shape(param), needs.parts)
+        shape = tuple(of_all_sizes)
     along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
     return param.dtype, param.device, tensors, tuple(found.aliases), numbers, shape, along
 

@@ -39,7 +39,7 @@ class Engine:
         self._state: defaultdict[Tensor, State] = defaultdict(dict)
         self._exposed = True
         self._pinned = False
-        self._needs = Needs()
+        self._needs: defaultdict[int, Needs] = defaultdict(Needs)
         self._fused: dict[int, FusedBatch] = {}
         self.passed_over: dict[int, dict[str, str]] = {}
         self._warned: set[int] = set()
@@ -205,7 +205,7 @@ class Engine:
         states = list(given.values()) if given else self._states(optimizer, batch)
         steps = [] if given else [Step(partial(self._adopt, batch.params, states))]
         try:
-            cohorts = divided(batch, states, self._needs)
+            cohorts = divided(batch, states, self._needs[number])
             if name == "foreach":
                 return steps + [foreach.plan(cohort, rule, batch, scale) for cohort in cohorts]
             from schuss.engines.fused.engine import FusedBatch
@@ -215,7 +215,7 @@ class Engine:
             if not given:
                 steps.append(Step(partial(self._keep, number, fused)))
         except Request as request:
-            self._needs = self._needs.after(request)
+            self._needs[number] = self._needs[number].after(request)
         else:
             return steps
         return self._planned_on(name, optimizer, rule, number, batch, scale, given)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 
 from torch import Tensor
 
-from schuss.engines.tracing.axes import Axes
+from schuss.engines.tracing.axes import Axes, Layout
 from schuss.engines.tracing.folding import Folds
 from schuss.engines.tracing.primitives import REDUCED, REDUCTIONS, SIZES, SPREADS, Form
 
@@ -22,13 +22,13 @@ class FoldedView:
 
     Args:
         folds: What the matrices, rows and columns are.
-        shape: The shape of the parameter.
+        layout: What the dimensions of the parameter are made of.
         axes: The axes of state with others than the parameter, by key.
     """
 
-    def __init__(self, folds: Folds, shape: Sequence[int], axes: Mapping[str, Axes]) -> None:
-        self.sizes = folds.sizes(shape)
-        self._shape = shape
+    def __init__(self, folds: Folds, layout: Layout, axes: Mapping[str, Axes]) -> None:
+        self.sizes = folds.sizes(layout.sizes)
+        self._layout = layout
         self._axes = axes
 
     def shape(self, form: Form) -> tuple[int, ...]:
@@ -48,9 +48,7 @@ class FoldedView:
 
     def shape_at(self, key: str) -> tuple[int, ...]:
         """Return the shape under a key of the state: the parameter's, if it has no other axes."""
-        if key not in self._axes:
-            return tuple(self._shape)
-        return tuple(prod(self._shape[axis] for axis in each) for each in self._axes[key])
+        return self._layout.shape(self._axes.get(key, self._layout.axes))
 
     def made(self, operation: str, like: Tensor, x: Tensor | float = 0.0) -> Tensor:
         """Return a size, or a number or a smaller tensor that is repeated."""

@@ -87,7 +87,7 @@ def _views(cohort: Cohort, trace: Trace) -> list[FoldedView]:
     """Return how each parameter is seen, if it is seen as anything but itself."""
     if trace.folds is None:
         return []
-    return [FoldedView(trace.folds, shape, trace.axes) for shape in cohort.shapes]
+    return [FoldedView(trace.folds, layout, trace.axes) for layout in cohort.layouts]
 
 
 def _store(

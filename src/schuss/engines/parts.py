@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from schuss.contract import State
-from schuss.engines.tracing.axes import Axes, fitting, kept, own_axes
+from schuss.engines.tracing.axes import Axes, Layout, fitting, kept, layout
 from schuss.engines.tracing.errors import (
     DimensionsRead,
+    PartsRead,
     PerTensorState,
     Request,
     UnfusableError,
@@ -29,18 +30,23 @@ class Needs(NamedTuple):
         dims: It reads how many dimensions tensors have, so that those of a cohort agree in that.
         along: It makes statistics along dimensions, or keeps some.
         shapes: It reads shapes, so that a cohort has only one.
+        parts: Into how many equal parts it divides the first dimension, where it can; 0 if it does
+            not.
         per_tensor: Keys of state of one number that take values of the program.
     """
 
     dims: bool = False
     along: bool = False
     shapes: bool = False
+    parts: int = 0
     per_tensor: frozenset[str] = frozenset()
 
     def after(self, request: Request) -> Needs:
         """Return what it needs too, now that it was traced again."""
         if isinstance(request, DimensionsRead):
             return self._replace(dims=True, along=request.along or self.along)
+        if isinstance(request, PartsRead):
+            return self._replace(dims=True, along=True, parts=request.parts)
         if isinstance(request, PerTensorState):
             return self._replace(per_tensor=self.per_tensor | {request.key})
         return self._replace(shapes=True)
@@ -76,6 +82,7 @@ def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
     Raises:
         UnfusableError: There is something in it that is unlike anything a program is for.
         DimensionsRead: There may be statistics of rows or columns in it.
+        PartsRead: There may be a number for each of some equal parts in it.
     """
     found = Parts([], [], {}, [], {key: fits[key] for key in state if key in fits})
     for key, value in state.items():
@@ -85,8 +92,10 @@ def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
             if value.shape == param.shape and not _is_number_beside(value, param):
                 (found.aliases if _is_same(value, param) else found.element).append(key)
             elif value.numel() != 1 or value.is_complex():
-                if not needs.along and fitting(value.shape, param.shape):
+                if not needs.along and fitting(value.shape, layout(param.shape)):
                     raise DimensionsRead(along=True)
+                if not needs.parts and _is_of_parts(value, param):
+                    raise PartsRead(len(value))
                 raise UnfusableError(
                     f"state {key!r} has shape {tuple(value.shape)}, unlike its parameter's "
                     f"{tuple(param.shape)}"
@@ -102,48 +111,57 @@ def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
     return found
 
 
-def all_fits(params: Sequence[Tensor], states: Sequence[State]) -> list[Fits]:
+def all_fits(params: Sequence[Tensor], states: Sequence[State], parts: int) -> list[Fits]:
     """Return, for each state, what its tensors along some dimensions can be.
 
     A vector beside a square matrix may be of its rows or of its columns. Parameters whose states
     look alike tell together; what remains, the rule will tell when it is traced.
+
+    Args:
+        params: The parameters.
+        states: Their states.
+        parts: Into how many equal parts to divide their first dimension, where that is possible.
     """
+    layouts = [layout(param.shape, parts) for param in params]
     kinds: dict[object, list[int]] = {}
     for index, (param, state) in enumerate(zip(params, states, strict=True)):
         dims = {key: value.dim() for key, value in state.items() if isinstance(value, Tensor)}
-        kinds.setdefault((own_axes(param.shape), param.is_complex(), *dims.items()), []).append(
-            index
-        )
+        _, *of_all_sizes = layouts[index]
+        kind = (*of_all_sizes, param.is_complex(), *dims.items())
+        kinds.setdefault(kind, []).append(index)
     found: list[Fits] = [{}] * len(params)
     for members in kinds.values():
-        fits = _fits_of([params[i] for i in members], [states[i] for i in members])
+        real = not params[members[0]].is_complex()
+        fits = _fits_of([layouts[i] for i in members], [states[i] for i in members]) if real else {}
         for index in members:
             found[index] = fits
     return found
 
 
-def _fits_of(params: Sequence[Tensor], states: Sequence[State]) -> Fits:
+def _fits_of(layouts: Sequence[Layout], states: Sequence[State]) -> Fits:
     found: dict[str, Sequence[Axes]] = {}
-    first = params[0]
     for key, value in states[0].items():
-        if not isinstance(value, Tensor) or value.dim() == 0 or first.is_complex():
+        if not isinstance(value, Tensor) or value.dim() == 0:
             continue
-        shared = fitting(value.shape, first.shape)
-        for param, state in zip(params[1:], states[1:], strict=True):
+        shared = fitting(value.shape, layouts[0])
+        for whole, state in zip(layouts[1:], states[1:], strict=True):
             if len(shared) > 1 or not shared:
-                here = fitting(state[key].shape, param.shape)
+                here = fitting(state[key].shape, whole)
                 shared = [axes for axes in shared if axes in here]
-            elif not _fits(state[key], param, shared[0]):
+            elif state[key].shape != whole.shape(shared[0]):
                 shared = []
         of_more = [axes for axes in shared if kept(axes)]
-        if of_more and of_more != [own_axes(first.shape)]:
+        if of_more and of_more != [layouts[0].axes]:
             found[key] = of_more
     return found
 
 
-def _fits(tensor: Tensor, param: Tensor, axes: Axes) -> bool:
-    sizes = [param.shape[axis[0]] if axis else 1 for axis in axes]
-    return list(tensor.shape) == sizes
+def _is_of_parts(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor may have a number for each of some equal parts of a parameter."""
+    if not tensor.dim() or not param.dim() or param.is_complex() or len(tensor) < 2:
+        return False
+    divides = len(param) % len(tensor) == 0
+    return divides and bool(fitting(tensor.shape, layout(param.shape, len(tensor))))
 
 
 def _is_number_beside(tensor: Tensor, param: Tensor) -> bool:

@@ -52,7 +52,7 @@ class AdamMini(Optimizer):
         eps: Stabilizer ε, at least 0, added to the root of the second moment.
         weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
         blocks: What has one second moment: `"row"`, `"tensor"`, `"element"`, or, for a number of
-            heads, as many equal parts of the first dimension. These run on the loop.
+            heads, as many equal parts of the first dimension.
         **options: See `schuss.Options`.
     """
 
@@ -76,7 +76,10 @@ class AdamMini(Optimizer):
         check_real(param)
         state["step"] = 0
         state["exp_avg"] = torch.zeros_like(param)
-        state["vmean"] = torch.zeros_like(blockwise(param, group["blocks"]))
+        of_each = group["blocks"] == "element"
+        # The share of a late square is smaller than what half precision can add to a mean.
+        dtype = param.dtype if of_each else torch.promote_types(param.dtype, torch.float32)
+        state["vmean"] = torch.zeros_like(blockwise(param, group["blocks"]), dtype=dtype)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the first moment over the root of the second of its block."""

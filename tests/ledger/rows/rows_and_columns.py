@@ -62,6 +62,7 @@ def _adam_mini(options: str, name: str, blocks: Any, shapes: Any, **theirs: Any)
 AT_MOST_MATRICES = replace(EVERYTHING, shapes=FLAT)
 MATRICES = ((8, 4), (4, 6), (12, 2), (1, 1))
 MIXED = ((8, 4), (7,), (), (3, 2, 2))
+OF_TWO_HEADS = ((4, 4), (2, 8), (8, 2), (16, 1))
 
 ROWS = [
     Row("came", partial(came_pytorch.CAME, **DECAY), "CAME", DECAY, "came-pytorch"),
@@ -102,4 +103,5 @@ ROWS = [
     _adam_mini("rows", "mlp.weight", "row", MATRICES),
     _adam_mini("tensors", "other", "tensor", MIXED),
     _adam_mini("elements", "bias", "element", MIXED),
+    _adam_mini("heads", "wq.weight", 2, OF_TWO_HEADS, dim=4, n_heads=2),
 ]

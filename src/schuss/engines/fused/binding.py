@@ -140,7 +140,8 @@ class Binding:
         return param.is_contiguous() if self.cohort.dimensions.along else is_dense(param)
 
     def _new_launch(self, trace: Trace) -> Launch:
-        sizes = [trace.folds.sizes(shape) for shape in self.cohort.shapes] if trace.folds else []
+        folds = trace.folds
+        sizes = [folds.sizes(each.sizes) for each in self.cohort.layouts] if folds else []
         launch = Launch(kernel(self._title, trace.program, self._storage), self._counts, sizes)
         for column, place in enumerate(launch.kernel.source.columns):
             if place.name in self._addresses:
@@ -171,7 +172,7 @@ class Binding:
         key = place.name.removeprefix(STATE)
         dtype = self.cohort.like.dtype if place.per_tensor else _kept_dtype(self.cohort)
         if trace.folds is not None and key in trace.axes:
-            views = [FoldedView(trace.folds, shape, trace.axes) for shape in self.cohort.shapes]
+            views = [FoldedView(trace.folds, each, trace.axes) for each in self.cohort.layouts]
             tensors = [torch.empty(view.shape_at(key), dtype=dtype) for view in views]
         elif place.per_tensor:
             tensors = [torch.empty((), dtype=dtype) for _ in self.forms]

@@ -7,14 +7,16 @@ its parameter, `((0,),)` one number for each row, `((0,), ())` the same with `ke
 trace. A rule whose dimensions fit by their axes does what it does with real tensors.
 
 A dimension of size 1 has no axis, also in the parameter: the weights of a convolution with kernels
-of one pixel are a matrix, and the mean of a kernel is the kernel.
+of one pixel are a matrix, and the mean of a kernel is the kernel. A first dimension that a rule
+divides into equal parts (the heads of an attention) is made of two axes, `((0, 1), (2,))`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 
 from schuss.engines.tracing.errors import ShapeRead
 
@@ -25,10 +27,45 @@ Axes: TypeAlias = tuple[tuple[int, ...], ...]
 """For each dimension of a tensor the axes of its parameter, in order."""
 
 
-def own_axes(shape: Sequence[int]) -> Axes:
-    """Return the axes of a parameter; if all of its sizes are 1, these count."""
-    single = all(size == 1 for size in shape)
-    return tuple((axis,) if single or size != 1 else () for axis, size in enumerate(shape))
+class Layout(NamedTuple):
+    """What the dimensions of a parameter are made of.
+
+    Attributes:
+        sizes: The size of each axis.
+        axes: The axes of each dimension.
+        parts: Into how many equal parts the first dimension is divided; 0 if it is not, None if it
+            cannot be.
+    """
+
+    sizes: tuple[int, ...]
+    axes: Axes
+    parts: int | None
+
+    def shape(self, axes: Axes) -> tuple[int, ...]:
+        """Return the shape of a tensor with some of the axes."""
+        return tuple(prod(self.sizes[axis] for axis in each) for each in axes)
+
+
+def layout(shape: Sequence[int], parts: int = 0) -> Layout:
+    """Return what the dimensions of a parameter are made of.
+
+    Args:
+        shape: Its shape. If all sizes are 1, these count.
+        parts: Into how many equal parts to divide the first dimension, if that is possible.
+    """
+    sizes, found = tuple(shape), None if parts else 0
+    if parts and shape and shape[0] % parts == 0:
+        sizes, found = (parts, shape[0] // parts, *shape[1:]), parts
+    dims = all_axes(len(sizes))
+    dims = ((0, 1), *dims[2:]) if found else dims
+    single = all(size == 1 for size in sizes)
+    axes = (tuple(axis for axis in each if single or sizes[axis] != 1) for each in dims)
+    return Layout(sizes, tuple(axes), found)
+
+
+def all_axes(dims: int) -> Axes:
+    """Return the axes of dimensions that are made of one axis each."""
+    return tuple((axis,) for axis in range(dims))
 
 
 def kept(axes: Axes) -> tuple[int, ...]:
@@ -74,8 +111,8 @@ def positions(axes: Axes, dim: int) -> int:
     return dim % max(len(axes), 1)
 
 
-def reshaped(axes: Axes, shape: Sequence[Any]) -> Axes:
-    """Return the axes in a new shape, of sizes of the parameter, ones, and one -1.
+def reshaped(axes: Axes, shape: Sequence[Any], parts: int = 0) -> Axes:
+    """Return the axes in a new shape, of sizes of the parameter, ones, `parts`, and one -1.
 
     Raises:
         TypeError: It cannot be told from the axes that the shape is right.
@@ -83,7 +120,10 @@ def reshaped(axes: Axes, shape: Sequence[Any]) -> Axes:
     order = tuple(chain.from_iterable(axes))
     if order != tuple(sorted(order)):
         raise TypeError("of a transposed tensor")
-    found = [None if size == -1 else size_axes(size) for size in shape]
+    found = [
+        None if size == -1 else (0,) if type(size) is int and size == parts else size_axes(size)
+        for size in shape
+    ]
     named = set(chain.from_iterable(filter(None, found)))
     rest = tuple(axis for axis in order if axis not in named)
     result = tuple(rest if each is None else each for each in found)
@@ -101,31 +141,34 @@ def size_axes(size: Any) -> tuple[int, ...]:
     raise TypeError(f"the size {size!r} is not of a dimension")
 
 
-def fitting(shape: Sequence[int], whole: Sequence[int]) -> list[Axes]:
-    """Return all axes that a tensor of one shape can have beside a parameter of another.
+def fitting(shape: Sequence[int], whole: Layout) -> list[Axes]:
+    """Return all axes that a tensor can have beside a parameter.
 
     Those with the most axes come first. A tensor of as many dimensions has them where its parameter
     does.
     """
-    own = kept(own_axes(whole))
     found: list[tuple[tuple[int, ...], ...]] = [()]
     for size in shape:
         found = [
             (*axes, more)
             for axes in found
             for more in [
-                *((a,) for a in _places(axes, shape, whole) if a in own and whole[a] == size),
+                *(each for each in _places(axes, shape, whole) if whole.shape((each,)) == (size,)),
                 *([()] if size == 1 else []),
             ]
         ]
     return sorted(found, key=lambda axes: -len(kept(axes)))
 
 
-def _places(before: Axes, shape: Sequence[int], whole: Sequence[int]) -> Iterable[int]:
+def _places(before: Axes, shape: Sequence[int], whole: Layout) -> Iterable[tuple[int, ...]]:
     """Return the axes that a dimension may have after those before it."""
-    if len(shape) == len(whole):
-        return (len(before),)
-    return range(max((axis + 1 for axis in chain.from_iterable(before)), default=0), len(whole))
+    first, dims = 0, whole.axes
+    if len(shape) == len(dims):
+        dims = (dims[len(before)],)
+    else:
+        first = max(chain.from_iterable(before), default=-1) + 1
+    each = ((axis,) for axis in chain.from_iterable(dims))
+    return (axes for axes in dict.fromkeys((*dims, *each)) if axes and axes[0] >= first)
 
 
 class Size(int):

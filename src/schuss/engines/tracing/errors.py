@@ -8,6 +8,7 @@ Exception
 └── Request                 trace again
     ├── ShapeRead           with parameters of one shape
     ├── DimensionsRead      with parameters of one number of dimensions
+    ├── PartsRead           with the first dimension divided into equal parts
     └── PerTensorState      with this state as a value of the program
 """
 
@@ -55,6 +56,14 @@ class DimensionsRead(Request):
     def __init__(self, *, along: bool) -> None:
         super().__init__(along)
         self.along = along
+
+
+class PartsRead(Request):
+    """A rule divides the first dimension into equal parts, or keeps a number for each."""
+
+    def __init__(self, parts: int) -> None:
+        super().__init__(parts)
+        self.parts = parts
 
 
 class PerTensorState(Request):

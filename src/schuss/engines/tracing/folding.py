@@ -31,10 +31,14 @@ class Folds(NamedTuple):
     rows: Kept
     columns: Kept
 
-    def sizes(self, shape: Sequence[int]) -> tuple[int, int, int]:
-        """Return how many matrices a tensor has, how many rows each, and how many columns."""
-        shape = shape or (1,)
-        matrices, rows, columns = (prod(shape[axis] for axis in axes) for axes in self)
+    def sizes(self, sizes: Sequence[int]) -> tuple[int, int, int]:
+        """Return how many matrices a tensor has, how many rows each, and how many columns.
+
+        Args:
+            sizes: The size of each axis.
+        """
+        sizes = sizes or (1,)
+        matrices, rows, columns = (prod(sizes[axis] for axis in axes) for axes in self)
         return matrices, rows, columns
 
     def form(self, axes: Kept) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from schuss.engines.tracing.axes import (
@@ -30,16 +29,23 @@ class Dimensions:
 
     Attributes:
         axes: Their axes; None if they differ in number.
-        sizes: Their shape; None if they differ.
+        sizes: The sizes of the axes; None if they differ.
         along: Statistics along them may be made: stand-ins know their axes.
+        parts: Into how many equal parts the first is divided; 0 if it is not, None if it cannot be.
     """
 
     def __init__(
-        self, axes: Axes | None = None, sizes: torch.Size | None = None, *, along: bool = False
+        self,
+        axes: Axes | None = None,
+        sizes: Sequence[int] | None = None,
+        *,
+        along: bool = False,
+        parts: int | None = 0,
     ) -> None:
         self.axes = axes
         self.sizes = sizes
         self.along = along
+        self.parts = parts
 
 
 class Tape:

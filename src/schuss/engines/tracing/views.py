@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from schuss.engines.tracing.axes import Axes, broadcast, positions, reshaped
-from schuss.engines.tracing.errors import UntraceableError
+from schuss.engines.tracing.errors import PartsRead, UntraceableError
 
 FLAT = ((), (-1,), ((-1,),))
 """The arguments that ask for one dimension."""
@@ -33,7 +33,12 @@ def _reshaped(x: Any, *shape: Any) -> Any:
     if x.axes is None and not x.tape.dimensions.along and shape in FLAT:
         return x.tape.seen_as(x, None, "a flattened tensor")
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
-    return x.tape.seen_as(x, reshaped(x.tape.axes_of(x), sizes), "a tensor in another shape")
+    axes, dimensions = x.tape.axes_of(x), x.tape.dimensions
+    whole, first = axes == dimensions.axes, sizes[0]
+    if dimensions.parts == 0 and whole and type(first) is int and first > 1:
+        raise PartsRead(first)
+    found = reshaped(axes, sizes, dimensions.parts or 0)
+    return x.tape.seen_as(x, found, "a tensor in another shape")
 
 
 def _reshaped_as(x: Any, other: Any) -> Any:

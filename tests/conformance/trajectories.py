@@ -87,6 +87,8 @@ def trajectory(create: Create, training: Training, then: Create | None = None) -
     params = [_random(shape, training, generator).requires_grad_() for shape in training.shapes]
     optimizer = create(_groups(params, training))
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=training.steps)
+    # In the same memory in each step, as `zero_grad(set_to_none=False)` leaves them.
+    grads = [torch.empty_like(param, requires_grad=False) for param in params]
     visited = []
     for step in range(training.steps):
         if step == training.saved_after:
@@ -96,11 +98,11 @@ def trajectory(create: Create, training: Training, then: Create | None = None) -
             scheduler.load_state_dict(saved[1])
             optimizer.load_state_dict(saved[0])
         for index, param in enumerate(params):
-            grad = _random(param.shape, training, generator)
+            grads[index].copy_(_random(param.shape, training, generator))
             absent = (index == LATE and step < training.steps // 3) or (
                 index == INTERMITTENT and step % 3 == 0
             )
-            param.grad = None if absent and not training.steady else grad
+            param.grad = None if absent and not training.steady else grads[index]
         if training.before_step is not None:
             training.before_step(optimizer, step)
         optimizer.step()

@@ -24,6 +24,12 @@ def test_the_decay_slows_down_too():
     ]
 
 
+def test_a_surprise_is_not_larger_for_a_small_second_moment():
+    # The rates are 1 / 3 in the second step: v = 6, below 7.5; rho^2 = 9 / 7.5.
+    path = walk(StableAdamW, [[0.0], [3.0]], lr=1.0, betas=(0.0, 0.5), eps=7.5**0.5)
+    assert path == [[0.0], [pytest.approx(-3 / (6**0.5 + 7.5**0.5) / 1.2**0.5)]]
+
+
 def test_the_path_ignores_the_scale_of_the_gradients():
     scaled = [[8.0 * g for g in grad] for grad in GRADS]
     found = ends(StableAdamW, scaled, START, eps=0.0)

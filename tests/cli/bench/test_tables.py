@@ -33,6 +33,13 @@ def test_several_optimizers_have_a_heading_each() -> None:
     assert len({len(row) for row in table.rows}) == 2
 
 
+def test_chains_are_compared_with_each_other() -> None:
+    heat = heat_of({"torch-chain": [3.0, 9.0], "schuss-chain": [2.0, 3.0], "floor": [1.0, 1.0]})
+    (table,) = tables(record_of(result_of(heat)))
+    note = "torch takes 2.25 [1.88 2.62] times as long as ours, with clip and mean"
+    assert note in table.notes
+
+
 def test_busy_neighbours_are_told() -> None:
     busy = Heat(HEAT.runners, others=0.5)
     (table,) = tables(record_of(result_of(busy)))

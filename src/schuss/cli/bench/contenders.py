@@ -57,6 +57,8 @@ TORCH_FUSED: Final = "torch-fused"
 TORCH_COMPILE: Final = "torch-compile"
 OUR_FUSED: Final = "schuss-fused"
 OUR_ADAMW: Final = "schuss-adamw"
+TORCH_CHAIN: Final = "torch-chain"
+OUR_CHAIN: Final = "schuss-chain"
 FLOOR: Final = "floor"
 
 _ALIASES: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {"amsgrad": ("adam", {"amsgrad": True})}
@@ -165,8 +167,8 @@ CONTENDERS: Final[Mapping[str, Contender]] = {
         Contender("schuss-foreach", "schuss foreach", partial(_ours, foreach=True)),
         Contender(OUR_FUSED, "schuss fused", partial(_ours, fused=True)),
         Contender(OUR_ADAMW, "schuss fused AdamW", _our_adamw),
-        Contender("torch-chain", "torch fused, clip, mean", _torch_chain, on_demand=True),
-        Contender("schuss-chain", "schuss fused, clip, mean", _our_chain, on_demand=True),
+        Contender(TORCH_CHAIN, "torch fused, clip, mean", _torch_chain, on_demand=True),
+        Contender(OUR_CHAIN, "schuss fused, clip, mean", _our_chain, on_demand=True),
         Contender(FLOOR, "floor", _floor),
     )
 }

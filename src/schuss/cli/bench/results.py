@@ -8,7 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from schuss.cli.bench.cases import ADAMW, Case
-from schuss.cli.bench.contenders import CONTENDERS, FLOOR, TORCH_FUSED, our_adamw
+from schuss.cli.bench.contenders import (
+    CONTENDERS,
+    FLOOR,
+    OUR_CHAIN,
+    TORCH_CHAIN,
+    TORCH_FUSED,
+    our_adamw,
+)
 from schuss.cli.bench.heats import Heat, Runner
 from schuss.cli.bench.workloads import Workload
 
@@ -104,6 +111,7 @@ def step_result(
         "bytes": moved,
         "workload": _about(workload.name, workload.title)
         | {"tensors": len(workload.shapes), "numbers": workload.numbers},
+        "chain_over_ours": over(heats, TORCH_CHAIN, OUR_CHAIN),
         "floor_gb_per_s": moved / floor_ms[0] / 1e6 if floor_ms else None,
         **_outcome(rows, heats),
     }

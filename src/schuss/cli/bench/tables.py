@@ -173,6 +173,9 @@ def _notes(result: dict[str, Any], several: bool) -> Iterator[str]:
     if rate is not None:
         moved = result["bytes"] / 1e6
         yield f"{whose}the floor moves {number(moved)} MB at {number(rate)} GB/s"
+    chains = result.get("chain_over_ours")
+    if chains is not None:
+        yield f"{whose}torch takes {_spread(chains)} times as long as ours, with clip and mean"
     for row in result["contenders"]:
         failure = (row.get("new_process") or {}).get("failure")
         if failure:

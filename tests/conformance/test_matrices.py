@@ -62,7 +62,7 @@ def check_alike(ours, theirs, tolerance):
                 assert distance([found], [right]) <= tolerance
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("rule", ALONG, ids=lambda rule: rule.__name__)
 def test_statistics_along_dimensions_are_those_of_the_loop(rule, engine, dtype):

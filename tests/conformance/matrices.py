@@ -119,6 +119,12 @@ def by_halves(state, group, grad, param):
     param.sub_(0.1 * update.reshape(param.shape) + 0.01 * rows)
 
 
+def in_a_shape_of_one_number(state, group, grad, param):
+    """See a norm as a scalar and as a vector."""
+    norm = grad.norm().reshape(1).reshape(())
+    param.sub_(0.1 * grad / (norm + 1e-3) + 0.01 * grad.mean(dim=0))
+
+
 def with_state_from_the_start(state, group, grad, param):
     if grad.dim() < 2:
         return
@@ -147,5 +153,6 @@ ALONG = [
     following_views,
     by_shapes,
     by_halves,
+    in_a_shape_of_one_number,
     with_state_from_the_start,
 ]

@@ -27,8 +27,8 @@ ALL = [info.name for info in schuss.list_optimizers()]
 ENGINES = ("foreach", "fused")
 
 # What surrounds the rule is not of the rule: all of its forms meet some rules in every dtype, and
-# the others meet two of them in the dtype where there is most to go wrong. In float16 a kernel does
-# as in bfloat16, but for how it loads and stores.
+# the others meet two of them in one. In float16 a kernel does as in bfloat16, but for how it loads
+# and stores.
 THOROUGH = ("sgd", "adam", "radam", "adabelief", "sophia")
 TOGETHER = "decay, maximize, master weights"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -83,10 +83,17 @@ def shapes(name: str) -> Sequence[Sequence[int]]:
     return FLAT if name == "sm3" else SHAPES
 
 
+def dtypes_of(options: dict[str, Any]) -> list[torch.dtype]:
+    """Return the dtypes that the other rules meet some options in."""
+    if not options:
+        return [dtype for dtype in TOLERANCE if dtype is not torch.float16]
+    return [torch.bfloat16 if "master_weights" in options else torch.float32]
+
+
 GRID = [
     (variant, dtype)
     for (variant, (name, options)), dtype in itertools.product(VARIANTS.items(), TOLERANCE)
-    if name in THOROUGH or (dtype is torch.bfloat16 if options else dtype is not torch.float16)
+    if name in THOROUGH or dtype in dtypes_of(options)
     if not (dtype.is_complex and name in REAL_ONLY)
 ]
 

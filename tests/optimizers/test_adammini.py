@@ -51,20 +51,21 @@ def test_heads_are_blocks_of_rows():
 @pytest.mark.parametrize("blocks", [2, 6])
 def test_heads_are_blocks_on_every_engine(blocks, dtype, engine):
     draw = torch.Generator().manual_seed(0)
-    shapes = ((6, 6), (12, 2, 3), (6,), (5, 4))
+    shapes = ((6, 6), (12, 2, 3), (6,), (5, 4), (9, 4))
     drawn = [[torch.randn(s, generator=draw).to(dtype) for s in shapes] for _ in range(4)]
     ends, kept = [], []
     for options in ({"foreach": False}, {engine: True}):
         params = [nn.Parameter(value.clone()) for value in drawn[0]]
-        of_heads = {"params": params[:3], "blocks": blocks}
-        optimizer = AdamMini([of_heads, {"params": params[3:]}], lr=0.1, **options)
+        heads = {"params": params[:3], "blocks": blocks}
+        others = {"params": params[4], "blocks": 3}
+        optimizer = AdamMini([heads, {"params": params[3]}, others], lr=0.1, **options)
         for grads in drawn[1:]:
             for param, grad in zip(params, grads, strict=True):
                 param.grad = grad
             optimizer.step()
         ends.append([param.detach() for param in params])
         kept.append([optimizer.state[param]["vmean"] for param in params])
-    assert [tuple(v.shape) for v in kept[1]] == [(blocks, 1)] * 3 + [(5, 1)]
+    assert [tuple(v.shape) for v in kept[1]] == [(blocks, 1)] * 3 + [(5, 1), (3, 1)]
     assert all(v.dtype is torch.promote_types(dtype, torch.float32) for v in kept[1])
     torch.testing.assert_close(kept[1], kept[0])
     assert distance(ends[1], ends[0]) <= TOLERANCE[dtype]

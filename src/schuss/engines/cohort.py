@@ -167,7 +167,7 @@ def divided(batch: Batch, states: Sequence[State], needs: Needs) -> list[Cohort]
         DimensionsRead: There may be statistics of rows or columns in a state.
         PartsRead: There may be numbers for equal parts in a state.
     """
-    fits = all_fits(batch.params, states, needs.parts) if needs.along else [{}] * len(states)
+    fits = all_fits(batch.params, states, needs) if needs.along else [{}] * len(states)
     found: dict[object, list[int]] = {}
     for index, (param, state) in enumerate(zip(batch.params, states, strict=True)):
         found.setdefault(_signature(param, state, needs, fits[index]), []).append(index)

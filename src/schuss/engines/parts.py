@@ -111,7 +111,7 @@ def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
     return found
 
 
-def all_fits(params: Sequence[Tensor], states: Sequence[State], parts: int) -> list[Fits]:
+def all_fits(params: Sequence[Tensor], states: Sequence[State], needs: Needs) -> list[Fits]:
     """Return, for each state, what its tensors along some dimensions can be.
 
     A vector beside a square matrix may be of its rows or of its columns. Parameters whose states
@@ -120,9 +120,9 @@ def all_fits(params: Sequence[Tensor], states: Sequence[State], parts: int) -> l
     Args:
         params: The parameters.
         states: Their states.
-        parts: Into how many equal parts to divide their first dimension, where that is possible.
+        needs: What the rule is known to need.
     """
-    layouts = [layout(param.shape, parts) for param in params]
+    layouts = [layout(param.shape, needs.parts) for param in params]
     kinds: dict[object, list[int]] = {}
     for index, (param, state) in enumerate(zip(params, states, strict=True)):
         dims = {key: value.dim() for key, value in state.items() if isinstance(value, Tensor)}

@@ -53,14 +53,13 @@ def layout(shape: Sequence[int], parts: int = 0) -> Layout:
         shape: Its shape. If all sizes are 1, these count.
         parts: Into how many equal parts to divide the first dimension, if that is possible.
     """
-    sizes, found = tuple(shape), None if parts else 0
-    if parts and shape and shape[0] % parts == 0:
-        sizes, found = (parts, shape[0] // parts, *shape[1:]), parts
-    dims = all_axes(len(sizes))
-    dims = ((0, 1), *dims[2:]) if found else dims
+    divided = bool(parts and shape) and shape[0] % parts == 0
+    sizes = (parts, shape[0] // parts, *shape[1:]) if divided else tuple(shape)
+    each = all_axes(len(sizes))
+    dims = ((0, 1), *each[2:]) if divided else each
     single = all(size == 1 for size in sizes)
-    axes = (tuple(axis for axis in each if single or sizes[axis] != 1) for each in dims)
-    return Layout(sizes, tuple(axes), found)
+    axes = (tuple(axis for axis in dim if single or sizes[axis] != 1) for dim in dims)
+    return Layout(sizes, tuple(axes), parts if divided or not parts else None)
 
 
 def all_axes(dims: int) -> Axes:

@@ -110,9 +110,9 @@ class StandIn:
     def shape(self) -> Shape:
         """The shape. A trace that computes with its sizes is of tensors of one shape."""
         axes = self.axes
-        if axes is None:
-            axes = (self.dim() and self.tape.dimensions.axes) or ()
-        return shape_of(axes, self.tape.dimensions.sizes)
+        if axes is None and self.dim():
+            axes = self.tape.dimensions.axes
+        return shape_of(axes or (), self.tape.dimensions.sizes)
 
     @property
     def ndim(self) -> int:

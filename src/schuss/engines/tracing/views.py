@@ -34,8 +34,8 @@ def _reshaped(x: Any, *shape: Any) -> Any:
         return x.tape.seen_as(x, None, "a flattened tensor")
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
     axes, dimensions = x.tape.axes_of(x), x.tape.dimensions
-    whole, first = axes == dimensions.axes, sizes[0]
-    if dimensions.parts == 0 and whole and type(first) is int and first > 1:
+    first = sizes[0] if len(sizes) else 1
+    if dimensions.parts == 0 and axes == dimensions.axes and type(first) is int and first > 1:
         raise PartsRead(first)
     found = reshaped(axes, sizes, dimensions.parts or 0)
     return x.tape.seen_as(x, found, "a tensor in another shape")

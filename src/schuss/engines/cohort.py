@@ -155,7 +155,7 @@ def _prepared(rule: Rule, grad_scale: float | None, half: torch.dtype | None) ->
 
 
 def divided(batch: Batch, states: Sequence[State], needs: Needs) -> list[Cohort]:
-    """Divide a batch into cohorts.
+    """Divide a batch into cohorts; parameters without numbers are in none, and take no step.
 
     Args:
         batch: Parameters of one group.
@@ -170,7 +170,8 @@ def divided(batch: Batch, states: Sequence[State], needs: Needs) -> list[Cohort]
     fits = all_fits(batch.params, states, needs) if needs.along else [{}] * len(states)
     found: dict[object, list[int]] = {}
     for index, (param, state) in enumerate(zip(batch.params, states, strict=True)):
-        found.setdefault(_signature(param, state, needs, fits[index]), []).append(index)
+        if param.numel():
+            found.setdefault(_signature(param, state, needs, fits[index]), []).append(index)
     cohorts = [
         Cohort(batch, at, [states[i] for i in at], needs, fits[at[0]]) for at in found.values()
     ]

@@ -247,7 +247,7 @@ class Engine:
             step.take()
             if step.cohort is not None:
                 step.cohort.write_scalars()
-        return added_up(states)
+        return added_up([given[param] for param in batch.params if param.numel()])
 
     def _adopt(self, params: Sequence[Tensor], states: Sequence[State]) -> bool:
         self._state.update(zip(params, states, strict=True))

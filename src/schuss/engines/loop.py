@@ -33,7 +33,7 @@ def run(
     batch: Batch,
     grad_scale: float | Tensor | None,
 ) -> bool:
-    """Run `rule` for every parameter of a batch in turn.
+    """Run `rule` for every parameter of a batch in turn, but for those without numbers.
 
     Args:
         optimizer: Whose rule it is.
@@ -51,6 +51,8 @@ def run(
         state = states[param]
         if not state:
             state.update(initial_state(optimizer, group, param))
+        if not param.numel():
+            continue
         with torch.set_grad_enabled(group["differentiable"]):
             # Divided after the conversion: a small gradient over a large scale is zero in float16.
             grad = computable(stored_grad)

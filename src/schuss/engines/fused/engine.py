@@ -33,10 +33,10 @@ class FusedBatch:
     ) -> None:
         self.cohorts = cohorts
         self._bindings = [Binding(cohort, title) for cohort in cohorts]
-        forms: dict[int, Tensor] = {}
+        forms = dict(enumerate(batch.params))  # also of those in no cohort
         for binding in self._bindings:
             forms |= zip(binding.cohort.indices, binding.forms, strict=True)
-        self._gradients = Gradients(params, batch, [forms[index] for index in range(len(forms))])
+        self._gradients = Gradients(params, batch, list(forms.values()))
         self._indices = [np.array(cohort.indices) for cohort in cohorts]
 
     def plan(

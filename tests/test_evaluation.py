@@ -94,7 +94,7 @@ def test_a_step_within_is_refused(case):
     with optimizer.evaluating():
         with pytest.raises(RuntimeError, match="cannot step while evaluating"):
             optimizer.step()
-        with pytest.raises(RuntimeError, match="before you load a state"):
+        with pytest.raises(RuntimeError, match="cannot load a state while evaluating"):
             optimizer.load_state_dict(optimizer.state_dict())
     trained(model, optimizer, range(3, 4))
 
@@ -129,6 +129,71 @@ def test_a_checkpoint_continues_bit_for_bit_wherever_it_was_taken(case, evaluati
         assert torch.equal(weights(again), weights(model))
 
 
+@pytest.mark.parametrize("case", CREATE)
+def test_eval_and_train_do_what_entering_and_leaving_do(case):
+    model = nn.Linear(64, 10)
+    optimizer = CREATE[case](model.parameters())
+    trained(model, optimizer, range(3))
+    before = weights(model)
+    with optimizer.evaluating():
+        evaluated = weights(model)
+    assert not torch.equal(evaluated, before)
+    for _ in range(2):
+        optimizer.eval()
+        assert torch.equal(weights(model), evaluated)
+    with pytest.raises(RuntimeError, match=r"call `optimizer.train\(\)` first"):
+        optimizer.step()
+    for _ in range(2):
+        optimizer.train()
+        assert torch.equal(weights(model), before)
+    trained(model, optimizer, range(3, 4))
+
+
+def test_leaving_returns_to_the_mode_that_was_entered_from():
+    model = nn.Linear(64, 10)
+    optimizer = CREATE["mean"](model.parameters())
+    trained(model, optimizer, range(3))
+    before = weights(model)
+    optimizer.eval()
+    evaluated = weights(model)
+    with optimizer.evaluating():
+        optimizer.train()
+        assert torch.equal(weights(model), before)
+    assert torch.equal(weights(model), evaluated)
+    optimizer.train()
+    with optimizer.evaluating():
+        optimizer.train()
+        optimizer.eval()
+    assert torch.equal(weights(model), before)
+
+
+def test_a_step_is_refused_before_there_is_anything_to_evaluate():
+    model = nn.Linear(64, 10)
+    optimizer = CREATE["schedule-free"](model.parameters())
+    optimizer.eval()
+    with pytest.raises(RuntimeError, match="cannot step while evaluating"):
+        trained(model, optimizer, range(1))
+    optimizer.train()
+    trained(model, optimizer, range(1))
+
+
+def test_weights_that_cannot_be_computed_leave_all_as_it_was():
+    class Fails(EMA):
+        def evaluated(self, state, group, param):
+            if param.dim() == 1:
+                raise MemoryError
+            return super().evaluated(state, group, param)
+
+    model = nn.Linear(64, 10)
+    optimizer = AdamW(model.parameters(), transforms=[Fails(0.5)])
+    trained(model, optimizer, range(3))
+    before = weights(model)
+    with pytest.raises(MemoryError):
+        optimizer.eval()
+    assert torch.equal(weights(model), before)
+    trained(model, optimizer, range(3, 4))
+
+
 def test_without_other_weights_it_does_nothing():
     model = nn.Linear(64, 10)
     optimizer = AdamW(model.parameters())
@@ -138,6 +203,8 @@ def test_without_other_weights_it_does_nothing():
         assert torch.equal(weights(model), before)
         trained(model, optimizer, range(2, 3))
     assert not torch.equal(weights(model), before)
+    optimizer.eval()
+    trained(model, optimizer, range(3, 4))
 
 
 def test_a_parameter_that_was_not_stepped_yet_stays():

@@ -413,7 +413,8 @@ def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(n
     options = {"d0": 0.1} if name in ONE_RATE else {}
     options |= {"reps_rel": 0.1} if name in ("dog", "ldog") else {}
     options |= {"silent_sgd_phase": False} if name == "radamschedulefree" else {}
-    ours = schuss.create_optimizer(name, [scaled], lr=0.5, **options)
+    # So that the scaler hands over its scale and its verdict.
+    ours = schuss.create_optimizer(name, [scaled], lr=0.5, fused=True, **options)
     unscaled = schuss.create_optimizer(name, [plain], lr=0.5, **options)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     for loss_factor in (1.0, float("inf"), 0.5):
@@ -429,6 +430,22 @@ def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(n
     torch.testing.assert_close(scaled, plain, rtol=1e-6, atol=0)
     assert not torch.equal(plain, torch.tensor([1.0, -2.0], dtype=dtype))
     assert scaler.get_scale() == 512.0
+
+
+def test_a_grad_scaler_divides_gradients_itself_unless_the_optimizer_was_asked_to():
+    for dtype, fused, kept in (
+        (torch.float32, None, False),
+        (torch.float32, True, True),
+        (torch.float16, None, True),  # which a scaler refuses to divide
+    ):
+        param = nn.Parameter(torch.tensor([1.0], dtype=dtype))
+        optimizer = Descent([param], lr=1.0, fused=fused)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+        scaler.scale((param * 3).sum()).backward()
+        scaler.step(optimizer)
+        assert param.item() == -2.0
+        assert param.grad is not None
+        assert param.grad.item() == (3072.0 if kept else 3.0)
 
 
 def test_gradients_that_the_user_has_unscaled_and_clipped_are_used_as_they_are():

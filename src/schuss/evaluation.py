@@ -21,8 +21,12 @@ TRAINED = "trained_param"
 class Evaluating(Checkpointed):
     """The part of an optimizer that changes between the two."""
 
+    _mode: dict[str, bool]
+    """Whether the parameters are the weights to evaluate with. In a dictionary, like all that
+    changes, because Lightning's wrapper shares attributes with the optimizer, but not assignments.
+    """
     _trained: dict[Tensor, Tensor]
-    """While evaluating, what is trained."""
+    """While evaluating, what is trained, of the parameters that are something else."""
 
     def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
         """Return the weights to evaluate with; override it if they are not `param` itself.
@@ -34,14 +38,41 @@ class Evaluating(Checkpointed):
         """
         return param
 
+    def eval(self) -> None:
+        """Let the parameters be the weights to evaluate with, until `train` is called.
+
+        The Trainer of Hugging Face and Accelerate's wrapper call it. Until then `step` raises, and
+        a `state_dict` also holds what is trained: who saves the model, to deploy it, and loads
+        both, the model first, goes on as if nothing had been saved. With an optimizer that has no
+        other weights to evaluate with, this does nothing; nor does a second call.
+        """
+        if self._mode["evaluating"] or not self._has_other_weights():
+            return
+        self._end_compiled()
+        self._mode["evaluating"] = True
+        try:
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for param in group["params"]:
+                        if self.state.get(param):
+                            self._swap_in(self.state[param], group, param)
+        except BaseException:
+            self.train()
+            raise
+
+    def train(self) -> None:
+        """Let the parameters be what is trained again: what they were when `eval` was called."""
+        with torch.no_grad():
+            for param, trained in self._trained.items():
+                param.copy_(trained)
+        self._trained.clear()
+        self._mode["evaluating"] = False
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Let the parameters be the weights to evaluate with.
+        """Let the parameters be the weights to evaluate with, as `eval` does.
 
-        On leaving, whatever happened, they are again what they were. Within, `step` raises, and a
-        `state_dict` also holds what is trained: who saves the model within, to deploy it, and
-        loads both, the model first, goes on as if nothing had been saved. With an optimizer that
-        has no other weights to evaluate with, this does nothing.
+        On leaving, whatever happened, they are again what they were.
 
         Example:
             >>> import torch
@@ -56,22 +87,18 @@ class Evaluating(Checkpointed):
             >>> weight.item()
             -1.0
         """
-        if self._trained:  # nested
-            yield
-            return
-        self._end_compiled()
-        with torch.no_grad():
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if self.state.get(param):
-                        self._swap_in(self.state[param], group, param)
+        before = self._mode["evaluating"]
+        self.eval()
         try:
             yield
         finally:
-            with torch.no_grad():
-                for param, trained in self._trained.items():
-                    param.copy_(trained)
-            self._trained = {}
+            if before:
+                self.eval()
+            else:
+                self.train()
+
+    def _has_other_weights(self) -> bool:
+        raise NotImplementedError
 
     def _swap_in(self, state: State, group: Group, param: Tensor) -> None:
         weight = state.get(master.KEY, param)
@@ -82,10 +109,11 @@ class Evaluating(Checkpointed):
             param.copy_(evaluated)
 
     def _check_training(self) -> None:
-        if self._trained:
+        if self._mode["evaluating"]:
             raise RuntimeError(
                 f"{type(self).__name__} cannot step while evaluating: the parameters are not those "
-                "that are trained; leave the `with optimizer.evaluating()` first"
+                "that are trained; call `optimizer.train()` first, or leave the "
+                "`with optimizer.evaluating()`"
             )
 
     def state_dict(self) -> dict[str, Any]:
@@ -116,8 +144,12 @@ class Evaluating(Checkpointed):
                 its domain. Nothing has been changed then.
             RuntimeError: The optimizer is evaluating.
         """
-        if self._trained:
-            raise RuntimeError("leave the `with optimizer.evaluating()` before you load a state")
+        if self._mode["evaluating"]:
+            raise RuntimeError(
+                f"{type(self).__name__} cannot load a state while evaluating, because what is "
+                "trained would be lost; call `optimizer.train()`, or leave the "
+                "`with optimizer.evaluating()`, before you load the model and this"
+            )
         super().load_state_dict(state_dict)
         with torch.no_grad():
             for group in self.param_groups:

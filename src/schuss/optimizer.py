@@ -79,6 +79,7 @@ class Optimizer(Stepping):
         around = {**self.weight_decay.defaults(), **self._chain.defaults()}
         self._engine = Engine()
         self._compiled = {"in_tensors": False}
+        self._mode = {"evaluating": False}
         self._trained = {}
         super().__init__(params, {**OPTION_DEFAULTS, **around, **options, **defaults})
 

@@ -21,11 +21,20 @@ from schuss.transforms.chain import Chain
 class Stepping(Evaluating):
     """The part of an optimizer that takes steps, whatever the rule for one parameter is."""
 
-    # GradScaler then hands us its scale and its verdict, instead of dividing p.grad in place.
-    _step_supports_amp_scaling = True
-
     weight_decay: WeightDecay
     _chain: Chain
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Whether `GradScaler` hands over its scale and its verdict, and leaves `p.grad` as it is.
+
+        As in `torch.optim`, only `fused=True` asks for it: who clips gradients wants them divided
+        by the scale before the step. Those in float16 it refuses to divide.
+        """
+        return any(
+            group["fused"] or any(param.dtype is torch.float16 for param in group["params"])
+            for group in self.param_groups
+        )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""
@@ -117,6 +126,9 @@ class Stepping(Evaluating):
         for transform in reversed(self._chain.overriding("evaluated")):
             return transform.evaluated(state, group, param)
         return param
+
+    def _has_other_weights(self) -> bool:
+        return self._overrides("evaluated") or bool(self._chain.overriding("evaluated"))
 
     def _rule(self) -> Rule:
         """Return what a step does to one parameter."""

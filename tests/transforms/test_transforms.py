@@ -86,6 +86,8 @@ STEPS = {
     "start": (schuss.DecayToStart(0.5), [[1.0], [0.0]], [0.5], (1.0,)),
     # Both shrink by a half: where the step leads to zero, and not where it leads away.
     "cautious decay": (schuss.CautiousDecay(0.5), [[0.25, 0.25]], [0.25, -2.25]),
+    # So does what the step leaves where it is, as in the paper.
+    "cautious decay of what rests": (schuss.CautiousDecay(0.5), [[0.0, 0.25]], [0.5, -2.25]),
 }
 
 

@@ -15,9 +15,9 @@ waits; the others step further, so that the mean step stays about as long. The p
 $(\lVert \phi \rVert_1 + 1) / d$ in its algorithm, its code by the mean of at least $10^{-3}$, which
 is what is done here.
 
-Chen et al., *Cautious Weight Decay*, 2025, mask the decay in the same way, where it would work
-against the update: $u \leftarrow u + \lambda\, \theta \odot \mathbb 1[u \odot \theta > 0]$.
-<https://arxiv.org/abs/2510.12402>
+Chen et al., *Cautious Weight Decay*, 2025, Algorithm 1, mask the decay where it would work against
+the update: $u \leftarrow u + \lambda\, \theta \odot \mathbb 1[u \odot \theta \ge 0]$. Weights that do
+not move decay as well. <https://arxiv.org/abs/2510.12402>
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Cautious(Transform):
 
 
 class CautiousDecay(Transform):
-    """Decay the weights that the update makes smaller too.
+    """Decay the weights that the update does not make larger.
 
     Args:
         cautious_weight_decay: Coefficient λ, at least 0, multiplied by the learning rate.
@@ -69,6 +69,6 @@ class CautiousDecay(Transform):
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
     ) -> Tensor:
-        """Return the update, with the decay where they agree."""
-        agrees = (update * param > 0).to(param.dtype)
-        return update.addcmul(param, agrees, value=group["cautious_weight_decay"])
+        """Return the update, with the decay where it does not work against it."""
+        mask = (update * param >= 0).to(param.dtype)
+        return update.addcmul(param, mask, value=group["cautious_weight_decay"])

@@ -20,6 +20,7 @@ from schuss.engines import CompiledSteps, Engine
 from schuss.engines.loop import initial_state
 from schuss.hyperparameters import EXECUTION_OPTIONS
 from schuss.storage import master
+from schuss.storage.precision import scalar_dtype
 
 
 class Checkpointed(CompiledSteps, torch.optim.Optimizer):
@@ -83,10 +84,7 @@ def packed(state: State) -> State:
     """Return a parameter's state as checkpoints hold it: with `step` as a 0-d tensor."""
     step = state.get("step")
     if isinstance(step, (int, float)):
-        # The precision that torch.optim gives a step count.
-        double = torch.get_default_dtype() is torch.float64
-        dtype = torch.float64 if double else torch.float32
-        return {**state, "step": torch.tensor(float(step), dtype=dtype)}
+        return {**state, "step": torch.tensor(float(step), dtype=scalar_dtype())}
     return state
 
 

@@ -30,14 +30,14 @@ def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tens
     """
     sums: dict[str, Tensor | float] = {}
     for key in measured[0] if measured else ():
-        values = [torch.as_tensor(each[key]) for each in measured]
+        values = [torch.as_tensor(each[key], dtype=torch.float64) for each in measured]
         for value in values:
             if value.dim():
                 raise TypeError(
                     f"what is measured has to be one number for each parameter, but {key!r} has "
                     f"shape {tuple(value.shape)}; take its sum or its norm"
                 )
-        sums[key] = torch.stack([value.double() for value in values]).sum()
+        sums[key] = torch.stack(values).sum()
     return sums
 
 

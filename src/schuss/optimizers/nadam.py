@@ -27,6 +27,7 @@ from torch import Tensor
 from schuss.contract import Group, State
 from schuss.hyperparameters import check_not_negative
 from schuss.optimizers.adam import Adam
+from schuss.storage.precision import scalar_dtype
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
@@ -91,8 +92,8 @@ class NAdam(Adam):
 
 
 def _rounded_product(product: Any, mu: Any) -> Any:
-    """Multiply as `torch.optim` does, which holds the product in a tensor of the default dtype."""
+    """Multiply as `torch.optim` does, which holds the product in a tensor of no dimensions."""
+    dtype = scalar_dtype()
     if isinstance(product, Tensor):  # while compiling
-        dtype = torch.get_default_dtype()
         return (product.to(dtype) * mu.to(dtype)).to(product.dtype)
-    return (torch.tensor(product) * mu).item()
+    return (torch.tensor(product, dtype=dtype) * mu).item()

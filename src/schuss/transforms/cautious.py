@@ -16,8 +16,8 @@ $(\lVert \phi \rVert_1 + 1) / d$ in its algorithm, its code by the mean of at le
 is what is done here.
 
 Chen et al., *Cautious Weight Decay*, 2025, Algorithm 1, mask the decay where it would work against
-the update: $u \leftarrow u + \lambda\, \theta \odot \mathbb 1[u \odot \theta \ge 0]$. Weights that do
-not move decay as well. <https://arxiv.org/abs/2510.12402>
+the update: $u \leftarrow u + \lambda\, \theta \odot \mathbb 1[u \odot \theta \ge 0]$. Weights that
+rest decay as well. <https://arxiv.org/abs/2510.12402>
 """
 
 from __future__ import annotations

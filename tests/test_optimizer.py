@@ -189,7 +189,7 @@ def test_parameters_without_gradient_are_skipped_and_state_comes_with_the_first_
     assert (optimizer.state[first]["step"], optimizer.state[late]["step"]) == (2, 1)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [name for name in ALL if name not in ("sgd", "adagrad")])
 def test_a_sparse_gradient_is_refused_before_anything_is_changed(name):
     dense, embedding = weight(), nn.Embedding(4, 2, sparse=True)
     optimizer = schuss.create_optimizer(name, [dense, embedding.weight])

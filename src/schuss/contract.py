@@ -39,3 +39,6 @@ class Stateful(Protocol):
 
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""
+
+    def sparse_obstacle(self, group: Group) -> str | None:
+        """Return why a step cannot take sparse gradients of a group, or None if it can."""

@@ -6,7 +6,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from schuss.engines import Explanation, explained
 from schuss.evaluation import Evaluating
 from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.chain import Chain
+
+LOOKING = ("measure", "gradient", "update", "hold", "climb", "measure_climb")
+"""Methods of a transform that are given gradients, or what follows from them."""
 
 
 class Stepping(Evaluating):
@@ -38,6 +41,35 @@ class Stepping(Evaluating):
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""
+
+    takes_sparse_gradients: ClassVar[bool] = False
+    """Whether the rule is right for sparse gradients too; set it beside the rule, because a
+    subclass with another rule does not inherit it.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Ask every rule anew whether it takes sparse gradients."""
+        super().__init_subclass__(**options)
+        own = vars(cls)
+        if "takes_sparse_gradients" not in own and ("update" in own or "step_param" in own):
+            cls.takes_sparse_gradients = False
+
+    def sparse_obstacle(self, group: Group) -> str | None:
+        """Return why a step cannot take sparse gradients of a group, or None if it can."""
+        if not self.takes_sparse_gradients:
+            return (
+                "it does not support sparse gradients, please consider SparseAdam instead, or SGD "
+                "or Adagrad"
+            )
+        looking = [each for method in LOOKING for each in self._chain.overriding(method)]
+        if looking:
+            return f"{looking[0]!r} does not support sparse gradients; leave it out"
+        if group["weight_decay"] != 0 and not group["decoupled_weight_decay"]:
+            return (
+                f"weight_decay={group['weight_decay']} is not compatible with sparse gradients, "
+                "because it is added to them; set it to 0, or decouple it"
+            )
+        return None
 
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
         """Return numbers of one parameter that the rule needs the sums of."""
@@ -82,8 +114,8 @@ class Stepping(Evaluating):
             The closure's loss (the first, if there are two), or None without one.
 
         Raises:
-            RuntimeError: A gradient is sparse, or a transform needs a closure. Nothing has been
-                changed then.
+            RuntimeError: A gradient is sparse and the optimizer does not take it, or a transform
+                needs a closure. Nothing has been changed then.
         """
         self._check_training()
         loss = None

@@ -34,6 +34,10 @@ class CompiledSteps:
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""
 
+    def sparse_obstacle(self, group: Group) -> str | None:
+        """Return why a step cannot take sparse gradients of a group, or None if it can."""
+        raise NotImplementedError
+
     def _run_compiled(
         self, rule: Rule, grad_scale: Tensor | None, measures: Sequence[Measure]
     ) -> None:

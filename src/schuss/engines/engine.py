@@ -15,7 +15,7 @@ from torch import Tensor
 from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
 from schuss.engines import foreach, loop
 from schuss.engines.cohort import divided
-from schuss.engines.groups import wanted, with_gradient
+from schuss.engines.groups import apart, wanted, with_gradient
 from schuss.engines.parts import Needs
 from schuss.engines.step import Step
 from schuss.engines.sums import added_up, measuring, with_sums
@@ -156,8 +156,11 @@ class Engine:
             if steps is not None:
                 return steps
         self._forget(number)
-        batch = with_gradient(optimizer, group)
-        return self._planned_on_fastest(optimizer, rule, number, batch, scale)
+        dense, sparse = apart(with_gradient(optimizer, group))
+        steps = self._planned_on_fastest(optimizer, rule, number, dense, scale)
+        if sparse.params:
+            steps.append(Step(partial(loop.run, optimizer, self._state, rule, sparse, scale)))
+        return steps
 
     def _planned_on_fastest(
         self,

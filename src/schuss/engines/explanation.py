@@ -119,7 +119,12 @@ def explained(
             for position, step in enumerate(steps):
                 measured[number, position].append(_traffic(step))
         groups = with_sums(groups, [_of_one(optimizer, measure, group) for group in groups])
-    for number, group in enumerate(groups):
+    for number, whole in enumerate(groups):
+        sparse = [p for p in whole["params"] if p.grad is not None and p.grad.is_sparse]
+        if sparse:
+            cohorts.append(_on_the_loop(number, sparse, "their gradients are sparse"))
+        dense = [p for p in whole["params"] if p.grad is None or not p.grad.is_sparse]
+        group = {**whole, "params": dense}
         if not group["params"]:
             continue
         name, steps, passed_over = engine.planned_for_all(optimizer, rule, number, group)
@@ -130,10 +135,13 @@ def explained(
                 for position, step in enumerate(steps)
             ]
         else:
-            sizes = [param.numel() for param in group["params"]]
-            dtype = group["params"][0].dtype
-            cohorts.append(CohortExplanation(number, len(sizes), sum(sizes), dtype, name, reason))
+            cohorts.append(_on_the_loop(number, group["params"], reason))
     return Explanation(type(optimizer).__name__, tuple(cohorts))
+
+
+def _on_the_loop(number: int, params: Sequence[Tensor], reason: str) -> CohortExplanation:
+    numbers = sum(param.numel() for param in params)
+    return CohortExplanation(number, len(params), numbers, params[0].dtype, "loop", reason)
 
 
 def _of_one(optimizer: Stateful, measure: Measure, group: Group) -> dict[str, Tensor | float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from schuss.contract import Batch, Group, Stateful
 
@@ -24,15 +25,38 @@ def with_gradient(optimizer: Stateful, group: Group) -> Batch:
     """Return the parameters that have a gradient.
 
     Raises:
-        RuntimeError: A gradient is sparse.
+        RuntimeError: A gradient is sparse, and the optimizer does not take it.
     """
     params = [param for param in group["params"] if param.grad is not None]
     grads = [param.grad for param in params]
     for param, grad in zip(params, grads, strict=True):
         if grad.layout is not torch.strided:
-            raise RuntimeError(
-                f"{type(optimizer).__name__} does not support sparse gradients, please consider "
-                f"SparseAdam instead (the gradient of a parameter of shape {tuple(param.shape)} "
-                f"has layout {grad.layout})"
-            )
+            _check_sparse(optimizer, group, param, grad)
     return Batch(group, params, grads)
+
+
+def apart(batch: Batch) -> tuple[Batch, Batch]:
+    """Return the parameters with a dense gradient, and those with a sparse one."""
+    dense, sparse = (Batch(batch.group, [], []) for _ in range(2))
+    for param, grad in zip(batch.params, batch.grads, strict=True):
+        kind = sparse if grad.is_sparse else dense
+        kind.params.append(param)
+        kind.grads.append(grad)
+    return dense, sparse
+
+
+def _check_sparse(optimizer: Stateful, group: Group, param: Tensor, grad: Tensor) -> None:
+    obstacle = optimizer.sparse_obstacle(group)
+    engines = [name for name in ("fused", "foreach") if group[name]]
+    if obstacle is None and not grad.is_sparse:
+        obstacle = "sparse gradients other than torch.sparse_coo are not supported"
+    if obstacle is None and param.is_complex():
+        obstacle = "sparse gradients of complex parameters are not supported"
+    if obstacle is None and engines:
+        obstacle = f"{engines[0]}=True is not for sparse gradients; leave it out"
+    if obstacle is not None:
+        raise RuntimeError(
+            f"{type(optimizer).__name__}: {obstacle}; or let the gradients be dense, as "
+            "Embedding(sparse=False) does (the gradient of a parameter of shape "
+            f"{tuple(param.shape)} has layout {grad.layout})"
+        )

@@ -78,11 +78,22 @@ class Adagrad(Optimizer):
             param, complex(start, start) if param.is_complex() else start
         )
 
+    takes_sparse_gradients = True
+
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient over the root of the sum of squares."""
-        v = state["sum"].addcmul_(grad, grad)
         shrunk = 1 + (state["step"] - 1) * group["lr_decay"]
+        if grad.is_sparse:
+            return self._update_of_rows(state["sum"], grad.coalesce(), group) / shrunk
+        v = state["sum"].addcmul_(grad, grad)
         return grad / (v.sqrt() + group["eps"]) / shrunk
+
+    def _update_of_rows(self, v: Tensor, grad: Tensor, group: Group) -> Tensor:
+        """Do the same for the rows that a sparse gradient has; the others stay as they are."""
+        rows = v.add_(grad.square()).sparse_mask(grad).values()
+        values = grad.values() / (rows.sqrt() + group["eps"])
+        indices = grad.indices()  # valid, because they were those of a gradient
+        return torch.sparse_coo_tensor(indices, values, grad.shape, check_invariants=False)
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""

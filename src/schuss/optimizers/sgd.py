@@ -66,6 +66,8 @@ class SGD(Optimizer):
         decay = as_weight_decay(weight_decay, decoupled=False)
         super().__init__(params, defaults, weight_decay=decay, **options)
 
+    takes_sparse_gradients = True
+
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient, gathered in the buffer if there is momentum."""
         momentum = group["momentum"]

@@ -30,7 +30,8 @@ class Gradients:
     def __init__(self, params: Sequence[Tensor], batch: Batch, forms: Sequence[Tensor]) -> None:
         self._params = list(params)
         self._forms = forms
-        self._with_grad = [param.grad is not None for param in params]
+        present = set(map(id, batch.params))  # without those whose gradient is sparse
+        self._with_grad = [id(param) in present for param in params]
         self._present = batch.params
         self._addresses = addresses(batch.params)
         self._walker: Walker | None = None

@@ -19,7 +19,7 @@ def test_a_new_process_tells_the_time_of_the_first_step_and_keeps_the_kernel(
     environment = {"SCHUSS_CACHE_DIR": str(tmp_path)}
     heat = run_apart(ADAMW, WORKLOADS["mnist"], ["schuss-fused"], FIRST, environment)
     assert heat.left_out == {}
-    assert heat.runners["schuss-fused"].first_ms > 1
+    assert heat.runners["schuss-fused"].first_ms > 0
     assert any(tmp_path.rglob("*.py"))
 
 

@@ -202,6 +202,19 @@ def optimizers_command(
         launch_optimizers(options, Document(markdown, section) if markdown else None, memory)
 
 
+@bench.command("import")
+def import_command(
+    rounds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="In how many new processes to import.")
+    ] = 5,
+) -> None:
+    """Time `import schuss`, beyond the import of torch."""
+    from schuss.cli.bench.importing import AIM_MS, import_ms
+
+    with shown_as_message():
+        typer.echo(f"import schuss: {import_ms(rounds):.1f} ms after torch; the aim is {AIM_MS}")
+
+
 @bench.command("show")
 def show_command(record: Record, markdown: Markdown = None, section: Section = None) -> None:
     """Show the tables of an earlier call again, and draw its figure anew."""

@@ -13,6 +13,7 @@ from torch import nn
 import schuss
 from schuss import GenericAdaptiveOptimizer, Optimizer, WeightDecay
 from tests.conformance.trajectories import ONE_RATE, REAL_ONLY
+from tests.covers import in_turn
 
 ALL = [info.name for info in schuss.list_optimizers()]
 
@@ -405,8 +406,7 @@ def test_a_complex_parameter_moves_as_its_two_parts_do(name):
 # GradScaler
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("name", "dtype"), in_turn(ALL, (torch.float32, torch.float16)), ids=str)
 def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(name, dtype):
     scaled, plain = (nn.Parameter(torch.tensor([1.0, -2.0], dtype=dtype)) for _ in range(2))
     # A half-precision weight does not see a step of a millionth.

@@ -11,6 +11,7 @@ from torch import nn
 import schuss
 from tests.conformance.strangers import ELEMENTWISE, REDUCING, Ruled
 from tests.conformance.trajectories import Training, distance, trajectory
+from tests.covers import combinations
 
 ENGINES = ("foreach", "fused")
 
@@ -25,9 +26,11 @@ def test_rules_written_every_which_way_take_the_path_of_the_loop(rule, engine):
     assert distance(found, expected) <= 1e-13
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("rule", REDUCING, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    ("rule", "engine", "dtype"),
+    combinations(REDUCING, ENGINES, (torch.float32, torch.bfloat16)),
+    ids=lambda value: value.__name__ if callable(value) else str(value),
+)
 def test_reductions_are_right_over_many_chunks_and_over_nothing(rule, engine, dtype):
     ends = []
     for options in ({"foreach": False}, {engine: True}):

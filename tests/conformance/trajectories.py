@@ -28,6 +28,8 @@ FLAT = ((5, 3), (7,), (), (4, 6), (1, 1))
 """Shapes of two dimensions at most: of more, SM3 runs on the loop alone."""
 REAL_ONLY = {"adafactor", "adammini", "came", "sm3"}
 """What makes statistics of rows and columns, which complex numbers would be."""
+SLOW = {*REAL_ONLY, "adamp", "sgdp"}
+"""What has kernels that are compiled for seconds: `make test` does that for few combinations."""
 LATE, INTERMITTENT = 1, 2
 
 # The loop rounds after every operation; the other engines may contract a product and a sum into one

@@ -40,7 +40,7 @@ ALL = [info.name for info in schuss.list_optimizers() if info.name not in ON_THE
 IN_TWO_PROGRAMS = ("sgd", "amsgrad", "adan", "adopt", "novograd", "ldog")
 
 Run = Callable[[], None]
-Create = Callable[[list[nn.Parameter]], Optimizer]
+Create = Callable[[Any], Optimizer]
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,12 @@ class Walk:
 
 
 def eager(create: Create, dtype: torch.dtype = torch.float64, steps: int = STEPS) -> Walk:
-    walk = Walk(create, dtype)
+    """Take steps on the loop, whose rule it is that a compiled step traces too."""
+
+    def on_the_loop(params: Any) -> Optimizer:
+        return create([{"params": params, "fused": False}])
+
+    walk = Walk(on_the_loop, dtype)
     walk.take(walk.step, steps)
     return walk
 

@@ -12,6 +12,7 @@ from torch import nn
 import schuss
 from schuss import Transform
 from tests.conformance.trajectories import TOLERANCE, Training, distance, trajectory
+from tests.covers import combinations
 
 ENGINES = ("foreach", "fused")
 # Written with the group that differs.
@@ -40,9 +41,9 @@ def created(params, *transforms, name="adamw", **options):
     return schuss.create_optimizer(name, params, lr=3e-2, transforms=transforms, **options)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("case", TRANSFORMS)
+@pytest.mark.parametrize(
+    ("case", "dtype", "engine"), combinations(TRANSFORMS, TOLERANCE, ENGINES), ids=str
+)
 def test_a_transform_does_on_every_engine_what_it_does_on_the_loop(case, dtype, engine):
     transform, other = TRANSFORMS[case]
     training = Training(steps=40, dtype=dtype, second_group=other, scheduled=True, saved_after=17)

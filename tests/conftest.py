@@ -7,7 +7,11 @@ import hypothesis
 import pytest
 import torch
 
-# Kernels are kept from run to run, but not among the user's.
+# As many tests run at once as there are cores; those that are about threads ask for them.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
+
+# Kernels are kept from run to run, and shared by all processes, but not among the user's.
 os.environ.setdefault("SCHUSS_CACHE_DIR", str(Path(__file__).parents[1] / "build" / "cache"))
 
 # A shared machine makes deadlines flaky, and a gate has to give the same answer twice.

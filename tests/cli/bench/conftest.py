@@ -18,9 +18,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Workload:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Compute in one thread, and undo what `--threads` does."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _threads() -> Iterator[None]:
+    """Undo what `--threads` does."""
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,13 @@ import torch
 from torch import nn
 
 import schuss
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
 
 
 def large() -> tuple[nn.Parameter, schuss.Optimizer]:
@@ -45,6 +53,7 @@ def step_after_the_fork(queue: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning")  # JAX's, if another test has used it
 def test_a_forked_process_may_step_after_its_parent_did():
     _, optimizer = large()
     optimizer.step()

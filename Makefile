@@ -15,7 +15,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet --quiet
 INSTALL := $(PIP) install --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help env format lint types layers check test mnist ledger hooks constraints clean distclean
+.PHONY: help env format lint types layers check quick test exhaustive mnist ledger hooks constraints clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,8 +53,17 @@ layers: $(STAMP) ## Check that imports point one way
 
 check: lint types layers ## All three checks
 
-test: check ## The checks, then the tests; ARGS are pytest's
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+# As many processes as there are cores, which share kernels that are compiled.
+APART := --numprocesses auto --maxprocesses 4 --dist worksteal
+
+quick: check ## The checks, and the tests that touch what has changed since main: 90 seconds
+	$(BIN)/python -m tests.quick $(APART) $(ARGS)
+
+test: check ## The checks, then all tests: 10 minutes; ARGS are pytest's
+	$(BIN)/pytest $(APART) $(ARGS)
+
+exhaustive: check ## The same over all combinations of options, precisions and engines: an hour
+	SCHUSS_TESTS=exhaustive $(BIN)/pytest $(APART) $(ARGS)
 
 # Threads that wait without spinning take half the time on a machine that has other work to do.
 mnist: $(STAMP) ## Train on MNIST into OUT (runs/mnist); ARGS are schuss mnist's

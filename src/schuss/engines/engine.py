@@ -213,7 +213,7 @@ class Engine:
                 return steps + [foreach.plan(cohort, rule, batch, scale) for cohort in cohorts]
             from schuss.engines.fused.engine import FusedBatch
 
-            fused = FusedBatch(cohorts, batch, group["params"], type(optimizer).__name__)
+            fused = FusedBatch(cohorts, batch, group["params"])
             steps += fused.plan(rule, group, scale, batch) or ()
             if not given:
                 steps.append(Step(partial(self._keep, number, fused)))

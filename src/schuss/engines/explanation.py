@@ -43,7 +43,7 @@ class CohortExplanation:
         bytes_read: Those of them that are read; None but on `fused`.
         passes: How often the numbers are gone through, to measure them too; None but on `fused`.
         kernel: The source of the kernel; None but on `fused`.
-        path: The file of that source.
+        path: The file of that source; None if none could be kept.
     """
 
     group: int
@@ -82,7 +82,8 @@ class CohortExplanation:
         if self.program:
             lines += ["", "program", *(f"  {line}" for line in self.program.splitlines())]
         if self.kernel:
-            lines += ["", f"kernel {self.path}", *(f"  {x}" for x in self.kernel.splitlines())]
+            path = self.path or "in memory, since no file of it could be kept"
+            lines += ["", f"kernel {path}", *(f"  {x}" for x in self.kernel.splitlines())]
         return "\n".join(lines)
 
 

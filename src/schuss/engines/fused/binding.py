@@ -30,13 +30,12 @@ class Binding:
 
     Args:
         cohort: The cohort.
-        title: Name of the optimizer.
 
     Raises:
         UnfusableError: There is no kernel for such tensors.
     """
 
-    def __init__(self, cohort: Cohort, title: str) -> None:
+    def __init__(self, cohort: Cohort) -> None:
         param = cohort.params[0]
         if param.device.type != "cpu":
             raise NoDeviceKernelError(param.device)
@@ -47,7 +46,6 @@ class Binding:
             p if self._is_laid_out(p) else torch.empty(p.shape, dtype=p.dtype)
             for p in cohort.params
         ]
-        self._title = title
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._launches: dict[tuple[int, Folds | None], tuple[Program, Launch]] = {}
         # Addresses, not tensors: who else refers to those is looked at before every step.
@@ -142,7 +140,7 @@ class Binding:
     def _new_launch(self, trace: Trace) -> Launch:
         folds = trace.folds
         sizes = [folds.sizes(each.sizes) for each in self.cohort.layouts] if folds else []
-        launch = Launch(kernel(self._title, trace.program, self._storage), self._counts, sizes)
+        launch = Launch(kernel(trace.program, self._storage), self._counts, sizes)
         for column, place in enumerate(launch.kernel.source.columns):
             if place.name in self._addresses:
                 launch.addresses[column] = self._addresses[place.name]

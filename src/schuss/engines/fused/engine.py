@@ -22,17 +22,14 @@ class FusedBatch:
         cohorts: The cohorts.
         batch: The batch that they are of.
         params: The parameters of the group, those without a gradient too.
-        title: Name of the optimizer.
 
     Raises:
         UnfusableError: There is no kernel for such tensors.
     """
 
-    def __init__(
-        self, cohorts: Sequence[Cohort], batch: Batch, params: Sequence[Tensor], title: str
-    ) -> None:
+    def __init__(self, cohorts: Sequence[Cohort], batch: Batch, params: Sequence[Tensor]) -> None:
         self.cohorts = cohorts
-        self._bindings = [Binding(cohort, title) for cohort in cohorts]
+        self._bindings = [Binding(cohort) for cohort in cohorts]
         forms = dict(enumerate(batch.params))  # also of those in no cohort
         for binding in self._bindings:
             forms |= zip(binding.cohort.indices, binding.forms, strict=True)

@@ -7,8 +7,8 @@ there is something to compile.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import sys
+import linecache
+import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -39,22 +39,26 @@ _PRESENT = frozenset(
 )
 """Functions of the C library, which is in every process."""
 
+_OPTIONS = ("OPT", "CPU_NAME", "CPU_FEATURES", "LOOP_VECTORIZE", "SLP_VECTORIZE")
+"""Variables of the environment, after `NUMBA_`, that change the code that Numba makes."""
+
 
 @cache
 def target() -> str:
     """Return what machine code depends on beside its source.
 
-    That is the processor, the versions of the compilers, and the modules that kernels import.
+    That is the processor, the versions and options of the compilers, and the modules that kernels
+    import or are compiled by.
     """
     features = llvm.get_host_cpu_features().flatten()
     versions = (f"{package} {version(package)}" for package in ("numba", "llvmlite"))
     imported = (
         hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest()
-        for name in ("functions.py", "numbers.py")
+        for name in ("functions.py", "machine.py", "numbers.py", "storage.py")
     )
-    return "\n".join(
-        [llvm.get_process_triple(), llvm.get_host_cpu_name(), features, *versions, *imported]
-    )
+    options = (os.environ.get(f"NUMBA_{name}", "") for name in _OPTIONS)
+    processor = llvm.get_process_triple(), llvm.get_host_cpu_name(), features
+    return "\n".join([*processor, *versions, *options, *imported])
 
 
 def _machine() -> llvm.TargetMachine:
@@ -71,23 +75,22 @@ def _machine() -> llvm.TargetMachine:
     )
 
 
-def compiled(path: Path, names: Sequence[str]) -> dict[str, Code]:
+def compiled(text: str, filename: str, names: Sequence[str]) -> dict[str, Code]:
     """Compile functions of a module.
 
     Args:
-        path: Its source.
+        text: The source of the module.
+        filename: What it is called in messages.
         names: The functions.
     """
-    spec = importlib.util.spec_from_file_location(f"schuss_kernel_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise RuntimeError(f"cannot load the kernel {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where tracebacks and debuggers look it up
+    lines = text.splitlines(keepends=True)
+    linecache.cache[filename] = len(text), None, lines, filename  # where tracebacks look it up
+    module: dict[str, Any] = {"__name__": "schuss_kernel"}
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, filename, "exec"), module)
     except Exception as error:  # whatever the compiler raises
-        raise UnfusableError(f"the compiler refuses the kernel {path}: {error}") from error
-    return {name: _code(getattr(module, name)) for name in names}
+        raise UnfusableError(f"the compiler refuses the kernel {filename}: {error}") from error
+    return {name: _code(module[name]) for name in names}
 
 
 def _code(function: Any) -> Code:
@@ -102,10 +105,11 @@ def _code(function: Any) -> Code:
 _engines: list[Any] = []  # the code lives as long as its engine
 
 
-def loaded(code: Code) -> int:
-    """Bring a function into memory, and return its address."""
+def loaded(codes: Sequence[Code]) -> list[int]:
+    """Bring functions into memory, and return their addresses."""
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code.object))
+    for code in codes:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code.object))
     engine.finalize_object()
     _engines.append(engine)
-    return int(engine.get_function_address(code.symbol))
+    return [int(engine.get_function_address(code.symbol)) for code in codes]

@@ -55,17 +55,16 @@ class KernelSource(NamedTuple):
     tiled: bool
 
 
-def kernel_source(title: str, program: Program, storage: Storage) -> KernelSource:
+def kernel_source(program: Program, storage: Storage) -> KernelSource:
     """Return the source of the kernel of a program.
 
     Args:
-        title: What the kernel is of.
         program: The program.
         storage: How the numbers are kept.
     """
     functions = schedule(program)
     statements = Statements(program, functions, storage)
-    text = MODULE.format(title=title, real=storage.real)
+    text = MODULE.format(real=storage.real)
     tiled = _sees_matrices(program)
     passes = []
     for part in functions:

@@ -19,7 +19,7 @@ JOB = (
 """The numbers of a job. A function of a kernel takes the address of one."""
 
 MODULE = '''\
-"""{title}"""
+"""A step in {real}."""
 
 import math
 

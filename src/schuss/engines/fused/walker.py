@@ -20,8 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from schuss.engines.fused import cache as files
-from schuss.engines.fused import machine
+from schuss.engines.fused import kernels
 
 _FUNCTIONS = (
     "_ZNK3c1010TensorImpl4gradEv",
@@ -124,8 +123,8 @@ def walker(
 
 @cache
 def _compiled() -> int:
-    _, code = files.stored("walk", _SOURCE.read_text(encoding="utf-8"), ["walk"])
-    return machine.loaded(code["walk"])
+    _, (address,) = kernels.functions("walk", _SOURCE.read_text(encoding="utf-8"), ["walk"])
+    return address
 
 
 @cache

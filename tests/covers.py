@@ -43,7 +43,7 @@ def combinations(
 
 
 def in_turn(
-    values: Iterable[Any], others: Sequence[Any], *, exhaustive: bool = EXHAUSTIVE
+    values: Iterable[Any], others: Iterable[Any], *, exhaustive: bool = EXHAUSTIVE
 ) -> list[tuple[Any, Any]]:
     """Return each value with one of the others, which take turns, or with each of them."""
     if exhaustive:

@@ -12,7 +12,7 @@ from torch import nn
 
 import schuss
 from schuss import GenericAdaptiveOptimizer, Optimizer, WeightDecay
-from tests.conformance.trajectories import ONE_RATE, REAL_ONLY
+from tests.conformance.trajectories import ON, ONE_RATE, REAL_ONLY
 from tests.covers import in_turn
 
 ALL = [info.name for info in schuss.list_optimizers()]
@@ -235,10 +235,10 @@ def test_the_learning_rate_of_a_schedule_in_the_rule_reaches_the_decay():
 # A good torch citizen
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_gradients_are_never_changed(name):
-    param = weight(3.0, -0.5)
-    optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1, maximize=True)
+@pytest.mark.parametrize(("name", "engine"), in_turn(ALL, ON))
+def test_gradients_are_never_changed(name, engine):
+    param, on = weight(3.0, -0.5), ON[engine]
+    optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1, maximize=True, **on)
     param.grad = grad = torch.tensor([3.0, -2.0])
     before = grad.clone()
     optimizer.step()
@@ -249,8 +249,9 @@ def test_gradients_are_never_changed(name):
 @pytest.mark.parametrize("name", ALL)
 def test_maximizing_is_minimizing_the_negative(name):
     up, down = weight(3.0, -0.5), weight(3.0, -0.5)
-    ascent = schuss.create_optimizer(name, [up], maximize=True, lr=0.1)
-    descent = schuss.create_optimizer(name, [down], lr=0.1)
+    # On the loop, with which the other engines are compared elsewhere.
+    ascent = schuss.create_optimizer(name, [up], maximize=True, lr=0.1, foreach=False)
+    descent = schuss.create_optimizer(name, [down], lr=0.1, foreach=False)
     for step in range(5):
         up.grad = torch.tensor([1.0, -step])
         down.grad = -up.grad
@@ -259,10 +260,10 @@ def test_maximizing_is_minimizing_the_negative(name):
     assert torch.equal(up, down)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_copied_or_pickled_optimizer_goes_on_by_itself(name):
-    param = weight()
-    optimizer = schuss.create_optimizer(name, [param], weight_decay=schuss.L1Decay(0.1), lr=0.1)
+@pytest.mark.parametrize(("name", "engine"), in_turn(ALL, ON))
+def test_a_copied_or_pickled_optimizer_goes_on_by_itself(name, engine):
+    param, options = weight(), {"weight_decay": schuss.L1Decay(0.1), "lr": 0.1}
+    optimizer = schuss.create_optimizer(name, [param], **options, **ON[engine])
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
     stepped(optimizer, param)
     scheduler.step()

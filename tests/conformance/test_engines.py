@@ -15,6 +15,7 @@ import schuss
 from schuss.storage.precision import HALF
 from tests.conformance.trajectories import (
     FLAT,
+    ON,
     ONE_RATE,
     REAL_ONLY,
     SHAPES,
@@ -28,7 +29,6 @@ from tests.covers import EXHAUSTIVE, combinations, in_turn
 
 ALL = [info.name for info in schuss.list_optimizers()]
 ENGINES = ("foreach", "fused")
-ON = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 
 PLAIN, TOGETHER = "plain", "decay, maximize, master weights"
 OPTIONS: dict[str, dict[str, Any]] = {

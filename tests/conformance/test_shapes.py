@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 import schuss
 from schuss import transforms
+from tests.conformance.trajectories import ON
 
-ENGINES = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 SHAPES = ((2, 3), (0,), (0, 3), (3, 0), (), (1, 1))
 OPTIMIZERS = [info.name for info in schuss.list_optimizers()]
 ARGUMENTS = {"Accumulate": (1,)}
@@ -21,7 +21,7 @@ def moved(create, engine: str) -> list[Tensor]:
     """Return parameters of all shapes after two steps."""
     torch.manual_seed(0)
     params = [nn.Parameter(torch.randn(shape)) for shape in SHAPES]
-    optimizer = create(params, **ENGINES[engine])
+    optimizer = create(params, **ON[engine])
     moves = [torch.randn(shape) for shape in SHAPES]
 
     def closure() -> float:
@@ -63,10 +63,10 @@ class ByLargest(schuss.Optimizer):
         return grad / grad.abs().amax() / group["sums_over_all"]["largest"]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ON)
 def test_a_rule_never_sees_a_parameter_without_numbers(engine):
     params = [nn.Parameter(torch.zeros(shape)) for shape in ((0, 3), (2,), (0,))]
     for param in params:
         param.grad = torch.full_like(param, 4.0)
-    ByLargest(params, {"lr": 1.0}, **ENGINES[engine]).step()
+    ByLargest(params, {"lr": 1.0}, **ON[engine]).step()
     assert params[1].tolist() == [-0.25, -0.25]  # 4 / 4 / 4

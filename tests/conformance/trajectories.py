@@ -13,6 +13,9 @@ from torch import Tensor
 import schuss
 from schuss.distance import DistanceAdaptive
 
+ON = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+"""The options that choose an engine."""
+
 ONE_RATE = frozenset(
     info.name for info in schuss.list_optimizers() if issubclass(info.cls, DistanceAdaptive)
 )

@@ -9,9 +9,7 @@ import torch
 from torch import nn
 
 from schuss import Optimizer
-from tests.conformance.trajectories import TOLERANCE, Training, distance, trajectory
-
-ENGINES = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+from tests.conformance.trajectories import ON, TOLERANCE, Training, distance, trajectory
 
 
 class Clipped(Optimizer):
@@ -38,12 +36,12 @@ class Clipped(Optimizer):
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_sums_over_groups_and_over_all_are_those_of_the_loop(engine, dtype):
     training = Training(dtype=dtype, steps=30, second_group={"lr": 0.05}, saved_after=11)
-    expected = trajectory(partial(Clipped, **ENGINES["loop"]), training)
-    found = trajectory(partial(Clipped, **ENGINES[engine]), training)
+    expected = trajectory(partial(Clipped, **ON["loop"]), training)
+    found = trajectory(partial(Clipped, **ON[engine]), training)
     assert distance(found, expected) <= TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ON)
 def test_sums_are_over_the_parameters_with_a_gradient(engine):
     params = [nn.Parameter(torch.zeros(n)) for n in (3, 20_000, 5)]
     seen = []
@@ -53,7 +51,7 @@ def test_sums_are_over_the_parameters_with_a_gradient(engine):
             seen.append((group["sums_over_group"]["square"], group["sums_over_all"]["square"]))
             return super().update(state, group, grad, param)
 
-    optimizer = Seeing([{"params": params[:2]}, {"params": params[2:]}], **ENGINES[engine])
+    optimizer = Seeing([{"params": params[:2]}, {"params": params[2:]}], **ON[engine])
     params[0].grad, params[2].grad = torch.full((3,), 2.0), torch.full((5,), 3.0)
     optimizer.step()
     assert [(float(a), float(b)) for a, b in seen] == [(12.0, 57.0), (45.0, 57.0)]
@@ -65,7 +63,7 @@ def test_sums_are_over_the_parameters_with_a_gradient(engine):
     assert "sums_over_all" not in optimizer.param_groups[0]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ON)
 def test_what_is_measured_has_to_be_one_number(engine):
     class Wrong(Clipped):
         def measure(self, state, group, grad, param):
@@ -73,7 +71,7 @@ def test_what_is_measured_has_to_be_one_number(engine):
 
     param = nn.Parameter(torch.ones(3))
     param.grad = torch.ones(3)
-    optimizer = Wrong([param], **ENGINES[engine])
+    optimizer = Wrong([param], **ON[engine])
     with pytest.raises(TypeError, match=r"one number for each parameter, but 'square' has shape"):
         optimizer.step()
     assert param.tolist() == [1.0, 1.0, 1.0]

@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 
 import schuss
-from tests.ledger.row import ENGINES, Row
+from tests.conformance.trajectories import ON
+from tests.ledger.row import Row
 
 PATH = Path(__file__).parents[2] / "docs" / "ledger.md"
 BEGIN, END = "<!-- begin ledger -->", "<!-- end ledger -->"
-HEAD = ("algorithm", "run against", "options", "steps", *ENGINES, "float32", "deviations")
+HEAD = ("algorithm", "run against", "options", "steps", *ON, "float32", "deviations")
 
 
 def described(row: Row) -> list[str]:
@@ -23,14 +24,14 @@ def described(row: Row) -> list[str]:
 
 def line(row: Row) -> list[str]:
     """Measure a row, and return its line."""
-    distances = [row.apart(engine) for engine in ENGINES]
+    distances = [row.apart(engine) for engine in ON]
     distances.append(row.apart("fused", torch.float32))
     return [*described(row), *(f"{x:.0e}" if x else "0" for x in distances), row.deviation]
 
 
 def write(path: Path, lines: list[list[str]]) -> None:
     """Put the lines between the two markers of the document."""
-    rule = ["---", "---", "---", "--:", *["--:"] * (len(ENGINES) + 1), "---"]
+    rule = ["---", "---", "---", "--:", *["--:"] * (len(ON) + 1), "---"]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [list(HEAD), rule, *lines])
     text = path.read_text(encoding="utf-8")
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]

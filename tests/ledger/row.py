@@ -12,13 +12,7 @@ import torch
 from torch import Tensor
 
 import schuss
-from tests.conformance.trajectories import Create, Training, trajectory
-
-ENGINES: Mapping[str, dict[str, bool]] = {
-    "loop": {"foreach": False},
-    "foreach": {"foreach": True},
-    "fused": {"fused": True},
-}
+from tests.conformance.trajectories import ON, Create, Training, trajectory
 
 EVERYTHING = Training(second_group={"lr": 1e-2}, scheduled=True)
 """Two groups, a schedule, a parameter that comes late, one whose gradient is missing at times."""
@@ -71,7 +65,7 @@ class Row:
     def apart(self, engine: str, dtype: torch.dtype = torch.float64) -> float:
         """Return the largest distance between the two trajectories, relative to their length."""
         training = replace(self.training, dtype=dtype)
-        hyperparameters = {**self.ours, **ENGINES[engine]}
+        hyperparameters = {**self.ours, **ON[engine]}
         ours = partial(schuss.create_optimizer, self.algorithm, **hyperparameters)
         if dtype not in self._expected:
             self._expected[dtype] = trajectory(self.reference, training)

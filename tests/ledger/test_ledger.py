@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import schuss
-from tests.conformance.trajectories import SLOW
+from tests.conformance.trajectories import ON, SLOW
 from tests.covers import EXHAUSTIVE, combinations
 from tests.ledger.document import PATH, described, read
-from tests.ledger.row import ENGINES, Row
+from tests.ledger.row import Row
 from tests.ledger.rows import rows
 
 ROWS = rows()
@@ -23,7 +23,7 @@ def is_worth_it(row: Row, engine: str) -> bool:
     return row.algorithm not in SLOW and row is not ONE_OF_EACH[row.algorithm]
 
 
-@pytest.mark.parametrize(("row", "engine"), combinations(ROWS, ENGINES, where=is_worth_it), ids=str)
+@pytest.mark.parametrize(("row", "engine"), combinations(ROWS, ON, where=is_worth_it), ids=str)
 def test_an_algorithm_moves_as_its_reference(row: Row, engine: str) -> None:
     assert row.apart(engine) <= row.tolerance
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from schuss import AdaHessian, Adam, SophiaH
 from schuss.curvature import hutchinson
-from tests.ledger.row import ENGINES
+from tests.conformance.trajectories import ON
 from tests.optimizers.paths import GRADS, START, ends
 
 
@@ -44,18 +44,18 @@ def test_complex_weights_have_two_curvatures():
     assert torch.equal(found, torch.tensor([2 + 6j]))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ON)
 @pytest.mark.parametrize("name", ["AdaHessian", "SophiaH"])
 def test_they_move_as_pytorch_optimizer_does_with_the_same_estimates(name, engine):
     torch.manual_seed(0)
     start = torch.randn(7, dtype=torch.float64)
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     if name == "AdaHessian":
-        mine: Any = AdaHessian([ours], lr=0.1, weight_decay=0.3, **ENGINES[engine])
+        mine: Any = AdaHessian([ours], lr=0.1, weight_decay=0.3, **ON[engine])
         reference: Any = pytorch_optimizer.AdaHessian([theirs], lr=0.1, weight_decay=0.3, eps=1e-8)
     else:
         setting = {"lr": 0.1, "betas": (0.96, 0.99), "weight_decay": 0.3}
-        mine = SophiaH([ours], rho=1.0, eps=1e-2, **setting, **ENGINES[engine])
+        mine = SophiaH([ours], rho=1.0, eps=1e-2, **setting, **ON[engine])
         reference = pytorch_optimizer.SophiaH([theirs], p=1.0, eps=1e-2, **setting)
     for _ in range(100):
         grad, estimate = torch.randn(2, 7, dtype=torch.float64)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import torch
 from torch import Tensor
 
 State: TypeAlias = dict[str, Any]
@@ -24,6 +25,18 @@ Rule: TypeAlias = Callable[[State, Group, Tensor, Tensor], None]
 
 Measure: TypeAlias = Callable[[State, Group, Tensor, Tensor], dict[str, Tensor]]
 """What is measured of one parameter, called like a `Rule`: numbers by name."""
+
+
+def buffer(state: State, key: str, like: Tensor) -> Tensor:
+    """Return what an option keeps in the state, zeros where it has only now come to need it.
+
+    Options are switched on and off between steps, so a rule makes what they need where it needs it,
+    and not in `init_state`.
+    """
+    if key not in state:
+        state[key] = torch.zeros_like(like)
+    kept: Tensor = state[key]
+    return kept
 
 
 class Batch(NamedTuple):

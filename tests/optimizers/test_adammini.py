@@ -124,3 +124,24 @@ def test_heads_have_to_divide_a_parameter():
     with pytest.raises(ValueError, match=r"blocks: 3; a parameter of shape \(4, 2\) cannot be div"):
         optimizer.step()
     assert (param == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "vmean"),
+    [
+        # A quarter of the mean squares of FIRST, which by rows are 12.5 and 25.
+        ("row", "tensor", 18.75 / 4),
+        ("tensor", "row", [[18.75 / 4], [18.75 / 4]]),
+        ("row", 1, [[18.75 / 4]]),
+        (1, "element", [[18.75 / 4, 18.75 / 4], [18.75 / 4, 18.75 / 4]]),
+        ("element", "row", [[12.5 / 4], [25.0 / 4]]),
+    ],
+)
+def test_other_blocks_begin_with_the_means_of_those_before(before, after, vmean):
+    param = nn.Parameter(torch.zeros_like(FIRST))
+    optimizer = AdamMini([param], blocks=before, foreach=False, **RATES)
+    param.grad = FIRST.clone()
+    optimizer.step()
+    optimizer.param_groups[0].update(blocks=after, betas=(0.5, 1 - 1e-12))  # which change no more
+    optimizer.step()
+    torch.testing.assert_close(optimizer.state[param]["vmean"], torch.tensor(vmean).double())

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, buffer
 from schuss.factored import (
     Keys,
     averaged,
@@ -115,19 +115,17 @@ class Adafactor(Optimizer):
         super().__init__(params, defaults, weight_decay=decay_in_update(weight_decay), **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the second moment, and the mean of updates if there is one, at zero."""
+        """Start the second moment at zero."""
         check_real(param)
         state["step"] = 0
         begin_moment(state, VARIANCE, param)
-        if group["beta1"] is not None:
-            state["exp_avg"] = torch.zeros_like(param)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient over the root of the second moment, clipped and scaled."""
         scale = self.scale(state, group, param)
         u = clipped(self.normalized(state, group, grad), group["d"]) * scale
         if group["beta1"] is not None:
-            u = averaged(state["exp_avg"], u, 1 - group["beta1"])
+            u = averaged(buffer(state, "exp_avg", grad), u, 1 - group["beta1"])
         decaying = param * scale if group["scale_decay"] else param
         return self.weight_decay.in_update(u, decaying, group)
 

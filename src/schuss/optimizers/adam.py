@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
-from schuss.contract import Group, State
+from schuss.contract import Group, State, buffer
 from schuss.hyperparameters import Options
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -105,9 +105,7 @@ class Adam(GenericAdaptiveOptimizer):
 
     def running_max(self, state: State, key: str, v: Tensor) -> Tensor:
         """Return the largest value of each coordinate of `v` so far."""
-        if key not in state:
-            state[key] = torch.zeros_like(v)
-        v_max: Tensor = torch.maximum(state[key], v)
+        v_max: Tensor = torch.maximum(buffer(state, key, v), v)
         state[key] = v_max
         return v_max
 

@@ -80,12 +80,16 @@ class AdamMini(Optimizer):
         # The share of a late square is smaller than what half precision can add to a mean.
         dtype = param.dtype if of_each else torch.promote_types(param.dtype, torch.float32)
         state["vmean"] = torch.zeros_like(blockwise(param, group["blocks"]), dtype=dtype)
+        state["blocks"] = str(group["blocks"])
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the first moment over the root of the second of its block."""
         (beta1, beta2), step = group["betas"], state["step"]
-        m = state["exp_avg"].lerp_(grad, 1 - beta1)
         square = blockwise(grad.square(), group["blocks"])
+        if state["blocks"] != str(group["blocks"]):
+            state["vmean"] = blockwise(spread(state["vmean"], grad), group["blocks"])
+            state["blocks"] = str(group["blocks"])
+        m = state["exp_avg"].lerp_(grad, 1 - beta1)
         v = state["vmean"] = state["vmean"] * beta2 + square * (1 - beta2)
         root = (v / (1 - beta2**step)).sqrt() + group["eps"]
         m_hat: Tensor = m / (1 - beta1**step)
@@ -104,6 +108,12 @@ class AdamMini(Optimizer):
                 f"Invalid blocks: {blocks!r}; blocks must be {', '.join(map(repr, KINDS))}, or how "
                 "many heads there are"
             )
+
+
+def spread(means: Tensor, like: Tensor) -> Tensor:
+    """Return the mean of its block for each element, whatever the blocks were."""
+    flat = means.reshape(len(means) if means.dim() else 1, -1)
+    return flat.expand(len(flat), like.numel() // len(flat)).reshape_as(like)
 
 
 def blockwise(x: Tensor, blocks: str | int) -> Tensor:

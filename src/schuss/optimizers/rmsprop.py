@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, buffer
 from schuss.hyperparameters import check_not_negative, check_share
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
@@ -79,24 +79,20 @@ class RMSprop(Optimizer):
         super().__init__(params, defaults, weight_decay=decay, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the means and the sum at zero."""
+        """Start the mean of squares at zero."""
         state["step"] = 0  # for checkpoints that go to torch.optim
         state["square_avg"] = torch.zeros_like(param)
-        if group["momentum"] > 0:
-            state["momentum_buffer"] = torch.zeros_like(param)
-        if group["centered"]:
-            state["grad_avg"] = torch.zeros_like(param)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient over the root, summed if there is momentum."""
         alpha = group["alpha"]
         v = state["square_avg"].mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
         if group["centered"]:
-            mean = state["grad_avg"].lerp_(grad, 1 - alpha)
+            mean = buffer(state, "grad_avg", grad).lerp_(grad, 1 - alpha)
             v = v.addcmul(mean, mean, value=-1)
         u = grad / (v.sqrt() + group["eps"])
         if group["momentum"] > 0:
-            u = state["momentum_buffer"].mul_(group["momentum"]).add_(u)
+            u = buffer(state, "momentum_buffer", grad).mul_(group["momentum"]).add_(u)
         return u
 
     def check_group(self, group: Group) -> None:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, buffer
 from schuss.factored import check_real
 from schuss.hyperparameters import check_not_negative, check_share
 from schuss.optimizer import Optimizer
@@ -71,15 +71,13 @@ class SM3(Optimizer):
         super().__init__(params, defaults, weight_decay=decay, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the accumulators, and the mean of updates if there is one, at zero."""
+        """Start the accumulators at zero."""
         check_real(param)
         # A square may be too small to be added to a sum in half precision.
         dtype = torch.promote_types(param.dtype, torch.float32)
         for number in range(max(param.dim(), 1)):
             sizes = [n if d == number else 1 for d, n in enumerate(param.shape)]
             state[f"accumulator_{number}"] = param.new_zeros(sizes, dtype=dtype)
-        if group["momentum"]:
-            state["momentum_buffer"] = torch.zeros_like(param)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient over the root of the bound of its squares, or a mean of these."""
@@ -93,7 +91,7 @@ class SM3(Optimizer):
             state[f"accumulator_{number}"] = bound.amax(others, keepdim=True) if others else bound
         update = grad / (bound + group["eps"]).sqrt()
         if group["momentum"]:
-            update = state["momentum_buffer"].lerp_(update, 1 - group["momentum"])
+            update = buffer(state, "momentum_buffer", grad).lerp_(update, 1 - group["momentum"])
         return update
 
     def check_group(self, group: Group) -> None:

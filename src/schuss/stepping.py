@@ -106,6 +106,11 @@ class Stepping(Evaluating):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Take one step with every parameter that has a gradient.
 
+        Under `torch.compile` it is one graph. Where the host decides something in between, the
+        graph breaks around the step, which is taken as without: whether to take it (`Accumulate`,
+        `SkipNonFinite`, an infinity that a `GradScaler` found), to take a gradient anew (`SAM`), or
+        what to do with sums (`Prodigy`, the D-Adaptations, `DoG`).
+
         Args:
             closure: Computes the loss and its gradients anew; called once, with gradients on, and
                 twice with a transform that needs the gradients of two points.
@@ -117,6 +122,29 @@ class Stepping(Evaluating):
             RuntimeError: A gradient is sparse and the optimizer does not take it, or a transform
                 needs a closure. Nothing has been changed then.
         """
+        if self._is_decided_on_the_host() and "torch._dynamo" in sys.modules:
+            return self._step_outside_of_graphs(closure)
+        return self._step(closure)
+
+    def _step_outside_of_graphs(self, closure: Callable[[], float] | None) -> float | None:
+        return torch.compiler.disable(self._step)(closure)  # type: ignore[no-any-return]
+
+    # What torch.compiler.disable sets, which would import Dynamo: a second. With fullgraph=True the
+    # error says why.
+    vars(_step_outside_of_graphs).update(
+        _torchdynamo_disable=True,
+        _torchdynamo_disable_msg="the host decides something in this step, see Optimizer.step",
+    )
+
+    def _is_decided_on_the_host(self) -> bool:
+        """Tell whether a step depends on numbers that are read before its end."""
+        return (
+            self._overrides("summed")
+            or any(map(self._chain.overriding, ("skips", "holds_back", "climb")))
+            or getattr(self, "found_inf", None) is not None
+        )
+
+    def _step(self, closure: Callable[[], float] | None) -> float | None:
         self._check_training()
         loss = None
         if closure is not None:
@@ -181,9 +209,6 @@ class Stepping(Evaluating):
 
     def _run(self, rule: Rule, measures: Sequence[Measure] = ()) -> bool:
         """Run a rule for every parameter that has a gradient, and tell whether it was run."""
-        if self._overrides("summed") and "torch._dynamo" in sys.modules:
-            # It reads sums on the host: what Dynamo cannot trace, and must not try to.
-            return bool(torch.compiler.disable(self._run_eagerly)(rule, measures))
         if torch.compiler.is_compiling():
             self._run_compiled(rule, getattr(self, "grad_scale", None), measures)
             return True

@@ -10,6 +10,9 @@ from torch import Tensor
 from schuss.contract import Group, Measure, Rule, State
 from schuss.storage.precision import HALF
 
+REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+"""The precision of the parts of complex numbers; Dynamo does not know `torch.dtype.to_real`."""
+
 
 def measuring(measure: Measure) -> Rule:
     """Return a rule that leaves in the state what is measured, and nothing else."""
@@ -69,7 +72,7 @@ def _plus(x: Tensor | float, y: Tensor | float) -> Tensor | float:
 def _for(group: Group, sums: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
     """Return sums in the precision and on the device of a group's rule, so that they fit there."""
     param = group["params"][0] if group["params"] else torch.empty(0)
-    dtype = torch.float32 if param.dtype in HALF else param.dtype.to_real()
+    dtype = torch.float32 if param.dtype in HALF else REAL.get(param.dtype, param.dtype)
     return {
         key: torch.as_tensor(value, dtype=dtype, device=param.device) for key, value in sums.items()
     }

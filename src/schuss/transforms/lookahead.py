@@ -14,6 +14,7 @@ their zigzag out.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
@@ -48,6 +49,10 @@ class Lookahead(Transform):
     def parameter(self, state: State, group: Group, param: Tensor) -> None:
         """Count the step, and after k of them go back."""
         state["lookahead_step"] += 1
-        if state["lookahead_step"] % group["lookahead_k"] == 0:
-            state["slow_param"].lerp_(param, group["lookahead_alpha"])
-            param.copy_(state["slow_param"])
+        slow, back = state["slow_param"], state["lookahead_step"] % group["lookahead_k"] == 0
+        if isinstance(back, Tensor):  # while compiling
+            slow.copy_(torch.where(back, slow.lerp(param, group["lookahead_alpha"]), slow))
+            param.copy_(torch.where(back, slow, param))
+        elif back:
+            slow.lerp_(param, group["lookahead_alpha"])
+            param.copy_(slow)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -38,6 +39,9 @@ _PRESENT = frozenset(
     for suffix in ("", "f")
 )
 """Functions of the C library, which is in every process."""
+
+_OUTER = re.compile(r'^(?:declare [^@]*@"?([^"(]+)|@"?([^"\s]+)"? = external )', re.MULTILINE)
+"""In LLVM's language, the name of a function or a variable that is defined elsewhere."""
 
 _OPTIONS = ("OPT", "CPU_NAME", "CPU_FEATURES", "LOOP_VECTORIZE", "SLP_VECTORIZE")
 """Variables of the environment, after `NUMBA_`, that change the code that Numba makes."""
@@ -94,12 +98,12 @@ def compiled(text: str, filename: str, names: Sequence[str]) -> dict[str, Code]:
 
 
 def _code(function: Any) -> Code:
-    unit = llvm.parse_assembly(function.inspect_llvm())
-    missing = {f.name for f in unit.functions if f.is_declaration} - _PRESENT
+    """Return what Numba has compiled, as it would keep it in a cache of its own."""
+    missing = {"".join(found) for found in _OUTER.findall(function.inspect_llvm())} - _PRESENT
     missing = {name for name in missing if not name.startswith("llvm.")}
     if missing:  # it would be called at address 0
         raise UnfusableError(f"the kernel needs {', '.join(sorted(missing))}, which is not there")
-    return Code(function.native_name, _machine().emit_object(unit))
+    return Code(function.native_name, function._library._get_compiled_object())
 
 
 _engines: list[Any] = []  # the code lives as long as its engine

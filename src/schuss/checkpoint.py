@@ -3,50 +3,80 @@
 Three things differ from torch's own loading. Values take the type and the precision of what the
 optimizer would itself have put there (`torch.optim` casts them to the parameter's, and float32
 moments of bfloat16 parameters are gone). They are copied, so that two optimizers never share a
-tensor. And nothing is changed until all of it has been checked.
+tensor. And nothing is changed until all of it has been checked and made.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from copy import deepcopy
-from typing import Any
+from collections.abc import Mapping, Sequence
+from copy import copy, deepcopy
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss import loading
+from schuss.contract import Group, Measure, Rule, State
 from schuss.engines import CompiledSteps, Engine
-from schuss.engines.loop import initial_state
-from schuss.hyperparameters import EXECUTION_OPTIONS
-from schuss.storage import master
-from schuss.storage.precision import scalar_dtype
+from schuss.storage.numbers import as_number, as_tensor
+
+TRAINED = "trained_param"
+"""The key under which a checkpoint that is taken while evaluating keeps what is trained."""
 
 
 class Checkpointed(CompiledSteps, torch.optim.Optimizer):
     """The part of an optimizer that is saved and loaded, pickled and copied."""
 
+    _trained: dict[Tensor, Tensor]
+    """While evaluating, what is trained, of the parameters that are something else."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
+        for pre_hook in self._optimizer_state_dict_pre_hooks.values():
+            pre_hook(self)
         self._end_compiled()
-        saved = super().state_dict()
-        state = {key: packed(value) for key, value in saved["state"].items()}
-        return {**saved, "state": state}
+        numbers: dict[Tensor, int] = {}
+        for group in self.param_groups:
+            for param in group["params"]:
+                numbers.setdefault(param, len(numbers))
+        groups = [{**g, "params": [numbers[p] for p in g["params"]]} for g in self.param_groups]
+        state: dict[Any, Any] = {}
+        kept: Mapping[Any, Any] = self.state
+        for key, value in kept.items():
+            if not isinstance(key, Tensor):
+                state[key] = value
+            elif key in numbers:  # and not of a group that was taken away
+                state[numbers[key]] = self._packed(key, value)
+        saved: dict[str, Any] = {"state": state, "param_groups": groups}
+        for post_hook in self._optimizer_state_dict_post_hooks.values():
+            result = post_hook(self, saved)
+            saved = saved if result is None else result
+        return saved
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
 
         Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
-        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed.
+        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed. If it was
+        taken while evaluating, the parameters become what was trained.
 
         Args:
-            state_dict: What `state_dict` returned.
+            state_dict: The dictionary that `state_dict` returned.
 
         Raises:
-            ValueError: It is of other parameters, of another optimizer, or has a value outside of
-                its domain. Nothing has been changed then.
+            ValueError: It is of other parameters, of another optimizer, has a value outside of its
+                domain or of another shape or kind, or no step can be taken from its state. Nothing
+                has been changed then.
+            TypeError: It is no `state_dict`. Nothing has been changed then.
         """
-        load(self, state_dict)
+        loaded: Any = copy(state_dict)
+        for pre_hook in self._optimizer_load_state_dict_pre_hooks.values():
+            result = pre_hook(self, loaded)
+            loaded = loaded if result is None else result
+        self._swap_in_checkpoint(self._made_of(loaded))
+        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
+            post_hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickling and copying keep: all but hooks and wrappers around `step`."""
@@ -79,88 +109,89 @@ class Checkpointed(CompiledSteps, torch.optim.Optimizer):
         except TypeError as error:
             raise TypeError(f"{error} {place}") from None
 
+    def _read_group(self, saved: Group) -> Group:
+        """Return a group of a checkpoint as this optimizer takes it; override it if it differs."""
+        return saved
 
-def packed(state: State) -> State:
-    """Return a parameter's state as checkpoints hold it: with `step` as a 0-d tensor."""
-    step = state.get("step")
-    if isinstance(step, (int, float)):
-        return {**state, "step": torch.tensor(float(step), dtype=scalar_dtype())}
-    return state
+    def _rule(self) -> Rule:
+        """Return what a step does to one parameter."""
+        raise NotImplementedError
+
+    def _measures(self) -> list[Measure]:
+        """Return what a step measures of all parameters before."""
+        raise NotImplementedError
+
+    def _packed(self, param: Tensor, state: State) -> State:
+        """Return the state of a parameter as checkpoints hold it."""
+        packed = dict(state)
+        step = as_number(state.get("step"))
+        if step is not None:
+            packed["step"] = as_tensor(step)
+        if param in self._trained:
+            packed[TRAINED] = self._trained[param]
+        return packed
+
+    @torch.no_grad()
+    def _made_of(self, state_dict: Any) -> _Made:
+        """Check a checkpoint and make all that becomes of it; change nothing."""
+        checkpoint = loading.read(state_dict, self.param_groups)
+        name = type(self).__name__
+        foreign = loading.foreign(name, self.param_groups, checkpoint.groups)
+        groups = self._loaded_groups(checkpoint.groups)
+        states = loading.States(self, self._rule(), self._measures(), foreign)
+        made = _Made(groups, defaultdict(dict), {})
+        # State that belongs to no parameter is kept as it is, as torch.optim does.
+        others = dict(checkpoint.state)
+        for number, (group, saved_group) in enumerate(zip(groups, checkpoint.groups, strict=True)):
+            for position, param in enumerate(group["params"]):
+                where = loading.described(number, group, position)
+                saved = loading.of_parameter(where, others.pop(saved_group["params"][position], {}))
+                if TRAINED in saved:
+                    made.trained[param] = states.fitted(where, TRAINED, saved.pop(TRAINED), param)
+                if saved:
+                    made.state[param] = states.loaded(where, group, param, saved)
+        made.state.update(deepcopy(others))
+        return made
+
+    def _loaded_groups(self, saved_groups: Sequence[Group]) -> list[Group]:
+        """Return the groups with the hyper-parameters of saved ones, checked."""
+        groups = []
+        for number, saved in enumerate(saved_groups):
+            group = loading.merged(self.param_groups[number], self._read_group(saved))
+            try:
+                self._check_group_number(number, group)
+            except ValueError:
+                raise
+            except Exception as error:  # of a check that did not expect such a type
+                raise ValueError(
+                    f"the loaded parameter group {number} does not fit {type(self).__name__}: "
+                    f"{error}; was it saved by another optimizer?"
+                ) from error
+            groups.append(group)
+        return groups
+
+    def _swap_in_checkpoint(self, made: _Made) -> None:
+        """Take what was made of a checkpoint, or stay as it is if that raises."""
+        state, groups = self.state, self.param_groups
+        try:
+            self.__setstate__({"state": made.state, "param_groups": made.groups})
+        except BaseException:  # of a subclass
+            self.state, self.param_groups = state, groups
+            raise
+        with torch.no_grad():
+            for param, trained in made.trained.items():
+                param.copy_(trained)
 
 
-def load(optimizer: Checkpointed, state_dict: dict[str, Any]) -> None:
-    """Load `state_dict` into `optimizer`, running the hooks registered for it."""
-    state_dict = state_dict.copy()
-    for pre_hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
-        result = pre_hook(optimizer, state_dict)
-        state_dict = state_dict if result is None else result
+class _Made(NamedTuple):
+    """All that becomes of a checkpoint.
 
-    groups = _loaded_groups(optimizer, state_dict["param_groups"])
-    saved = state_dict["state"]
-    state: defaultdict[Any, State] = defaultdict(dict)
-    keys = set()
-    for group, saved_group in zip(groups, state_dict["param_groups"], strict=True):
-        for key, param in zip(saved_group["params"], group["params"], strict=True):
-            keys.add(key)
-            if saved.get(key):
-                state[param] = _loaded_state(optimizer, group, param, saved[key])
-    # State that belongs to no parameter is kept as it is, as torch.optim does.
-    state.update({key: deepcopy(value) for key, value in saved.items() if key not in keys})
-    optimizer.__setstate__({"state": state, "param_groups": groups})
+    Attributes:
+        groups: The groups.
+        state: The states.
+        trained: What parameters become.
+    """
 
-    for post_hook in optimizer._optimizer_load_state_dict_post_hooks.values():
-        post_hook(optimizer)
-
-
-def _loaded_groups(optimizer: Checkpointed, saved_groups: list[Group]) -> list[Group]:
-    groups = optimizer.param_groups
-    if len(saved_groups) != len(groups):
-        raise ValueError(
-            "loaded state dict has a different number of parameter groups: "
-            f"{len(saved_groups)}, but the optimizer has {len(groups)}"
-        )
-    loaded = []
-    for index, (group, saved) in enumerate(zip(groups, saved_groups, strict=True)):
-        if len(saved["params"]) != len(group["params"]):
-            raise ValueError(
-                "loaded state dict contains a parameter group that doesn't match the size of "
-                f"optimizer's group: group {index} has {len(saved['params'])} parameters, the "
-                f"optimizer's {len(group['params'])}"
-            )
-        kept = {key: group[key] for key in ("params", *EXECUTION_OPTIONS)}
-        merged = {**group, **deepcopy({k: v for k, v in saved.items() if k != "params"}), **kept}
-        optimizer._check_group_number(index, merged)
-        loaded.append(merged)
-    return loaded
-
-
-def _loaded_state(optimizer: Checkpointed, group: Group, param: Tensor, saved: State) -> State:
-    """Return a copy of `saved`, in the types that the state of `param` would start with."""
-    state = initial_state(optimizer, group, param)
-    missing = state.keys() - saved.keys() - {master.KEY}
-    if missing:
-        raise ValueError(
-            f"the loaded state of a parameter of shape {tuple(param.shape)} has "
-            f"{', '.join(map(repr, saved))}, but {type(optimizer).__name__} needs "
-            f"{', '.join(map(repr, sorted(missing)))} too: it was saved by another optimizer"
-        )
-    for key, value in saved.items():
-        state[key] = _loaded_value(key, value, state.get(key), param)
-    return state
-
-
-def _loaded_value(key: str, value: Any, initial: Any, param: Tensor) -> Any:
-    if not isinstance(value, Tensor):
-        return deepcopy(value)
-    if isinstance(initial, (bool, int, float)):
-        return type(initial)(value.item())
-    if not isinstance(initial, Tensor):
-        # Made by the rule during a step. A tensor like the parameter goes where the parameter is.
-        return value.detach().to(param.device if value.shape == param.shape else None, copy=True)
-    if value.shape != initial.shape:
-        raise ValueError(
-            f"the loaded state {key!r} has shape {tuple(value.shape)}, but this optimizer's is of "
-            f"shape {tuple(initial.shape)}, for a parameter of shape {tuple(param.shape)}"
-        )
-    # Not into `initial` itself, which may be the parameter: some rules keep what they are given.
-    return torch.empty_like(initial, requires_grad=False).copy_(value)
+    groups: list[Group]
+    state: defaultdict[Any, State]
+    trained: dict[Tensor, Tensor]

@@ -14,9 +14,6 @@ from schuss.contract import Group, State
 from schuss.storage import master
 from schuss.storage.precision import HALF
 
-TRAINED = "trained_param"
-"""The key under which a checkpoint that is taken while evaluating keeps what is trained."""
-
 
 class Evaluating(Checkpointed):
     """The part of an optimizer that changes between the two."""
@@ -25,8 +22,6 @@ class Evaluating(Checkpointed):
     """Whether the parameters are the weights to evaluate with. In a dictionary, like all that
     changes, because Lightning's wrapper shares attributes with the optimizer, but not assignments.
     """
-    _trained: dict[Tensor, Tensor]
-    """While evaluating, what is trained, of the parameters that are something else."""
 
     def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
         """Return the weights to evaluate with; override it if they are not `param` itself.
@@ -116,33 +111,11 @@ class Evaluating(Checkpointed):
                 "`with optimizer.evaluating()`"
             )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
-        saved = super().state_dict()
-        numbers = {
-            param: number
-            for group, packed in zip(self.param_groups, saved["param_groups"], strict=True)
-            for param, number in zip(group["params"], packed["params"], strict=True)
-        }
-        for param, trained in self._trained.items():
-            number = numbers[param]
-            saved["state"][number] = {**saved["state"][number], TRAINED: trained}
-        return saved
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
-
-        Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
-        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed. If it was
-        taken while evaluating, the parameters become what was trained.
-
-        Args:
-            state_dict: What `state_dict` returned.
+        """Restore state and hyper-parameters; see `Checkpointed.load_state_dict`.
 
         Raises:
-            ValueError: It is of other parameters, of another optimizer, or has a value outside of
-                its domain. Nothing has been changed then.
-            RuntimeError: The optimizer is evaluating.
+            RuntimeError: The optimizer is evaluating. Nothing has been changed then.
         """
         if self._mode["evaluating"]:
             raise RuntimeError(
@@ -151,8 +124,3 @@ class Evaluating(Checkpointed):
                 "`with optimizer.evaluating()`, before you load the model and this"
             )
         super().load_state_dict(state_dict)
-        with torch.no_grad():
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if TRAINED in self.state.get(param, {}):
-                        param.copy_(self.state[param].pop(TRAINED))

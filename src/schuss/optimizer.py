@@ -87,7 +87,8 @@ class Optimizer(Stepping):
         """Fill the empty `state` of `param`; override it if the rule keeps state.
 
         A rule that needs the step count puts `state["step"] = 0` here, and finds it counted, from
-        1.
+        1. Every whole number that begins at 0 is taken for a count: a checkpoint in which it is
+        negative is refused.
         """
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from schuss.contract import Group
 from schuss.engines.compiled import CompiledSteps
 from schuss.engines.engine import Engine
 from schuss.engines.explanation import CohortExplanation, Explanation, explained
+from schuss.engines.loop import initial_state
+from schuss.engines.trial import tried
 
 __all__ = [
     "CohortExplanation",
@@ -19,6 +21,8 @@ __all__ = [
     "Explanation",
     "check_engine",
     "explained",
+    "initial_state",
+    "tried",
 ]
 
 

@@ -111,6 +111,19 @@ def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
     return found
 
 
+def is_like_state(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor may be in the state of a parameter, by its shape.
+
+    It is like the parameter, one number, or has numbers along some of the parameter's dimensions or
+    for equal parts of the first.
+    """
+    if tensor.shape == param.shape or tensor.numel() == 1:
+        return True
+    if tensor.dim() > param.dim():
+        return False
+    return bool(fitting(tensor.shape, layout(param.shape))) or _is_of_parts(tensor, param)
+
+
 def all_fits(params: Sequence[Tensor], states: Sequence[State], needs: Needs) -> list[Fits]:
     """Return, for each state, what its tensors along some dimensions can be.
 

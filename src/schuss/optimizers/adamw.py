@@ -16,7 +16,7 @@ weights with large gradients decay less. This one acts on the weights themselves
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from schuss.optimizers.adam import Adam
 
@@ -68,7 +68,6 @@ class AdamW(Adam):
                 "AdamW decouples its weight decay; for decoupled_weight_decay=False use Adam"
             )
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a checkpoint; one of Adam's is decoupled from here on, as in `torch.optim`."""
-        groups = [{**g, "decoupled_weight_decay": True} for g in state_dict["param_groups"]]
-        super().load_state_dict({**state_dict, "param_groups": groups})
+    def _read_group(self, saved: Group) -> Group:
+        """Return a group of a checkpoint; Adam's is decoupled from here on, as in `torch.optim`."""
+        return {**saved, "decoupled_weight_decay": True}

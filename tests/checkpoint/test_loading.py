@@ -7,16 +7,7 @@ import torch
 from torch import nn
 
 import schuss
-
-
-def trained(cls=schuss.Adam, steps: int = 3, dtype=torch.float32, shapes=((3, 2), (4,)), **options):
-    params = [nn.Parameter(torch.ones(shape, dtype=dtype)) for shape in shapes]
-    optimizer = cls(params, **options)
-    for _ in range(steps):
-        for param in params:
-            param.grad = torch.full_like(param, 0.5)
-        optimizer.step()
-    return optimizer
+from tests.checkpoint.trained import trained
 
 
 def buffers(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
@@ -92,36 +83,6 @@ def test_amsgrad_may_be_switched_on_at_any_time(cls):
     param.grad = torch.ones_like(param)
     optimizer.step()
     assert any(key.startswith("max_") for key in optimizer.state[param])
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: trained(shapes=((3, 2),)), "group 0 has 1 parameters, the optimizer's 2"),
-        (lambda: trained(shapes=((2, 3), (4,))), r"'exp_avg' has shape \(2, 3\).*shape \(3, 2\)"),
-        (lambda: trained(schuss.SGD, momentum=0.9), "but Adam needs .*saved by another optimizer"),
-        (lambda: trained(schuss.AdaBelief), "but Adam needs 'exp_avg_sq' too"),
-    ],
-    ids=["another number", "another shape", "SGD's", "AdaBelief's"],
-)
-def test_a_checkpoint_of_something_else_is_refused_and_nothing_changed(make, message):
-    optimizer = trained(lr=0.125)
-    before = copy.deepcopy(optimizer.state_dict())
-    with pytest.raises(ValueError, match=message):
-        optimizer.load_state_dict(make().state_dict())
-    assert optimizer.state_dict()["param_groups"] == before["param_groups"]
-    assert all(
-        torch.equal(optimizer.state_dict()["state"][i][key], before["state"][i][key])
-        for i in (0, 1)
-        for key in before["state"][i]
-    )
-
-
-def test_another_number_of_groups_is_refused():
-    state_dict = trained().state_dict()
-    state_dict["param_groups"] *= 2
-    with pytest.raises(ValueError, match="different number of parameter groups: 2, but .* has 1"):
-        trained().load_state_dict(state_dict)
 
 
 def test_state_that_belongs_to_no_parameter_is_kept():

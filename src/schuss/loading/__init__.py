@@ -1,0 +1,10 @@
+"""What a checkpoint has to be, to be loaded: everything is checked and built here, nothing changed.
+
+`groups` reads the form of the dictionary and its groups, `state` decides what the state of a
+parameter may consist of, and `values` makes one value of it.
+"""
+
+from schuss.loading.groups import described, foreign, merged, of_parameter, read
+from schuss.loading.state import States
+
+__all__ = ["States", "described", "foreign", "merged", "of_parameter", "read"]

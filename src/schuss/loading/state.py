@@ -1,0 +1,150 @@
+"""The state of one parameter, from what a checkpoint has of it.
+
+A state holds what `init_state` puts there, and what the rule makes in a step. Both are asked: a
+first step is tried on copies without memory. A loaded value gets the form of what the optimizer
+would have in its place. One that has no place there is of an option that was switched off, or is
+somebody's note: it is kept if a parameter may have such state at all. In the end a step is tried
+from what was loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from schuss.contract import Group, Measure, Rule, State, Stateful
+from schuss.engines import initial_state, tried
+from schuss.loading.values import alike, carried, fitted
+from schuss.storage import master
+
+
+class States:
+    """Makes the states of an optimizer's parameters.
+
+    Args:
+        optimizer: The optimizer.
+        rule: Its rule.
+        measures: What the rule needs the sums of.
+        foreign: Hyper-parameters of the checkpoint that the optimizer does not have.
+    """
+
+    def __init__(
+        self,
+        optimizer: Stateful,
+        rule: Rule,
+        measures: Sequence[Measure],
+        foreign: Collection[str],
+    ) -> None:
+        self._optimizer = optimizer
+        self._name = type(optimizer).__name__
+        self._rule = rule
+        self._measures = measures
+        self._foreign = foreign
+        self._tried: dict[object, State | Exception | None] = {}
+
+    def loaded(self, where: str, group: Group, param: Tensor, saved: Mapping[str, Any]) -> State:
+        """Return the state of one parameter.
+
+        Args:
+            where: What to call the parameter in a message.
+            group: Its group, with the loaded hyper-parameters.
+            param: The parameter.
+            saved: What the checkpoint has of it.
+
+        Raises:
+            ValueError: It was saved by another optimizer, a value is not of its kind, or no step
+                can be taken from there.
+        """
+        initial = initial_state(self._optimizer, group, param)
+        first = self._after_step(group, param, {})
+        if not isinstance(first, dict):
+            first = None
+        self._check_optimizer(where, initial, first, saved)
+        state = dict(initial)
+        for key, value in saved.items():
+            forms = [form[key] for form in (initial, first or {}) if key in form]
+            if value is None and key not in initial and not any(form is None for form in forms):
+                continue  # torch.optim's SGD used to save that it has no buffer
+            state[key] = self._value(where, key, value, forms, param)
+        after = first if first is None else self._after_step(group, param, state)
+        if after is None or isinstance(after, dict):
+            return state
+        raise ValueError(
+            f"{self._name} cannot take a step from the loaded state of {where}, which has "
+            f"{_listed(saved)}: {after!r}"
+        )
+
+    def fitted(self, where: str, key: str, value: Any, form: Tensor) -> Tensor:
+        """Return a copy of a loaded tensor, like the one that it will be copied to.
+
+        Raises:
+            ValueError: It is not of its shape or kind.
+        """
+        tensor: Tensor = self._value(where, key, value, [form], form)
+        return tensor
+
+    def _value(self, where: str, key: str, value: Any, forms: Sequence[Any], param: Tensor) -> Any:
+        """Return a copy of a value in the first of some forms that it fits."""
+        try:
+            if not forms:
+                return carried(key, value, param)
+            try:
+                return fitted(key, value, forms[0], param.device)
+            except ValueError:
+                if alike(forms[0], forms[-1]):
+                    raise
+            return fitted(key, value, forms[-1], param.device)
+        except ValueError as error:
+            raise ValueError(f"the loaded {key!r} of {where}, for {self._name}, {error}") from None
+
+    def _check_optimizer(
+        self, where: str, initial: State, first: State | None, saved: Mapping[str, Any]
+    ) -> None:
+        """Refuse what another optimizer has saved."""
+        own = initial if first is None else first
+        missing = (initial.keys() & own.keys()) - saved.keys() - {master.KEY}
+        if missing:
+            raise ValueError(
+                f"the loaded state of {where} has {_listed(saved)}, but {self._name} needs "
+                f"{_listed(sorted(missing))} too: it was saved by another optimizer, or without a "
+                "transform"
+            )
+        known = {*initial, *own, master.KEY}
+        kinds = (Tensor, int, float)
+        strange = [k for k, v in saved.items() if k not in known and isinstance(v, kinds)]
+        if first is None or not strange:
+            return
+        absent = first.keys() - saved.keys() - {master.KEY}
+        told = f"lacks {_listed(sorted(absent))}" if absent else ""
+        if not absent and self._foreign:
+            told = f"its groups have {_listed(sorted(self._foreign))}"
+        if told:
+            raise ValueError(
+                f"the loaded state of {where} has {_listed(strange)}, which {self._name} does not "
+                f"keep, and {told}: it was saved by another optimizer, or with another transform"
+            )
+
+    def _after_step(self, group: Group, param: Tensor, state: State) -> State | Exception | None:
+        """Return the state after a step; what it raised; or None if it cannot be tried."""
+        if type(param) not in (Tensor, nn.Parameter):
+            return None  # one of many processes may have only a part of it
+        forms = tuple(
+            (key, value.dtype, value.shape) if isinstance(value, Tensor) else (key, repr(value))
+            for key, value in state.items()
+        )
+        kind = (id(group), param.dtype, param.shape, param.device, forms)
+        if kind not in self._tried:
+            try:
+                found: State | Exception = tried(
+                    self._optimizer, self._rule, self._measures, group, param, state
+                )
+            except Exception as error:  # noqa: BLE001  # a stranger's rule raises what it likes
+                found = error
+            self._tried[kind] = found
+        return self._tried[kind]
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return ", ".join(map(repr, keys)) or "nothing"

@@ -1,0 +1,39 @@
+"""Numbers, in whatever libraries and files hold them."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from schuss.storage.precision import scalar_dtype
+
+
+def as_number(value: Any) -> bool | int | float | None:
+    """Return the real number that `value` is or holds, exactly; None if it is none.
+
+    It may be a Python number, one of NumPy's, or a tensor or an array of one element.
+    """
+    if isinstance(value, Tensor):
+        if value.numel() != 1 or value.is_meta:
+            return None
+        value = value.detach().item()
+    elif not isinstance(value, Real) and getattr(value, "size", None) == 1:
+        value = value.item()  # an array, or NumPy's bool, which is no Python number
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else None
+
+
+def as_tensor(number: float) -> Tensor:
+    """Return a number as a 0-d tensor, in the precision that `torch.optim` gives a step count.
+
+    That is float32, unless torch's default is float64. A number that it cannot hold is kept in
+    float64: float32 ends at 2**24, and a count that is rounded there would never go on.
+    """
+    tensor = torch.tensor(float(number), dtype=scalar_dtype())
+    return tensor if tensor.item() == number else torch.tensor(float(number), dtype=torch.float64)

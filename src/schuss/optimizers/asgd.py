@@ -67,14 +67,21 @@ class ASGD(Optimizer):
         super().__init__(params, defaults, weight_decay=decay, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the mean."""
+        """Start the mean, of which the first point is all."""
+        lr = super().get_lr(state, group)
         state["step"] = 0
+        state["eta"] = lr.clone() if isinstance(lr, Tensor) else lr
+        state["mu"] = 1.0
         state["ax"] = torch.zeros_like(param)
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate, which decays."""
-        lr = super().get_lr(state, group)
-        return lr / (1 + group["lambd"] * lr * (state["step"] - 1)) ** group["alpha"]
+        return self._decayed(state["step"] - 1, super().get_lr(state, group), group)
+
+    def _decayed(self, steps: int, lr: float | Tensor, group: Group) -> float | Tensor:
+        """Return the learning rate after some steps."""
+        decayed: float | Tensor = lr / (1 + group["lambd"] * lr * steps) ** group["alpha"]
+        return decayed
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient, with the decay."""
@@ -83,7 +90,11 @@ class ASGD(Optimizer):
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Take one step, and then the point into the mean."""
         super().step_param(state, group, grad, param)
-        state["ax"].lerp_(param, 1 / max(1, state["step"] - 1 - group["t0"]))
+        step = state["step"]
+        state["ax"].lerp_(param, state["mu"])
+        state["mu"] = 1 / max(1, step - group["t0"])
+        # For checkpoints that go to torch.optim, which takes its next step with this rate.
+        state["eta"] = self._decayed(step, super().get_lr(state, group), group)
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""

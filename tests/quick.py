@@ -62,6 +62,8 @@ def main(arguments: list[str]) -> int:
     if names := names_of(paths):
         which = " or ".join(f"[{name}{end}" for name in names for end in ("-", "]"))
         runs.append(["tests/conformance/test_engines.py", "-k", which])
+    if not runs:
+        sys.stdout.write("Nothing that differs from main asks for a test.\n")
     return max([_pytest(run, arguments) for run in runs], default=0)
 
 

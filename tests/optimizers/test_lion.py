@@ -16,6 +16,12 @@ def test_the_buffer_has_a_decay_rate_of_its_own():
     assert path[-1] == [0.25]
 
 
+def test_the_direction_is_of_the_buffer_as_it_was():
+    # m = 2; 0.5 * 2 - 0.5 * 1.5 > 0, where the m = 1.125 that is kept would give -0.1875
+    path = walk(Lion, [[8.0], [-1.5]], lr=0.25, betas=(0.5, 0.75))
+    assert path[-1] == [-0.5]
+
+
 def test_the_path_ignores_the_scale_of_the_gradients():
     scaled = [[8.0 * g for g in grad] for grad in GRADS]
     assert ends(Lion, scaled, START, lr=0.25) == ends(Lion, GRADS, START, lr=0.25)

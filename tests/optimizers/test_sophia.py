@@ -48,6 +48,12 @@ def test_before_the_first_curvature_it_takes_sign_steps():
     assert path == [[0.75, -1.75, 0.25]]
 
 
+def test_the_stabilizer_bounds_what_is_divided_by_not_the_curvature():
+    param, optimizer = make(eps=1.0)
+    # m = 0.5 * 0.5 = 0.25, over the larger of 0.5 * 0 and 1
+    assert stepped(param, optimizer, 0.5) == -0.125
+
+
 def test_no_coordinate_moves_by_more_than_the_learning_rate():
     path = walk(Sophia, GRADS, START, lr=0.25)
     moves = [abs(b - a) for p, q in pairwise(path) for a, b in zip(p, q, strict=True)]

@@ -15,7 +15,7 @@ from schuss.contract import Group, Measure, Rule, State
 from schuss.engines import Explanation, explained
 from schuss.evaluation import Evaluating
 from schuss.transforms import Transform, WeightDecay
-from schuss.transforms.chain import Chain
+from schuss.transforms.chain import HELD_ONLY, Chain
 
 LOOKING = ("measure", "gradient", "update", "hold", "climb", "measure_climb")
 """Methods of a transform that are given gradients, or what follows from them."""
@@ -151,15 +151,15 @@ class Stepping(Evaluating):
             with torch.enable_grad():
                 loss = closure()
         if not self._chain:
-            self._run(self._rule(), self._measures())
+            self._run(self._rule(), self._measures(), is_step=True)
         elif self._chain.holds_back(self.param_groups):
-            self._run(self._chain.hold)
+            if self._run(self._chain.hold, self._chain.hold_measures()):
+                self._chain.held(self.param_groups)
         else:
             if self._chain.overriding("climb"):
                 self._climb(closure)
             with self._due_gradients():
-                if not self._run(self._rule(), self._measures()):
-                    self._skip()
+                self._run(self._rule(), self._measures(), is_step=True)
         return loss
 
     def explain(self) -> Explanation:
@@ -207,34 +207,41 @@ class Stepping(Evaluating):
     def _overrides(self, method: str) -> bool:
         raise NotImplementedError
 
-    def _run(self, rule: Rule, measures: Sequence[Measure] = ()) -> bool:
+    def _run(self, rule: Rule, measures: Sequence[Measure] = (), *, is_step: bool = False) -> bool:
         """Run a rule for every parameter that has a gradient, and tell whether it was run."""
         if torch.compiler.is_compiling():
             self._run_compiled(rule, getattr(self, "grad_scale", None), measures)
             return True
-        return self._run_eagerly(rule, measures)
+        return self._run_eagerly(rule, measures, is_step=is_step)
 
-    def _run_eagerly(self, rule: Rule, measures: Sequence[Measure]) -> bool:
+    def _run_eagerly(self, rule: Rule, measures: Sequence[Measure], *, is_step: bool) -> bool:
         scale: Tensor | None = getattr(self, "grad_scale", None)
         self._end_compiled()
         found_inf: Tensor | None = getattr(self, "found_inf", None)
-        if found_inf is not None and found_inf.item():
-            return False
         with torch.no_grad():
-            groups = self._engine.measured(self, measures, self.param_groups, scale)
-            if self._chain.skips(groups, self.param_groups):
+            if found_inf is not None and found_inf.item():
+                self._put_away(self._chain.call_skipped)
                 return False
-            if measures and self._overrides("summed"):
+            groups = self._engine.measured(self, measures, self.param_groups, scale)
+            if self._chain.skips_call(groups, self.param_groups):
+                self._put_away(self._chain.call_skipped)
+                return False
+            if is_step and self._chain.skips_step(groups, self.param_groups):
+                self._put_away(self._chain.step_skipped)
+                self._chain.stepped(self.param_groups)
+                return False
+            if is_step and measures and self._overrides("summed"):
                 self.summed(groups)
                 groups = [{**g, **now} for g, now in zip(groups, self.param_groups, strict=True)]
             self._engine.run(self, rule, groups, scale)
+            if is_step:
+                self._chain.stepped(self.param_groups)
         return True
 
-    def _skip(self) -> None:
+    def _put_away(self, rule: Rule) -> None:
         """Let the transforms put away what they prepared for a step that is not taken."""
         if self._chain.overriding("skipped"):
-            with torch.no_grad():
-                self._engine.run(self, self._chain.skipped, self.param_groups)
+            self._engine.run(self, rule, self.param_groups)
 
     def _climb(self, closure: Callable[[], float] | None) -> None:
         """Go to where the transforms want the gradient, and take it there."""
@@ -270,7 +277,9 @@ class Stepping(Evaluating):
         try:
             for param in due:
                 param.grad = torch.zeros_like(param)
+                self.state[param][HELD_ONLY] = True
             yield
         finally:
             for param in due:
                 param.grad = None
+                self.state[param].pop(HELD_ONLY, None)

@@ -7,6 +7,10 @@ $$
 The loop of training stays as it is, with `zero_grad`, `backward` and `step` for each batch; every
 k-th `step` moves the parameters, along the mean of the gradients. In p.grad they would be added up
 in the precision of the parameter; here, as all state, in at least float32 with `master_weights`.
+
+Transforms that come before it in the list act on every gradient, those after it on the mean. A
+gradient that is refused by one before, or in which a `GradScaler` finds an infinity, is not held:
+the call is as if it had not been made.
 """
 
 from __future__ import annotations
@@ -48,17 +52,24 @@ class Accumulate(Transform):
         state["accumulated"] = torch.zeros_like(param)
 
     def holds_back(self, groups: Sequence[Group]) -> bool:
-        """Count the call, and tell whether it is not the k-th."""
+        """Tell whether this call is not the k-th."""
         every = {group["accumulate_every"] for group in groups}
         if len(every) > 1:
             raise ValueError(
                 f"the parameter groups have accumulate_every {sorted(every)}; it must be the same "
                 "in all groups, because a step is of all parameters"
             )
-        calls: int = (groups[0]["accumulated_calls"] + 1) % groups[0]["accumulate_every"]
+        return bool(groups[0]["accumulated_calls"] + 1 < groups[0]["accumulate_every"])
+
+    def held(self, groups: Sequence[Group]) -> None:
+        """Count a call."""
         for group in groups:
-            group["accumulated_calls"] = calls
-        return calls != 0
+            group["accumulated_calls"] += 1
+
+    def stepped(self, groups: Sequence[Group]) -> None:
+        """Begin to count anew."""
+        for group in groups:
+            group["accumulated_calls"] = 0
 
     def hold(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Add the gradient to those held back."""
@@ -71,7 +82,7 @@ class Accumulate(Transform):
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the mean of all gradients since the last step."""
-        mean: Tensor = (state["accumulated"] + grad) / group["accumulate_every"]
+        mean: Tensor = (state["accumulated"] + grad) / (group["accumulated_calls"] + 1)
         self.skipped(state, group, grad, param)
         return mean
 

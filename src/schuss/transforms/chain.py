@@ -10,6 +10,9 @@ from torch import Tensor
 from schuss.contract import Group, Measure, State
 from schuss.transforms.transform import Transform
 
+HELD_ONLY = "held_only"
+"""In the state of a parameter that has no gradient now, but had one that was held back."""
+
 
 class Chain:
     """Does what a list of transforms does, in its order.
@@ -44,6 +47,16 @@ class Chain:
                 f"transforms has {climbing[0]!r} and {holding[0]!r}, but a gradient that is held "
                 "back cannot be taken anew; accumulate in p.grad, or within the closure"
             )
+        if len(holding) > 1:
+            raise ValueError(
+                f"transforms has {holding[0]!r} and {holding[1]!r}, which both hold gradients "
+                "back; an optimizer takes one that does"
+            )
+        # What comes before the one that holds back is of every call, the rest of the step.
+        self._place = self.transforms.index(holding[0]) if holding else len(self.transforms)
+        self._of_call = self.transforms[: self._place]
+        self._holding = tuple(holding)
+        self._of_step = self.transforms[self._place :]
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
@@ -81,7 +94,8 @@ class Chain:
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient that the rule is given."""
-        for transform in self.transforms:
+        first = self._place if state.pop(HELD_ONLY, False) else 0
+        for transform in self.transforms[first:]:
             grad = transform.gradient(state, group, grad, param)
         return grad
 
@@ -106,44 +120,63 @@ class Chain:
         Args:
             of_optimizer: What the optimizer measures of its gradient, if anything.
         """
+        last = [] if of_optimizer is None else [of_optimizer]
+        return self._passes(self.transforms, last)
+
+    def hold_measures(self) -> list[Measure]:
+        """Return what is to be measured of gradients that are held back, like `measures`."""
+        return self._passes(self._of_call, [])
+
+    def _passes(self, transforms: Sequence[Transform], last: Sequence[Measure]) -> list[Measure]:
         passes: list[list[tuple[int, Measure]]] = []
         changed = True
-        for place, transform in enumerate(self.transforms):
+        for place, transform in enumerate(transforms):
             if type(transform).measure is not Transform.measure:
                 passes = [*passes, []] if changed else passes
                 passes[-1].append((place, transform.measure))
                 changed = type(transform).gradient is not Transform.gradient
-        if of_optimizer is not None:
+        for measure in last:
             passes = [*passes, []] if changed else passes
-            passes[-1].append((len(self.transforms), of_optimizer))
-        return [_Measured(self.transforms, each) for each in passes]
+            passes[-1].append((len(transforms), measure))
+        return [_Measured(self.transforms, self._place, each) for each in passes]
 
-    def skips(self, measured: Sequence[Group], groups: Sequence[Group]) -> bool:
-        """Tell whether one of them does not want the step to be taken.
+    def skips_call(self, measured: Sequence[Group], groups: Sequence[Group]) -> bool:
+        """Tell whether a transform wants this call of `step` not to have been made.
 
         Args:
             measured: The groups with the sums of what was measured.
             groups: The groups themselves.
         """
-        sums: dict[str, Tensor] = {}
-        for group in measured if self else ():
-            sums |= group.get("sums_over_all", {})
-        wishes = [transform.skips(sums, groups) for transform in self.transforms]  # each may count
-        return any(wishes)
+        return _any_skips(self._of_call, measured, groups)
+
+    def skips_step(self, measured: Sequence[Group], groups: Sequence[Group]) -> bool:
+        """Tell whether one does not want the step taken that the held back gradients are for."""
+        return _any_skips(self._of_step, measured, groups)
 
     def holds_back(self, groups: Sequence[Group]) -> bool:
         """Tell whether one of them wants to hold the gradients back."""
-        wishes = [transform.holds_back(groups) for transform in self.transforms]  # each may count
-        return any(wishes)
+        return any(transform.holds_back(groups) for transform in self._holding)
 
     def hold(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Keep a gradient for a later step."""
-        for transform in self.transforms:
+        """Keep a gradient for a later step, as the transforms before leave it."""
+        for transform in self._of_call:
+            grad = transform.gradient(state, group, grad, param)
+        for transform in self._holding:
             transform.hold(state, group, grad, param)
+
+    def held(self, groups: Sequence[Group]) -> None:
+        """Count a call whose gradients were held back."""
+        for transform in self._holding:
+            transform.held(groups)
+
+    def stepped(self, groups: Sequence[Group]) -> None:
+        """Count anew, because a step was taken or skipped."""
+        for transform in self._holding:
+            transform.stepped(groups)
 
     def is_due(self, state: State) -> bool:
         """Tell whether a gradient was held back."""
-        return any(transform.is_due(state) for transform in self.transforms)
+        return any(transform.is_due(state) for transform in self._holding)
 
     def climb(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Move a parameter to where its gradient is to be taken anew."""
@@ -159,9 +192,14 @@ class Chain:
         for transform in self.transforms:
             transform.return_from_climb(state, param)
 
-    def skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+    def step_skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Put away what was prepared for a step that is not taken."""
         for transform in self.transforms:
+            transform.skipped(state, group, grad, param)
+
+    def call_skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+        """Put away what was prepared, but for gradients that wait for another call."""
+        for transform in self._of_call:
             transform.skipped(state, group, grad, param)
 
 
@@ -169,9 +207,10 @@ class _Measured:
     """One pass of measuring."""
 
     def __init__(
-        self, transforms: Sequence[Transform], measures: Sequence[tuple[int, Measure]]
+        self, transforms: Sequence[Transform], place: int, measures: Sequence[tuple[int, Measure]]
     ) -> None:
         self._transforms = transforms
+        self._place = place
         self._measures = measures
 
     def __call__(
@@ -182,13 +221,23 @@ class _Measured:
         # Transforms are applied again for the step, and must find their state as it was.
         state = {key: _copied(value) for key, value in state.items()}
         param = param.clone() if self._measures[-1][0] else param
-        place = 0
+        place = self._place if state.pop(HELD_ONLY, False) else 0
         for until, measure in self._measures:
             for transform in self._transforms[place:until]:
                 grad = transform.gradient(state, group, grad, param)
-            place = until
+            place = max(place, until)
             found.update(measure(state, group, grad, param))
         return found
+
+
+def _any_skips(
+    transforms: Sequence[Transform], measured: Sequence[Group], groups: Sequence[Group]
+) -> bool:
+    sums: dict[str, Tensor] = {}
+    for group in measured if transforms else ():
+        sums |= group.get("sums_over_all", {})
+    wishes = [transform.skips(sums, groups) for transform in transforms]  # each may count
+    return any(wishes)
 
 
 def _copied(value: Any) -> Any:

@@ -22,6 +22,9 @@ class Transform:
     4. `update` of each, in the order of the list, and the step along what the last one returns;
     5. `parameter` of each, in the order of the list.
 
+    Where one of them holds gradients back, as `Accumulate` does, those before it see the gradient
+    of every call, and those after it what the step is taken along.
+
     A subclass overrides what it needs. All of it is traced with the rule, into the same kernel, and
     as in a rule, there must be no `if` on the value of a tensor. The arguments of the constructor
     are hyper-parameters of the parameter groups, where they can differ from group to group, can be
@@ -112,11 +115,17 @@ class Transform:
         return param
 
     def holds_back(self, groups: Sequence[Group]) -> bool:
-        """Tell whether this call of `step` only takes the gradients to `hold`."""
+        """Tell whether this call of `step` only takes the gradients to `hold`; changes nothing."""
         return False
 
     def hold(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Keep a gradient for a later step."""
+
+    def held(self, groups: Sequence[Group]) -> None:
+        """Count a call of `step` whose gradients were held back."""
+
+    def stepped(self, groups: Sequence[Group]) -> None:
+        """Begin to count anew: the step that gradients were held back for was taken, or skipped."""
 
     def is_due(self, state: State) -> bool:
         """Tell whether a parameter without a gradient has one that was held back."""

@@ -39,6 +39,14 @@ def buffer(state: State, key: str, like: Tensor) -> Tensor:
     return kept
 
 
+def scalar_dtype() -> torch.dtype:
+    """Return the precision of the numbers of a state in `torch.optim`: float32, if not double.
+
+    It is the one thing that depends on torch's default dtype, because it does so there.
+    """
+    return torch.float64 if torch.get_default_dtype() is torch.float64 else torch.float32
+
+
 class Batch(NamedTuple):
     """The parameters of one group whose turn it is, with their gradients in the same order."""
 

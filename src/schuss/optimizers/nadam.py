@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, scalar_dtype
 from schuss.hyperparameters import check_not_negative
 from schuss.optimizers.adam import Adam
-from schuss.storage.precision import scalar_dtype
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from schuss.storage.precision import scalar_dtype
+from schuss.contract import scalar_dtype
 
 
 def as_number(value: Any) -> bool | int | float | None:

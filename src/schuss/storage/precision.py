@@ -29,14 +29,6 @@ def computable(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in HALF else tensor
 
 
-def scalar_dtype() -> torch.dtype:
-    """Return the precision of the numbers of a state in `torch.optim`: float32, if not double.
-
-    It is the one thing that depends on torch's default dtype, because it does so there.
-    """
-    return torch.float64 if torch.get_default_dtype() is torch.float64 else torch.float32
-
-
 def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
     """Run `rule` on computable forms of `param` and its `state`, and store what it did to them."""
     before = {k: computable(v) if isinstance(v, Tensor) else v for k, v in state.items()}

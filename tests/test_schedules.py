@@ -109,17 +109,53 @@ def test_schedules_go_with_those_of_torch_and_with_groups():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda o: WarmupLR(o, -1), "warmup = -1 must be at least 0"),
-        (lambda o: WarmupCosineLR(o, 0), "total_steps = 0 must be at least 1"),
-        (lambda o: NoamLR(o, d_model=0), "d_model = 0 must be at least 1"),
+        (lambda o: WarmupLR(o, -1), "warmup value: -1; warmup must be a whole number, at least 0"),
+        (lambda o: WarmupLR(o, 2.5), "warmup value: 2.5; warmup must be a whole number"),
+        (lambda o: WarmupCosineLR(o, -1), "total_steps must be a whole number, at least 0"),
+        (lambda o: WarmupCosineLR(o, 9, min_lr_ratio=-0.1), "min_lr_ratio must be at least 0"),
+        (lambda o: NoamLR(o, d_model=0), "d_model must be a whole number, at least 1"),
+        (lambda o: WarmupStableDecayLR(o, 10, -1), "decay_steps must be a whole number"),
         (lambda o: WarmupStableDecayLR(o, 10, 6, warmup=5), "do not fit into total_steps = 10"),
-        (lambda o: WarmupStableDecayLR(o, 10, shape="round"), "'round' must be 'linear' or 'sqrt'"),
+        (
+            lambda o: WarmupStableDecayLR(o, 10, shape="round"),
+            "'round'; shape must be 'linear' or 'sqrt'",
+        ),
         (lambda o: create_schedule("cosin", o, total_steps=1), "no schedule 'cosin'; there are"),
     ],
 )
 def test_arguments_outside_their_domain_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         rates(make, 1)
+
+
+@pytest.mark.parametrize("argument", ["5", None, True])
+def test_a_length_that_is_no_number_is_refused(argument):
+    for make in (WarmupLR, WarmupCosineLR, NoamLR, WarmupStableDecayLR):
+        with pytest.raises(TypeError, match="must be a whole number, at least 0"):
+            rates(lambda o, make=make: make(o, argument), 1)
+
+
+@pytest.mark.parametrize("shape", ["linear", "sqrt"])
+def test_every_schedule_is_defined_for_all_lengths(shape):
+    for total in (0, 1, 2, 3, 4, 5, 9):
+        for warmup in range(total + 1):
+            decays = (None, *range(total - warmup + 1))
+            makes = [
+                lambda o, w=warmup, t=total: WarmupCosineLR(o, t, w, min_lr_ratio=0.25),
+                *(
+                    lambda o, w=warmup, t=total, d=d: WarmupStableDecayLR(o, t, d, w, 0.25, shape)
+                    for d in decays
+                    if warmup + (total // 5 if d is None else d) <= total
+                ),
+            ]
+            for make in makes:
+                found = rates(make, total + 3)
+                # Up in steps of 1 / warmup, and the floor is reached by the step after the last.
+                assert found[:warmup] == pytest.approx([t / warmup for t in range(1, warmup + 1)])
+                assert all(0 < rate <= 1 for rate in found)
+                assert found[total:] == pytest.approx([0.25] * 3)
+            noam = rates(lambda o, w=warmup: NoamLR(o, w), total + 3)
+            assert all(0 < rate <= 1 for rate in noam)
 
 
 def test_an_option_that_a_schedule_does_not_have_is_refused():
@@ -187,17 +223,3 @@ def test_the_presets_accept_what_labmls_could_not():
     assert math.isfinite(param.item())
     # labml's rate is back at 97 % of its start after twice the steps.
     assert schedules.warmup_cosine(200, 0, 100) == 0.1
-
-
-@pytest.mark.parametrize(
-    ("cls", "arguments"),
-    [
-        (schuss.AdamWarmup, {"warmup": -1}),
-        (schuss.AdamWarmupCosineDecay, {"total_steps": -1}),
-        (schuss.AdamWarmupCosineDecay, {"min_lr_ratio": -0.1}),
-        (schuss.Noam, {"d_model": 0}),
-    ],
-)
-def test_a_preset_refuses_what_its_schedule_does(cls, arguments):
-    with pytest.raises(ValueError, match=f"Invalid {next(iter(arguments))} value"):
-        cls([nn.Parameter(torch.ones(1))], **arguments)

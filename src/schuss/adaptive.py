@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from schuss.contract import Group
-from schuss.hyperparameters import check_betas, check_not_negative
+from schuss.domains import Domains, at_least, decay_rates
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 
@@ -39,6 +38,8 @@ class GenericAdaptiveOptimizer(Optimizer):
         TypeError: The subclass lacks `init_state` or a rule.
     """
 
+    domains = Domains(betas=decay_rates(), eps=at_least(0))
+
     def __init__(
         self,
         params: ParamsT,
@@ -52,12 +53,6 @@ class GenericAdaptiveOptimizer(Optimizer):
     ) -> None:
         defaults = {**defaults, "lr": lr, "betas": betas, "eps": eps}
         super().__init__(params, defaults, weight_decay=weight_decay, **options)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "eps", "epsilon value")
-        check_betas(group)
 
     def _check_rule(self, name: str) -> None:
         super()._check_rule(name)

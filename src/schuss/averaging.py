@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import NUMBER, Domains, at_least, whole
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import decay_in_update
@@ -70,7 +70,7 @@ class PrimalAveraging(Optimizer):
         raise NotImplementedError
 
     def momentum(self, group: Group) -> float:
-        """Return β; override it."""
+        """Return β, which is above 0; override it."""
         raise NotImplementedError
 
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
@@ -89,15 +89,6 @@ class PrimalAveraging(Optimizer):
         z: Tensor = state["z"]
         return param + (z.to(param.dtype) - param) * (1 - 1 / self.momentum(group))
 
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        if not 0.0 < self.momentum(group) < 1.0:
-            raise ValueError(
-                f"Invalid momentum: {self.momentum(group)}; it must lie between 0 and 1, because "
-                "what is evaluated is computed from what is trained by dividing by it"
-            )
-
 
 class ScheduleFree(PrimalAveraging):
     r"""Base class of the schedule-free optimizers.
@@ -115,9 +106,11 @@ class ScheduleFree(PrimalAveraging):
         weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
         warmup_steps: Number of steps in which the learning rate rises, at least 0.
         r: Exponent r of the step in the weight of a point.
-        weight_lr_power: Exponent p of the learning rate in the weight of a point.
+        weight_lr_power: Exponent p of the learning rate in the weight of a point, at least 0.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(warmup_steps=whole(0), r=NUMBER, weight_lr_power=at_least(0))
 
     def __init__(
         self,
@@ -158,8 +151,3 @@ class ScheduleFree(PrimalAveraging):
         """Return β."""
         beta: float = group["betas"][0]
         return beta
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "warmup_steps", "warmup_steps value")

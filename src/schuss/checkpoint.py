@@ -19,13 +19,14 @@ from torch import Tensor
 from schuss import loading
 from schuss.contract import Group, Measure, Rule, State
 from schuss.engines import CompiledSteps, Engine
+from schuss.hyperparameters import CheckedGroups
 from schuss.storage.numbers import as_number, as_tensor
 
 TRAINED = "trained_param"
 """The key under which a checkpoint that is taken while evaluating keeps what is trained."""
 
 
-class Checkpointed(CompiledSteps, torch.optim.Optimizer):
+class Checkpointed(CompiledSteps, CheckedGroups, torch.optim.Optimizer):
     """The part of an optimizer that is saved and loaded, pickled and copied."""
 
     _trained: dict[Tensor, Tensor]
@@ -96,19 +97,6 @@ class Checkpointed(CompiledSteps, torch.optim.Optimizer):
         self.state = state.pop("state", self.state)
         super().__setstate__(state)
 
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-
-    def _check_group_number(self, number: int, group: Group) -> None:
-        """Check a group, and name it in the error."""
-        place = f"({type(self).__name__}, parameter group {number})"
-        try:
-            self.check_group(group)
-        except ValueError as error:
-            raise ValueError(f"{error} {place}") from None
-        except TypeError as error:
-            raise TypeError(f"{error} {place}") from None
-
     def _read_group(self, saved: Group) -> Group:
         """Return a group of a checkpoint as this optimizer takes it; override it if it differs."""
         return saved
@@ -142,7 +130,8 @@ class Checkpointed(CompiledSteps, torch.optim.Optimizer):
         made = _Made(groups, defaultdict(dict), {})
         # State that belongs to no parameter is kept as it is, as torch.optim does.
         others = dict(checkpoint.state)
-        for number, (group, saved_group) in enumerate(zip(groups, checkpoint.groups, strict=True)):
+        pairs = zip(self._for_rules(groups), checkpoint.groups, strict=True)
+        for number, (group, saved_group) in enumerate(pairs):
             for position, param in enumerate(group["params"]):
                 where = loading.described(number, group, position)
                 saved = loading.of_parameter(where, others.pop(saved_group["params"][position], {}))

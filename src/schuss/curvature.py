@@ -17,6 +17,7 @@ from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
+from schuss.domains import whole
 
 
 def hutchinson(loss: Tensor, params: Sequence[Tensor], samples: int = 1) -> list[Tensor | None]:
@@ -41,8 +42,7 @@ def hutchinson(loss: Tensor, params: Sequence[Tensor], samples: int = 1) -> list
         >>> hutchinson((weight**3).sum(), [weight])
         [tensor([ 6., 12.])]
     """
-    if samples < 1:
-        raise ValueError(f"samples = {samples} must be at least 1")
+    whole(1).check("samples", samples)
     grads = torch.autograd.grad(loss, params, create_graph=True, allow_unused=True)
     means = [torch.zeros_like(param) for param in params]
     for _ in range(samples):
@@ -120,6 +120,7 @@ class HessianDiagonal(GenericAdaptiveOptimizer):
             raise ValueError(
                 f"the diagonal has {len(diagonal)} tensors, but there are {len(params)} parameters"
             )
+        self._check_changed()
         kept = [param.grad for param in params]
         try:
             for param, estimate in zip(params, diagonal, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_betas, check_not_negative, check_positive
+from schuss.domains import WRITTEN, Domains, above, at_least, whole
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 
@@ -38,6 +38,16 @@ class DistanceAdaptive(Optimizer):
         weight_decay: Decay object.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        d0=above(0),
+        d=WRITTEN,
+        next_d=WRITTEN,
+        rate=WRITTEN,
+        numerator=WRITTEN,
+        k=whole(0),
+        growth_rate=at_least(1, unbounded=True),
+    )
 
     def __init__(
         self,
@@ -83,7 +93,8 @@ class DistanceAdaptive(Optimizer):
                     "equal, or 0"
                 )
         for group in self.param_groups:
-            group.update(now, k=group["k"] + 1)
+            # Decay rates may be tensors; what is made of them is saved as numbers.
+            group.update({key: float(x) for key, x in now.items()}, k=group["k"] + 1)
 
     def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
         """Return `next_d`, and `numerator`, given what was measured; override it.
@@ -93,16 +104,3 @@ class DistanceAdaptive(Optimizer):
             sums: The sums over all parameters.
         """
         raise NotImplementedError
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        if "betas" in group:
-            check_betas(group)
-        if "eps" in group:
-            check_not_negative(group, "eps", "epsilon value")
-        check_positive(group, "d0", "d0 value")
-        if not group["growth_rate"] >= 1:
-            raise ValueError(
-                f"Invalid growth_rate value: {group['growth_rate']}; growth_rate must be at least 1"
-            )

@@ -1,17 +1,21 @@
-"""Hyper-parameters: the options that every optimizer takes, and the checks that values pass.
+"""Hyper-parameters: the options that every optimizer takes, and when values are checked.
 
-A check takes a group, so that it holds for every group: at construction, in `add_param_group`, and
-when a checkpoint is loaded. A value may be a Python number or a tensor of one element.
+Every group is checked at construction, in `add_param_group`, when a checkpoint is loaded, and in
+the step after it was changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from torch import Tensor
+import torch
 
 from schuss.contract import Group
+from schuss.domains import FLAG, Domains, or_none
+from schuss.parametergroups import check_params
 
 if TYPE_CHECKING:
     from schuss.transforms import Transform
@@ -57,6 +61,15 @@ OPTION_DEFAULTS: Final[Mapping[str, Any]] = {
     "capturable": False,
 }
 
+OPTION_DOMAINS: Final = Domains(
+    maximize=FLAG,
+    master_weights=FLAG,
+    differentiable=FLAG,
+    foreach=or_none(FLAG),
+    fused=or_none(FLAG),
+    capturable=FLAG,
+)
+
 EXECUTION_OPTIONS: Final = ("differentiable", "foreach", "fused", "capturable")
 """Options that say how a step is run, not what it computes. A checkpoint does not restore them."""
 
@@ -71,73 +84,91 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
             )
 
 
-def check_not_negative(group: Group, key: str, noun: str) -> None:
-    """Check that `group[key]` is a number of at least 0.
+class Checked:
+    """A class with hyper-parameters, each of which has a domain.
 
-    Args:
-        group: The parameter group.
-        key: The hyper-parameter.
-        noun: What the message calls it.
-
-    Raises:
-        ValueError: It is negative or NaN.
-        TypeError: It is not a number.
+    A subclass names the domains of its own in `domains`, and has those of its bases too. It extends
+    `check_group` with what must hold between several of them.
     """
-    value = _number(group[key], f"{noun}", key)
-    if not value >= 0.0:
-        raise ValueError(f"Invalid {noun}: {value}; {key} must be at least 0")
+
+    domains: Domains = Domains()
+    """The domains of the hyper-parameters, by name."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Add the domains of the bases to those of the class."""
+        super().__init_subclass__(**kwargs)
+        named = [vars(base).get("domains", {}) for base in reversed(cls.__mro__)]
+        cls.domains = Domains({key: d for domains in named for key, d in domains.items()})
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group; extend it with what must hold between them.
+
+        Raises:
+            ValueError: One lies outside of its domain.
+            TypeError: One is of the wrong type.
+        """
+        self.domains.check(group)
 
 
-def check_positive(group: Group, key: str, noun: str) -> None:
-    """Check that `group[key]` is a number above 0, as `check_not_negative` does for 0."""
-    value = _number(group[key], noun, key)
-    if not value > 0.0:
-        raise ValueError(f"Invalid {noun}: {value}; {key} must be above 0")
+class CheckedGroups(Checked):
+    """The part of an optimizer that checks groups, when they are added, loaded or changed."""
 
+    param_groups: list[Group]
+    defaults: dict[str, Any]
+    _seen: list[list[object]]
+    """The keys and the values of each group when it was last checked."""
+    _odd: bool
+    """Whether some value is not what rules compute with."""
 
-def check_share(group: Group, key: str, noun: str) -> None:
-    """Check that `group[key]` is a number in [0, 1].
+    def _all_domains(self) -> Domains:
+        """Return the domains of the decay and of the transforms too."""
+        return self.domains
 
-    Args:
-        group: The parameter group.
-        key: The hyper-parameter.
-        noun: What the message calls it.
+    def _check_group_number(self, number: int, group: Group) -> None:
+        """Check a group, and name it in the error."""
+        place = f"({type(self).__name__}, parameter group {number})"
+        try:
+            self._check_keys(group)
+            self.check_group(group)
+        except ValueError as error:
+            raise ValueError(f"{error} {place}") from None
+        except TypeError as error:
+            raise TypeError(f"{error} {place}") from None
+        self._odd = self._odd or bool(self._all_domains().plain(group))
 
-    Raises:
-        ValueError: It lies outside, or is NaN.
-        TypeError: It is not a number.
-    """
-    value = _number(group[key], noun, key)
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"Invalid {noun}: {value}; {key} must lie in [0, 1]")
-
-
-def check_betas(group: Group) -> None:
-    """Check that every decay rate in `group["betas"]` lies in [0, 1).
-
-    Raises:
-        ValueError: One lies outside.
-        TypeError: `betas` is not a sequence of numbers.
-    """
-    betas = group["betas"]
-    if not isinstance(betas, (tuple, list)):
-        raise TypeError(f"Invalid betas: {betas!r}; betas must be a tuple of decay rates")
-    for index, beta in enumerate(betas):
-        value = _number(beta, f"beta parameter at index {index}", f"betas[{index}]")
-        if not 0.0 <= value < 1.0:
+    def _check_keys(self, group: Group) -> None:
+        missing = [key for key in ("lr", *self.defaults) if key not in group]
+        if missing:
             raise ValueError(
-                f"Invalid beta parameter at index {index}: {value}; "
-                f"betas[{index}] must lie in [0, 1)"
+                f"the group has no {', '.join(map(repr, missing))}; add it with add_param_group, "
+                "which takes what is missing from the defaults"
             )
 
+    def _check_changed(self) -> None:
+        """Check all groups, if one holds other objects than when it was last checked.
 
-def _number(value: object, noun: str, key: str) -> float:
-    if isinstance(value, Tensor) and value.numel() != 1:
-        raise ValueError(
-            f"Invalid {noun}: a tensor of shape {tuple(value.shape)}; "
-            f"{key} must be a number or a tensor of one element"
+        Groups are known by what they hold, not by where they stand. What is written into a tensor
+        is not looked at: that would be to wait for the device.
+        """
+        groups = self.param_groups
+        if torch.compiler.is_compiling() or self._has_seen(groups):
+            return
+        check_params(groups)
+        for number, group in enumerate(groups):
+            for key, value in OPTION_DEFAULTS.items():
+                group.setdefault(key, self.defaults.get(key, value))
+            self._check_group_number(number, group)
+        self._seen = [[*group, *group.values()] for group in groups]
+
+    def _has_seen(self, groups: Sequence[Group]) -> bool:
+        return len(groups) == len(self._seen) and all(
+            len(seen) == 2 * len(group) and all(map(is_, chain(group, group.values()), seen))
+            for group, seen in zip(groups, self._seen, strict=True)
         )
-    try:
-        return float(value)  # type: ignore[arg-type]  # whatever is no number raises, below
-    except (TypeError, ValueError):
-        raise TypeError(f"Invalid {noun}: {value!r}; {key} must be a number") from None
+
+    def _for_rules(self, groups: Sequence[Group]) -> Sequence[Group]:
+        """Return groups as rules see them: with Python's numbers and tensors of no dimensions."""
+        if not self._odd:
+            return groups
+        domains = self._all_domains()
+        return [{**group, **domains.plain(group)} for group in groups]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import Domains, at_least
 from schuss.engines import Engine, check_engine
-from schuss.hyperparameters import OPTION_DEFAULTS, check_not_negative, check_options
+from schuss.hyperparameters import OPTION_DEFAULTS, OPTION_DOMAINS, check_options
+from schuss.parametergroups import check_params
 from schuss.stepping import Stepping
 from schuss.transforms import WeightDecay
 from schuss.transforms.chain import Chain
@@ -63,6 +66,8 @@ class Optimizer(Stepping):
         tensor([ 0.5000, -1.5000])
     """
 
+    domains = Domains(lr=at_least(0), **OPTION_DOMAINS)
+
     def __init__(
         self,
         params: ParamsT,
@@ -81,6 +86,7 @@ class Optimizer(Stepping):
         self._compiled = {"in_tensors": False}
         self._mode = {"evaluating": False}
         self._trained = {}
+        self._seen, self._odd = [], False
         super().__init__(params, {**OPTION_DEFAULTS, **around, **options, **defaults})
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
@@ -169,7 +175,12 @@ class Optimizer(Stepping):
             ValueError: One lies outside of its domain.
             TypeError: One is of the wrong type.
         """
-        check_not_negative(group, "lr", "learning rate")
+        super().check_group(group)
+        if "transforms" in group:
+            raise ValueError(
+                "the group has transforms, which are of all groups; give them to the optimizer, "
+                "and the group their hyper-parameters"
+            )
         check_engine(group)
         self.weight_decay.check_group(group)
         self._chain.check_group(group)
@@ -192,7 +203,17 @@ class Optimizer(Stepping):
                 check_same_kind(decay, self.weight_decay)
                 param_group = {**param_group, **decay.defaults()}
             self._check_group_number(len(self.param_groups), {**self.defaults, **param_group})
-        super().add_param_group(param_group)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "optimizer contains a parameter group with duplicate")
+            super().add_param_group(param_group)
+        try:
+            check_params(self.param_groups)
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
+
+    def _all_domains(self) -> Domains:
+        return Domains({**self._chain.domains(), **self.weight_decay.domains, **self.domains})
 
     def _overrides(self, method: str) -> bool:
         return getattr(type(self), method) is not getattr(Optimizer, method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +12,39 @@ _NORMS = (
     nn.GroupNorm,
     nn.LayerNorm,
 )
+
+
+def check_params(groups: Sequence[object]) -> None:
+    """Refuse groups whose parameters cannot be stepped.
+
+    Raises:
+        TypeError: A group is no dictionary, or its parameters are not tensors in a list.
+        ValueError: A parameter is listed twice.
+    """
+    seen: dict[int, int] = {}
+    for number, group in enumerate(groups):
+        if not isinstance(group, dict) or not isinstance(group.get("params"), list):
+            raise TypeError(
+                f"parameter group {number} is {_shortened(group)}; it must be a dictionary whose "
+                "'params' are a list"
+            )
+        for param in group["params"]:
+            if not isinstance(param, Tensor):
+                raise TypeError(
+                    f"parameter group {number} has {_shortened(param)} in its 'params'; they must "
+                    "be tensors"
+                )
+            if id(param) in seen:
+                raise ValueError(
+                    f"a parameter of shape {tuple(param.shape)} is listed twice, in parameter "
+                    f"groups {seen[id(param)]} and {number}; list it once"
+                )
+            seen[id(param)] = number
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def trainable(model: nn.Module) -> list[tuple[str, Tensor]]:

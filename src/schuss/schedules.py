@@ -24,6 +24,17 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
+from schuss.domains import Domains, at_least, one_of, whole
+
+_DOMAINS = Domains(
+    total_steps=whole(0),
+    warmup=whole(0),
+    decay_steps=whole(0),
+    min_lr_ratio=at_least(0),
+    d_model=whole(1),
+    shape=one_of("linear", "sqrt"),
+)
+
 Shape: TypeAlias = Literal["linear", "sqrt"]
 
 
@@ -95,7 +106,7 @@ def warmup_stable_decay(
     remaining = total_steps - step
     if remaining >= decay_steps:
         return 1.0
-    done = min(1.0, 1 - remaining / decay_steps)
+    done = min(1.0, 1 - remaining / decay_steps) if decay_steps > 0 else 1.0
     fall = math.sqrt(done) if shape == "sqrt" else done
     return 1 - (1 - min_lr_ratio) * fall
 
@@ -133,7 +144,8 @@ class WarmupLR(_FactorLR):
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, warmup: int, last_epoch: int = -1) -> None:
-        self.warmup = _at_least(0, warmup=warmup)
+        _DOMAINS.check({"warmup": warmup})
+        self.warmup = warmup
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
@@ -155,9 +167,8 @@ class WarmupCosineLR(_FactorLR):
         min_lr_ratio: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.total_steps = _at_least(1, total_steps=total_steps)
-        self.warmup = _at_least(0, warmup=warmup)
-        self.min_lr_ratio = _at_least(0, min_lr_ratio=min_lr_ratio)
+        _DOMAINS.check({"total_steps": total_steps, "warmup": warmup, "min_lr_ratio": min_lr_ratio})
+        self.total_steps, self.warmup, self.min_lr_ratio = total_steps, warmup, min_lr_ratio
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
@@ -175,8 +186,8 @@ class NoamLR(_FactorLR):
         d_model: int = 512,
         last_epoch: int = -1,
     ) -> None:
-        self.warmup = _at_least(0, warmup=warmup)
-        self.d_model = _at_least(1, d_model=d_model)
+        _DOMAINS.check({"warmup": warmup, "d_model": d_model})
+        self.warmup, self.d_model = warmup, d_model
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
@@ -187,7 +198,8 @@ class NoamLR(_FactorLR):
 class WarmupStableDecayLR(_FactorLR):
     """A warm-up over `warmup` steps, a plateau, and a decay over the last `decay_steps` steps.
 
-    Left out, `decay_steps` is a fifth of `total_steps`.
+    Left out, `decay_steps` is a fifth of `total_steps`, rounded down. Without a decay the rate
+    stays up until the last step, and is at its floor after that.
     """
 
     def __init__(
@@ -200,13 +212,11 @@ class WarmupStableDecayLR(_FactorLR):
         shape: Shape = "linear",
         last_epoch: int = -1,
     ) -> None:
-        self.total_steps = _at_least(1, total_steps=total_steps)
+        _DOMAINS.check({"total_steps": total_steps, "warmup": warmup, "shape": shape})
         decay_steps = total_steps // 5 if decay_steps is None else decay_steps
-        self.decay_steps = _at_least(0, decay_steps=decay_steps)
-        self.warmup = _at_least(0, warmup=warmup)
-        self.min_lr_ratio = _at_least(0, min_lr_ratio=min_lr_ratio)
-        if shape not in ("linear", "sqrt"):
-            raise ValueError(f"shape = {shape!r} must be 'linear' or 'sqrt'")
+        _DOMAINS.check({"decay_steps": decay_steps, "min_lr_ratio": min_lr_ratio})
+        self.total_steps, self.decay_steps, self.warmup = total_steps, decay_steps, warmup
+        self.min_lr_ratio = min_lr_ratio
         if warmup + decay_steps > total_steps:
             raise ValueError(
                 f"warmup = {warmup} and decay_steps = {decay_steps} do not fit into "
@@ -219,14 +229,6 @@ class WarmupStableDecayLR(_FactorLR):
         """Return the factor for the optimizer's step number `step`, from 1."""
         schedule = self.warmup, self.total_steps, self.decay_steps, self.min_lr_ratio
         return warmup_stable_decay(step, *schedule, shape=self.shape)
-
-
-def _at_least(bound: int, **argument: Any) -> Any:
-    """Return the value of the one keyword argument, if it is at least `bound`."""
-    [(name, value)] = argument.items()
-    if not value >= bound:
-        raise ValueError(f"{name} = {value} must be at least {bound}")
-    return value
 
 
 def list_schedules() -> list[str]:

@@ -84,6 +84,7 @@ class Stepping(Evaluating):
 
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`, with what the transforms remember too."""
+        [group] = self._for_rules([group])
         self.init_state(state, group, param)
         self._chain.init_state(state, group, param)
 
@@ -146,10 +147,12 @@ class Stepping(Evaluating):
 
     def _step(self, closure: Callable[[], float] | None) -> float | None:
         self._check_training()
+        self._check_changed()
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+            self._check_changed()
         if not self._chain:
             self._run(self._rule(), self._measures(), is_step=True)
         elif self._chain.holds_back(self.param_groups):
@@ -170,7 +173,9 @@ class Stepping(Evaluating):
         """
         with torch.no_grad():
             measures = self._measures()
-            return explained(self._engine, self, self._rule(), self.param_groups, measures)
+            self._check_changed()
+            groups = self._for_rules(self.param_groups)
+            return explained(self._engine, self, self._rule(), groups, measures)
 
     @property
     def state(self) -> defaultdict[Any, State]:
@@ -222,7 +227,8 @@ class Stepping(Evaluating):
             if found_inf is not None and found_inf.item():
                 self._put_away(self._chain.call_skipped)
                 return False
-            groups = self._engine.measured(self, measures, self.param_groups, scale)
+            groups = self._for_rules(self.param_groups)
+            groups = self._engine.measured(self, measures, groups, scale)
             if self._chain.skips_call(groups, self.param_groups):
                 self._put_away(self._chain.call_skipped)
                 return False
@@ -232,7 +238,8 @@ class Stepping(Evaluating):
                 return False
             if is_step and measures and self._overrides("summed"):
                 self.summed(groups)
-                groups = [{**g, **now} for g, now in zip(groups, self.param_groups, strict=True)]
+                changed = self._for_rules(self.param_groups)
+                groups = [{**g, **now} for g, now in zip(groups, changed, strict=True)]
             self._engine.run(self, rule, groups, scale)
             if is_step:
                 self._chain.stepped(self.param_groups)
@@ -241,7 +248,7 @@ class Stepping(Evaluating):
     def _put_away(self, rule: Rule) -> None:
         """Let the transforms put away what they prepared for a step that is not taken."""
         if self._chain.overriding("skipped"):
-            self._engine.run(self, rule, self.param_groups)
+            self._engine.run(self, rule, self._for_rules(self.param_groups))
 
     def _climb(self, closure: Callable[[], float] | None) -> None:
         """Go to where the transforms want the gradient, and take it there."""

@@ -22,8 +22,3 @@ def test_the_opposite_gradients_lead_the_opposite_way():
 def test_with_a_large_stabilizer_it_is_gradient_descent():
     found = ends(Adadelta, GRADS, START, lr=0.1, eps=1e16)
     assert found == pytest.approx(ends(SGD, GRADS, START, lr=0.1), rel=1e-12)
-
-
-def test_a_decay_rate_above_one_is_refused():
-    with pytest.raises(ValueError, match=r"Invalid rho value: 1\.5; rho must lie in \[0, 1\]"):
-        walk(Adadelta, [[1.0]], rho=1.5)

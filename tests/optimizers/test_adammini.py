@@ -102,21 +102,6 @@ def test_a_learning_rate_of_zero_moves_nothing():
     assert ends(AdamMini, GRADS, START, lr=0.0, weight_decay=0.5) == START
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"blocks": "head"}, r"Invalid blocks: 'head'; blocks must be 'row', 'tensor', 'element'"),
-        ({"blocks": 0}, r"Invalid blocks: 0"),
-        ({"betas": (0.9, 1.0)}, r"beta parameter at index 1: 1\.0"),
-        ({"eps": -1.0}, r"epsilon value: -1\.0"),
-    ],
-    ids=str,
-)
-def test_wrong_hyperparameters_are_refused(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        AdamMini([nn.Parameter(torch.ones(4, 2))], **wrong)
-
-
 def test_heads_have_to_divide_a_parameter():
     param = nn.Parameter(torch.ones(4, 2))
     param.grad = torch.ones_like(param)

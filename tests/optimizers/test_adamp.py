@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from schuss import AdamP, AdamW, NAdamW, WeightDecay
-from tests.optimizers.paths import GRADS, START, ends, walk
+from tests.optimizers.paths import GRADS, START, ends
 
 PLAIN = {"lr": 0.25, "eps": 0.0, "foreach": False}
 
@@ -68,9 +68,3 @@ def test_a_decay_object_is_not_made_weaker():
 def test_the_step_across_the_weights_ignores_their_scale():
     for weight in (4.0, 16.0):
         assert moved([[weight, 0.0]], [[0.0, 3.0]], eps=1e-30) == [[weight, -0.25]]
-
-
-@pytest.mark.parametrize("key", ["delta", "wd_ratio"])
-def test_what_is_below_zero_is_refused(key):
-    with pytest.raises(ValueError, match=f"{key} must be at least 0"):
-        walk(AdamP, [], **{key: -1.0})

@@ -41,7 +41,5 @@ def _param():
 
 
 def test_bad_decay_rates_are_refused():
-    with pytest.raises(ValueError, match="betas must be three decay rates"):
-        AdEMAMix([_param()], betas=(0.9, 0.99))
     with pytest.raises(ValueError, match="the first and the third must be above 0"):
         AdEMAMix([_param()], betas=(0.0, 0.99, 0.9), t_alpha_beta3=10)

@@ -72,18 +72,3 @@ def test_a_matrix_keeps_rows_and_columns():
         "exp_avg_res_row": rows,
         "exp_avg_res_col": columns,
     }
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"betas": (0.9, 0.999, 1.0)}, r"beta parameter at index 2: 1\.0"),
-        ({"eps": (-1.0, 0.0)}, r"epsilon1 value: -1\.0"),
-        ({"eps": (0.0, -1.0)}, r"epsilon2 value: -1\.0"),
-        ({"clip_threshold": 0.0}, r"clip_threshold value: 0\.0"),
-    ],
-    ids=str,
-)
-def test_wrong_hyperparameters_are_refused(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        CAME([nn.Parameter(torch.ones(1))], **wrong)

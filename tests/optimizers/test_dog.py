@@ -43,9 +43,3 @@ def test_a_group_has_one_rate_and_layers_their_own():
         cls(params, **OPTIONS).step()
         rates = [param.item() / grad for param, grad in zip(params, grads, strict=True)]
         assert (rates[0] == pytest.approx(rates[1])) is same
-
-
-@pytest.mark.parametrize("cls", [DoG, LDoG])
-def test_a_first_step_of_zero_is_refused(cls):
-    with pytest.raises(ValueError, match="reps_rel must be above 0"):
-        walk(cls, [[1.0]], reps_rel=0.0)

@@ -34,7 +34,7 @@ def test_what_the_loss_does_not_depend_on_has_no_estimate_and_what_is_linear_non
     assert torch.equal(found[0], torch.full((2,), 2.0))
     assert torch.equal(found[1], torch.zeros(2))
     assert found[2] is None
-    with pytest.raises(ValueError, match="samples = 0 must be at least 1"):
+    with pytest.raises(ValueError, match="samples must be a whole number, at least 1"):
         hutchinson(used.sum(), [used], samples=0)
 
 

@@ -28,8 +28,3 @@ def test_without_first_moment_it_is_adam_without_first_moment():
     options = {"betas": (0.0, 0.9), "lr": 0.1}
     expected = ends(Adam, GRADS, START, **options)
     assert ends(NAdam, GRADS, START, **options) == pytest.approx(expected)
-
-
-def test_a_negative_momentum_decay_is_refused():
-    with pytest.raises(ValueError, match="Invalid momentum_decay value: -1"):
-        walk(NAdam, GRADS, START, momentum_decay=-1)

@@ -38,16 +38,3 @@ def test_an_estimate_that_does_not_grow_makes_it_adam():
     options = {"d0": 0.03, "d_coef": 1e-9, "use_bias_correction": True, "eps": 0.0}
     found = ends(Prodigy, GRADS, START, **options)
     assert found == pytest.approx(ends(Adam, GRADS, START, lr=0.03, eps=0.0))
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"d0": 0.0}, "d0 must be above 0"),
-        ({"growth_rate": 0.5}, "growth_rate must be at least 1"),
-        ({"d_coef": 0.0}, "d_coef must be above 0"),
-    ],
-)
-def test_bad_numbers_are_refused(option, message):
-    with pytest.raises(ValueError, match=message):
-        walk(Prodigy, [[1.0]], **option)

@@ -54,8 +54,3 @@ def test_a_threshold_may_include_five():
     assert math.nextafter(5, 0) < 5.0
     path = walk(RAdam, GRADS, START, rho_threshold=math.nextafter(5, 0))
     assert path == walk(RAdam, GRADS, START)
-
-
-def test_a_threshold_below_four_is_refused():
-    with pytest.raises(ValueError, match="Invalid rho_threshold value: 3.0; .* at least 4"):
-        walk(RAdam, GRADS, START, rho_threshold=3.0)

@@ -64,9 +64,3 @@ def test_a_warm_up_rises_linearly():
         places.append(optimizer.state[weight]["z"].item())
     moves = [b - a for a, b in pairwise(places)]
     assert moves == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
-
-
-@pytest.mark.parametrize("momentum", [0.0, 1.0])
-def test_a_momentum_that_cannot_be_undone_is_refused(momentum):
-    with pytest.raises(ValueError, match="it must lie between 0 and 1"):
-        walk(SGDScheduleFree, [[1.0]], momentum=momentum)

@@ -44,11 +44,6 @@ def test_nesterov_needs_momentum_and_no_dampening(options):
         SGD([torch.zeros(1)], nesterov=True, **options)
 
 
-def test_a_negative_momentum_is_refused():
-    with pytest.raises(ValueError, match="Invalid momentum value: -0.5"):
-        SGD([torch.zeros(1)], momentum=-0.5)
-
-
 def test_without_momentum_there_is_no_state():
     param = torch.zeros(1)
     param.grad = torch.ones(1)

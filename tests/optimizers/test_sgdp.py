@@ -56,14 +56,3 @@ def test_flipping_all_signs_flips_the_path():
     path, _ = moved([[4.0, 1.0]], [[[1.0, 2.0]], [[-1.0, 3.0]]], momentum=0.5, delta=2.0)
     flipped, _ = moved([[-4.0, -1.0]], [[[-1.0, -2.0]], [[1.0, -3.0]]], momentum=0.5, delta=2.0)
     assert [[[-x for x in row] for row in at] for at in flipped] == path
-
-
-@pytest.mark.parametrize("key", ["eps", "delta", "wd_ratio"])
-def test_what_is_below_zero_is_refused(key):
-    with pytest.raises(ValueError, match=f"{key} must be at least 0"):
-        walk(SGDP, [], **{key: -1.0})
-
-
-def test_a_momentum_of_one_would_decay_without_end():
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\)"):
-        walk(SGDP, [], momentum=1.0)

@@ -85,17 +85,3 @@ def test_gradients_of_zero_do_nothing():
 
 def test_a_learning_rate_of_zero_moves_nothing():
     assert ends(SM3, GRADS, START, lr=0.0, weight_decay=0.5) == START
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"momentum": 1.5}, r"momentum value: 1\.5"),
-        ({"beta": -0.5}, r"beta value: -0\.5"),
-        ({"eps": -1.0}, r"epsilon value: -1\.0"),
-    ],
-    ids=str,
-)
-def test_wrong_hyperparameters_are_refused(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        SM3([nn.Parameter(torch.ones(1))], **wrong)

@@ -82,13 +82,16 @@ def test_a_large_curvature_makes_it_newtons_method_with_momentum_zero():
 @pytest.mark.parametrize("count", [0, -1])
 def test_a_batch_of_nothing_is_refused(count):
     _, optimizer = make()
-    with pytest.raises(ValueError, match=f"n_tokens_training_batch = {count} must be positive"):
+    with pytest.raises(ValueError, match=f"n_tokens_training_batch value: {count}; .* above 0"):
         optimizer.update_hessian(count)
 
 
-def test_a_rho_of_zero_is_refused():
-    with pytest.raises(ValueError, match="Invalid rho value: 0; rho must be above 0"):
-        ends(Sophia, GRADS, START, rho=0)
+@pytest.mark.parametrize("option", [{"eps": 0.0}, {"add_eps": True}], ids=str)
+def test_a_rho_of_zero_needs_something_else_to_divide_by(option):
+    # m / max(0 h, 1) is 0.1 after the first step.
+    assert ends(Sophia, [[1.0]], [3.0], lr=1.0, rho=0.0, eps=1.0) == pytest.approx([2.9])
+    with pytest.raises(ValueError, match="Invalid rho value: 0; rho must be above 0 if add_eps"):
+        ends(Sophia, GRADS, START, rho=0, **option)
 
 
 def test_the_curvature_of_half_precision_with_a_master_is_kept_in_float32():

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import FLAG, Domains
 from schuss.optimizers.adam import Adam
 from schuss.optimizers.radam import RAdam
 
@@ -47,6 +48,8 @@ class AdaBelief(RAdam):
         rectify: Rectify the update, as RAdam does; False is the algorithm of the paper, Adam's
             update.
     """
+
+    domains = Domains(rectify=FLAG)
 
     def __init__(
         self,

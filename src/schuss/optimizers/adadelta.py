@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative, check_share
+from schuss.domains import SHARE, Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -48,6 +48,8 @@ class Adadelta(Optimizer):
         weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(rho=SHARE, eps=at_least(0))
 
     def __init__(
         self,
@@ -76,9 +78,3 @@ class Adadelta(Optimizer):
         u = (a + eps).sqrt() / (v + eps).sqrt() * grad
         a.mul_(rho).addcmul_(u, u, value=1 - rho)
         return u
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_share(group, "rho", "rho value")
-        check_not_negative(group, "eps", "epsilon value")

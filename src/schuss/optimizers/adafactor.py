@@ -37,6 +37,16 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, buffer
+from schuss.domains import (
+    FLAG,
+    SHARE,
+    Domains,
+    above,
+    at_least,
+    at_most,
+    or_none,
+    tuple_of,
+)
 from schuss.factored import (
     Keys,
     averaged,
@@ -47,7 +57,6 @@ from schuss.factored import (
     over_root,
     rms,
 )
-from schuss.hyperparameters import check_not_negative, check_positive, check_share
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import decay_in_update
@@ -84,6 +93,17 @@ class Adafactor(Optimizer):
         scale_decay: Multiply the decay too by what multiplies the update.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        beta2_decay=at_most(0),
+        eps=tuple_of(or_none(at_least(0)), at_least(0)),
+        d=above(0, unbounded=True),
+        beta1=or_none(SHARE),
+        relative_step=FLAG,
+        scale_parameter=FLAG,
+        eps_in_squares=FLAG,
+        scale_decay=FLAG,
+    )
 
     def __init__(
         self,
@@ -149,17 +169,3 @@ class Adafactor(Optimizer):
             return size
         excess = group["lr"] * state["step"] ** 0.5
         return size / (excess.clamp(min=1) if isinstance(excess, Tensor) else max(excess, 1.0))
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_positive(group, "d", "clipping threshold")
-        for number, eps in enumerate(group["eps"], start=1):
-            if number == 2 or eps is not None:
-                check_not_negative({"eps": eps}, "eps", f"epsilon{number} value")
-        if group["beta1"] is not None:
-            check_share(group, "beta1", "beta1 value")
-        if not group["beta2_decay"] <= 0:
-            raise ValueError(
-                f"Invalid beta2_decay value: {group['beta2_decay']}; beta2_decay must be at most 0"
-            )

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -49,6 +49,8 @@ class Adagrad(Optimizer):
         eps: Stabilizer ε, at least 0, added to the root of the sum.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(lr_decay=at_least(0), initial_accumulator_value=at_least(0), eps=at_least(0))
 
     def __init__(
         self,
@@ -94,10 +96,3 @@ class Adagrad(Optimizer):
         values = grad.values() / (rows.sqrt() + group["eps"])
         indices = grad.indices()  # valid, because they were those of a gradient
         return torch.sparse_coo_tensor(indices, values, grad.shape, check_invariants=False)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "lr_decay", "lr_decay value")
-        check_not_negative(group, "initial_accumulator_value", "initial_accumulator_value value")
-        check_not_negative(group, "eps", "epsilon value")

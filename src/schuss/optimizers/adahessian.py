@@ -26,7 +26,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.curvature import HessianDiagonal
-from schuss.hyperparameters import check_share
+from schuss.domains import SHARE, Domains, decay_rates
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -66,6 +66,8 @@ class AdaHessian(HessianDiagonal):
         True
     """
 
+    domains = Domains(betas=decay_rates(2), hessian_power=SHARE)
+
     def __init__(
         self,
         params: ParamsT,
@@ -101,8 +103,3 @@ class AdaHessian(HessianDiagonal):
         v_hat = v / (1 - beta2**step)
         m_hat: Tensor = m / (1 - beta1**step)
         return m_hat / (v_hat.pow(group["hessian_power"] / 2) + group["eps"])
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_share(group, "hessian_power", "hessian_power value")

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State, buffer
+from schuss.domains import FLAG, Domains, decay_rates, or_none
 from schuss.hyperparameters import Options
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -65,6 +66,8 @@ class Adam(GenericAdaptiveOptimizer):
         defaults: Further hyper-parameters, those of a subclass.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(betas=decay_rates(2), amsgrad=FLAG, optimized_update=or_none(FLAG))
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least
 from schuss.optimizers.adam import Adam
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -47,6 +47,8 @@ class AdamAtan2(Adam):
         **options: See `schuss.Options`.
     """
 
+    domains = Domains(a=at_least(0), b=at_least(0))
+
     def __init__(
         self,
         params: ParamsT,
@@ -68,9 +70,3 @@ class AdamAtan2(Adam):
         m_hat = m / (1 - beta1 ** state["step"])
         v_hat = v / (1 - beta2 ** state["step"])
         return torch.atan2(m_hat, v_hat.sqrt() * group["b"]) * group["a"]
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "a", "a value")
-        check_not_negative(group, "b", "b value")

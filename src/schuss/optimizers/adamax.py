@@ -25,6 +25,7 @@ from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
+from schuss.domains import Domains, decay_rates
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -47,6 +48,8 @@ class Adamax(GenericAdaptiveOptimizer):
         weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(betas=decay_rates(2))
 
     def __init__(
         self,

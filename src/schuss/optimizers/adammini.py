@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import Domains, at_least, decay_rates, one_of, whole
 from schuss.factored import check_real
-from schuss.hyperparameters import check_betas, check_not_negative
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -55,6 +55,10 @@ class AdamMini(Optimizer):
             heads, as many equal parts of the first dimension.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        betas=decay_rates(2), eps=at_least(0), blocks=one_of(*KINDS, otherwise=whole(1))
+    )
 
     def __init__(
         self,
@@ -96,18 +100,6 @@ class AdamMini(Optimizer):
         if group["blocks"] in KINDS:
             return m_hat / root
         return (m_hat.reshape(group["blocks"], -1) / root).reshape(grad.shape)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_betas(group)
-        check_not_negative(group, "eps", "epsilon value")
-        blocks = group["blocks"]
-        if blocks not in KINDS and not (isinstance(blocks, int) and blocks > 0):
-            raise ValueError(
-                f"Invalid blocks: {blocks!r}; blocks must be {', '.join(map(repr, KINDS))}, or how "
-                "many heads there are"
-            )
 
 
 def spread(means: Tensor, like: Tensor) -> Tensor:

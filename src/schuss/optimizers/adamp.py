@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, at_least
 from schuss.optimizers.adam import Adam
 from schuss.transforms.projection import projected
 from schuss.transforms.weight_decay import InUpdate, WeightDecay, decay_in_update
@@ -59,6 +59,8 @@ class AdamP(Adam):
         **options: See `schuss.Options`.
     """
 
+    domains = Domains(delta=at_least(0), wd_ratio=at_least(0), nesterov=FLAG)
+
     def __init__(
         self,
         params: ParamsT,
@@ -82,12 +84,6 @@ class AdamP(Adam):
             m = m.lerp(grad, 1 - group["betas"][0])
         u = self.direction(state, group, m, v)
         return with_projection(self.weight_decay, group, u, grad, param)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "delta", "delta value")
-        check_not_negative(group, "wd_ratio", "wd_ratio value")
 
 
 def with_projection(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, whole
 from schuss.optimizers.adam import Adam
 from schuss.schedules import warmup as warmup_factor
 
@@ -38,6 +38,8 @@ class AdamWarmup(Adam):
         warmup: Number t_w of steps of the warm-up, at least 0.
     """
 
+    domains = Domains(warmup=whole(0))
+
     def __init__(
         self,
         params: ParamsT,
@@ -55,8 +57,3 @@ class AdamWarmup(Adam):
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate of this parameter's step."""
         return super().get_lr(state, group) * warmup_factor(state["step"], group["warmup"])
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "warmup", "warmup value")

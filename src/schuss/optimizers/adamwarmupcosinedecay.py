@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least, whole
 from schuss.optimizers.adam import Adam
 from schuss.schedules import warmup_cosine
 
@@ -46,6 +46,8 @@ class AdamWarmupCosineDecay(Adam):
         min_lr_ratio: Share α of the rate below which it does not fall, at least 0.
     """
 
+    domains = Domains(warmup=whole(0), total_steps=whole(0), min_lr_ratio=at_least(0))
+
     def __init__(
         self,
         params: ParamsT,
@@ -66,9 +68,3 @@ class AdamWarmupCosineDecay(Adam):
         """Return the learning rate of this parameter's step."""
         schedule = group["warmup"], group["total_steps"], group["min_lr_ratio"]
         return super().get_lr(state, group) * warmup_cosine(state["step"], *schedule)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        for key in ("warmup", "total_steps", "min_lr_ratio"):
-            check_not_negative(group, key, f"{key} value")

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from schuss.averaging import ScheduleFree
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_betas, check_not_negative
+from schuss.domains import DECAY_RATE, INSIDE, Domains, at_least, tuple_of
 from schuss.transforms import WeightDecay
 
 if TYPE_CHECKING:
@@ -49,10 +49,12 @@ class AdamWScheduleFree(ScheduleFree):
         weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
         warmup_steps: Number of steps in which the learning rate rises, at least 0.
         r: Exponent r of the step in the weight of a point.
-        weight_lr_power: Exponent p of the learning rate in the weight of a point.
+        weight_lr_power: Exponent p of the learning rate in the weight of a point, at least 0.
         defaults: Further hyper-parameters, those of a subclass.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(betas=tuple_of(INSIDE, DECAY_RATE), eps=at_least(0))
 
     def __init__(
         self,
@@ -82,9 +84,3 @@ class AdamWScheduleFree(ScheduleFree):
         v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         v_hat = v / (1 - beta2 ** state["step"])
         return grad / (v_hat.sqrt() + group["eps"])
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_betas(group)
-        check_not_negative(group, "eps", "epsilon value")

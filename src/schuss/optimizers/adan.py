@@ -28,6 +28,7 @@ from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
+from schuss.domains import Domains, decay_rates
 from schuss.transforms import InUpdate, WeightDecay
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Adan(GenericAdaptiveOptimizer):
             then does as it does in other optimizers.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(betas=decay_rates(3))
 
     def __init__(
         self,

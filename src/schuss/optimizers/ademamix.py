@@ -32,7 +32,7 @@ from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least, decay_rates, or_none
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -55,10 +55,12 @@ class AdEMAMix(GenericAdaptiveOptimizer):
         eps: Stabilizer ε, at least 0, added to the root of the second moment.
         weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
         alpha: Factor α of the slow mean, at least 0.
-        t_alpha_beta3: Number of steps T in which α and β₃ rise, above 0, or None to begin with
+        t_alpha_beta3: Number of steps T in which α and β₃ rise, at least 0, or None to begin with
             them.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(betas=decay_rates(3), alpha=at_least(0), t_alpha_beta3=or_none(at_least(0)))
 
     def __init__(
         self,
@@ -108,13 +110,9 @@ class AdEMAMix(GenericAdaptiveOptimizer):
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
-        check_not_negative(group, "alpha", "alpha value")
-        if len(group["betas"]) != 3:
-            raise ValueError(f"Invalid betas: {group['betas']}; betas must be three decay rates")
-        if group["t_alpha_beta3"] is not None:
-            check_not_negative(group, "t_alpha_beta3", "t_alpha_beta3 value")
-            if not min(group["betas"][0], group["betas"][2]) > 0:
-                raise ValueError(
-                    f"Invalid betas: {group['betas']}; with t_alpha_beta3 the first and the third "
-                    "must be above 0"
-                )
+        scheduled = group["t_alpha_beta3"] is not None
+        if scheduled and not (group["betas"][0] > 0 and group["betas"][2] > 0):
+            raise ValueError(
+                f"Invalid betas: {group['betas']!r}; with t_alpha_beta3 the first and the third "
+                "must be above 0"
+            )

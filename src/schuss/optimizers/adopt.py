@@ -28,7 +28,7 @@ from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least, decay_rates, or_none
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -47,13 +47,15 @@ class ADOPT(GenericAdaptiveOptimizer):
             hyper-parameters of their own.
         lr: Learning rate γ, at least 0.
         betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: The smallest divisor ε, above 0.
+        eps: The smallest divisor ε, at least 0.
         weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
         clip_exponent: The exponent of t - 1 in the bound of a normalized gradient, or None for no
             bound, as in the first version of the paper.
         decoupled_weight_decay: What a mere coefficient λ does: decay the weight itself.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(betas=decay_rates(2), clip_exponent=or_none(at_least(0)))
 
     def __init__(
         self,
@@ -93,11 +95,3 @@ class ADOPT(GenericAdaptiveOptimizer):
         m.lerp_(unit, 1 - beta1)
         v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         return m
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        if group["eps"] == 0:
-            raise ValueError("Invalid epsilon value: 0; eps must be above 0")
-        if group["clip_exponent"] is not None:
-            check_not_negative(group, "clip_exponent", "clip_exponent value")

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -51,6 +51,8 @@ class ASGD(Optimizer):
         weight_decay: Coefficient, at least 0, of a further L2 penalty, or a decay object.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(lambd=at_least(0), alpha=at_least(0), t0=at_least(0, unbounded=True))
 
     def __init__(
         self,
@@ -95,9 +97,3 @@ class ASGD(Optimizer):
         state["mu"] = 1 / max(1, step - group["t0"])
         # For checkpoints that go to torch.optim, which takes its next step with this rate.
         state["eta"] = self._decayed(step, super().get_lr(state, group), group)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        for key in ("lambd", "alpha", "t0"):
-            check_not_negative(group, key, f"{key} value")

@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import Domains, above, at_least, decay_rates, tuple_of
 from schuss.factored import Keys, averaged, begin_moment, check_real, clipped, moment, over_root
-from schuss.hyperparameters import check_betas, check_not_negative, check_positive
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -58,6 +58,12 @@ class CAME(Optimizer):
         weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        betas=decay_rates(3),
+        eps=tuple_of(at_least(0), at_least(0)),
+        clip_threshold=above(0, unbounded=True),
+    )
 
     def __init__(
         self,
@@ -92,11 +98,3 @@ class CAME(Optimizer):
             return m
         deviation = (u - m).square() + eps2
         return over_root(m, moment(state, INSTABILITY, deviation, 1 - beta3))
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_betas(group)
-        check_positive(group, "clip_threshold", "clip_threshold value")
-        for number, eps in enumerate(group["eps"], start=1):
-            check_not_negative({"eps": eps}, "eps", f"epsilon{number} value")

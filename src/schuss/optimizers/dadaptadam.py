@@ -30,7 +30,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.distance import DistanceAdaptive
-from schuss.hyperparameters import check_positive
+from schuss.domains import FLAG, Domains, above, at_least, decay_rates
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -58,6 +58,10 @@ class DAdaptAdam(DistanceAdaptive):
         growth_rate: By how much the estimate may grow in a step, at least 1.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        betas=decay_rates(2), eps=at_least(0), use_bias_correction=FLAG, layer_scale=above(0)
+    )
 
     def __init__(
         self,
@@ -127,8 +131,3 @@ class DAdaptAdam(DistanceAdaptive):
             beta1, beta2 = group["betas"]
             rate *= (1 - beta2 ** (group["k"] + 1)) ** 0.5 / (1 - beta1 ** (group["k"] + 1))
         return rate
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_positive(group, "layer_scale", "layer_scale value")

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.distance import DistanceAdaptive
+from schuss.domains import Domains, decay_rates
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -52,6 +53,8 @@ class DAdaptLion(DistanceAdaptive):
         growth_rate: By how much the estimate may grow in a step, at least 1.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(betas=decay_rates(2))
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.distance import DistanceAdaptive
-from schuss.hyperparameters import check_share
+from schuss.domains import SHARE, WRITTEN, Domains
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -51,6 +51,8 @@ class DAdaptSGD(DistanceAdaptive):
         growth_rate: By how much the estimate may grow in a step, at least 1.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(momentum=SHARE, g0_norm=WRITTEN)
 
     def __init__(
         self,
@@ -96,8 +98,3 @@ class DAdaptSGD(DistanceAdaptive):
             return torch.zeros_like(param)
         state["s"].add_(grad, alpha=rate)
         return (param - state["x0"] + state["s"]) * ((1 - group["momentum"]) / rate)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_share(group, "momentum", "momentum value")

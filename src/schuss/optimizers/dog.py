@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative, check_positive
+from schuss.domains import WRITTEN, Domains, above, at_least, whole
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -52,6 +52,15 @@ class DoG(Optimizer):
         **options: See `schuss.Options`.
     """
 
+    domains = Domains(
+        reps_rel=above(0),
+        eps=at_least(0),
+        k=whole(0),
+        distance=WRITTEN,
+        squares=WRITTEN,
+        rate=WRITTEN,
+    )
+
     def __init__(
         self,
         params: ParamsT,
@@ -63,7 +72,7 @@ class DoG(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         defaults = {"lr": lr, "reps_rel": reps_rel, "eps": eps, "k": 0}
-        estimates = {"distance": reps_rel, "squares": 0.0, "rate": lr * reps_rel}
+        estimates = {"distance": 0.0, "squares": 0.0, "rate": 0.0}  # until the first step
         decay = as_weight_decay(weight_decay, decoupled=False)
         super().__init__(params, {**defaults, **estimates}, weight_decay=decay, **options)
 
@@ -91,7 +100,7 @@ class DoG(Optimizer):
                 continue
             if group["k"] == 0:
                 group["distance"] = group["reps_rel"] * (1 + sums["norm"] ** 0.5)
-                group["squares"] = group["eps"]
+                group["squares"] = float(group["eps"])
             group["distance"] = max(group["distance"], sums["gone"] ** 0.5)
             group["squares"] += sums["grad"]
             root = group["squares"] ** 0.5
@@ -106,9 +115,3 @@ class DoG(Optimizer):
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient."""
         return grad
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_positive(group, "reps_rel", "reps_rel value")
-        check_not_negative(group, "eps", "epsilon value")

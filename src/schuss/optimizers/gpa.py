@@ -28,7 +28,7 @@ from torch import Tensor
 
 from schuss.averaging import PrimalAveraging
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_betas, check_not_negative, check_share
+from schuss.domains import POSITIVE_SHARE, SHARE, Domains, at_least, decay_rates
 from schuss.transforms import WeightDecay
 
 if TYPE_CHECKING:
@@ -48,11 +48,18 @@ class GPA(PrimalAveraging):
         betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
         eps: Stabilizer ε, at least 0, added to the root of the second moment.
         weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
-        train_interp_coeff: Share μ_y of the mean in the point where gradients are taken, between 0
-            and 1.
+        train_interp_coeff: Share μ_y of the mean in the point where gradients are taken, in
+            (0, 1].
         eval_interp_coeff: Decay rate μ_x of the mean, in [0, 1].
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        betas=decay_rates(2),
+        eps=at_least(0),
+        train_interp_coeff=POSITIVE_SHARE,
+        eval_interp_coeff=SHARE,
+    )
 
     def __init__(
         self,
@@ -99,10 +106,3 @@ class GPA(PrimalAveraging):
         """Return the share of the mean in the point where gradients are taken."""
         share: float = group["train_interp_coeff"]
         return share
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_betas(group)
-        check_not_negative(group, "eps", "epsilon value")
-        check_share(group, "eval_interp_coeff", "eval_interp_coeff value")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, at_least, or_none
 from schuss.optimizers.adam import Adam
 from schuss.transforms import WeightDecay
 from schuss.transforms.trust_ratio import ratio
@@ -54,6 +54,12 @@ class LAMB(Adam):
             means to the decay and to ε.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        lamb_max_trust_ratio=or_none(at_least(0, unbounded=True)),
+        layer_adaptation=FLAG,
+        bias_correction=FLAG,
+    )
 
     def __init__(
         self,
@@ -90,9 +96,3 @@ class LAMB(Adam):
         if group["bias_correction"]:
             return super().direction(state, group, m, v)
         return m / (v.sqrt() + group["eps"])
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        if group["lamb_max_trust_ratio"] is not None:
-            check_not_negative(group, "lamb_max_trust_ratio", "max_trust_ratio value")

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, at_least, or_none
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import InUpdate, decay_in_update
@@ -53,6 +53,10 @@ class LARS(Optimizer):
         nesterov: Look ahead along the buffer.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        momentum=at_least(0), trust_coefficient=or_none(at_least(0)), eps=at_least(0), nesterov=FLAG
+    )
 
     def __init__(
         self,
@@ -96,11 +100,3 @@ class LARS(Optimizer):
         whole = grad.norm() + coefficient * weight
         rate = weight * group["trust_coefficient"] / (whole + group["eps"])
         return torch.where((weight > 0) & (whole > 0), rate, 1.0)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "momentum", "momentum value")
-        check_not_negative(group, "eps", "epsilon value")
-        if group["trust_coefficient"] is not None:
-            check_not_negative(group, "trust_coefficient", "trust_coefficient value")

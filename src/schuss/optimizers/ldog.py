@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative, check_positive
+from schuss.domains import Domains, above, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -41,6 +41,8 @@ class LDoG(Optimizer):
 
     Takes the arguments of `DoG`.
     """
+
+    domains = Domains(reps_rel=above(0), eps=at_least(0))
 
     def __init__(
         self,
@@ -72,9 +74,3 @@ class LDoG(Optimizer):
         root = state["squares"].sqrt()
         # Nothing over nothing is nothing.
         return grad * torch.where(root > 0, state["distance"] / root, 0.0)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_positive(group, "reps_rel", "reps_rel value")
-        check_not_negative(group, "eps", "epsilon value")

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_betas
+from schuss.domains import Domains, decay_rates
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -47,6 +47,8 @@ class Lion(Optimizer):
         **options: See `schuss.Options`.
     """
 
+    domains = Domains(betas=decay_rates(2))
+
     def __init__(
         self,
         params: ParamsT,
@@ -69,8 +71,3 @@ class Lion(Optimizer):
         u = m.lerp(grad, 1 - beta1).sign()
         m.lerp_(grad, 1 - beta2)
         return u
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_betas(group)

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative, check_share
+from schuss.domains import SHARE, Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -55,6 +55,8 @@ class MADGRAD(Optimizer):
         eps: Stabilizer ε, at least 0, added to the cube root and to the learning rate.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(momentum=SHARE, eps=at_least(0))
 
     def __init__(
         self,
@@ -95,9 +97,3 @@ class MADGRAD(Optimizer):
             param.copy_(z)
         else:
             param.add_(z - before, alpha=1 - group["momentum"])
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_share(group, "momentum", "momentum value")
-        check_not_negative(group, "eps", "epsilon value")

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_betas, check_not_negative
+from schuss.domains import FLAG, Domains, at_least, decay_rates
 from schuss.optimizers.adam import Adam
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -54,6 +54,8 @@ class MARS(Adam):
         betas_1d: Decay rates for vectors and scalars if their gradients are not corrected.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(kappa=at_least(0), optimize_1d=FLAG, betas_1d=decay_rates(2))
 
     def __init__(
         self,
@@ -92,9 +94,3 @@ class MARS(Adam):
         """Tell whether the gradient of a parameter is corrected."""
         real_dims = param.dim() + param.is_complex()
         return bool(group["optimize_1d"]) or real_dims > 1
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "kappa", "kappa value")
-        check_betas({"betas": group["betas_1d"]})

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, scalar_dtype
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least
 from schuss.optimizers.adam import Adam
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class NAdam(Adam):
         momentum_decay: Rate ψ, at least 0, at which the momentum approaches β₁.
         decoupled_weight_decay: As for `Adam`; True makes this NAdamW.
     """
+
+    domains = Domains(momentum_decay=at_least(0))
 
     def __init__(
         self,
@@ -83,11 +85,6 @@ class NAdam(Adam):
         m_hat = m * (mu_next / (1 - product * mu_next)) + grad * ((1 - mu) / (1 - product))
         v_hat = v / (1 - beta2**step)
         return m_hat / (v_hat.sqrt() + group["eps"])
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "momentum_decay", "momentum_decay value")
 
 
 def _rounded_product(product: Any, mu: Any) -> Any:

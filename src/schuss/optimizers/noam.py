@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, whole
 from schuss.optimizers.adam import Adam
 from schuss.schedules import noam
 
@@ -38,8 +38,10 @@ class Noam(Adam):
     Args:
         lr: Factor γ of the schedule, at least 0; the paper's is 1.
         warmup: Number t_w of steps of the warm-up, at least 0; with 0 the rate only falls.
-        d_model: Width d of the model, above 0.
+        d_model: Width d of the model, at least 1.
     """
+
+    domains = Domains(warmup=whole(0), d_model=whole(1))
 
     def __init__(
         self,
@@ -60,10 +62,3 @@ class Noam(Adam):
         """Return the learning rate of this parameter's step."""
         factor = noam(state["step"], group["warmup"], group["d_model"])
         return super().get_lr(state, group) * factor
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "warmup", "warmup value")
-        if not group["d_model"] > 0:
-            raise ValueError(f"Invalid d_model value: {group['d_model']}; d_model must be above 0")

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
+from schuss.domains import FLAG, Domains, decay_rates
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import decay_in_update
 
@@ -52,6 +53,8 @@ class NovoGrad(GenericAdaptiveOptimizer):
         grad_averaging: Make the momentum a mean, with the share 1 - β₁ of each gradient.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(betas=decay_rates(2), grad_averaging=FLAG)
 
     def __init__(
         self,

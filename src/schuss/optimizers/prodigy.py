@@ -31,7 +31,16 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.distance import DistanceAdaptive
-from schuss.hyperparameters import check_positive
+from schuss.domains import (
+    DECAY_RATE,
+    FLAG,
+    WRITTEN,
+    Domains,
+    above,
+    at_least,
+    decay_rates,
+    or_none,
+)
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -61,6 +70,16 @@ class Prodigy(DistanceAdaptive):
         growth_rate: By how much the estimate may grow in a step, at least 1.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        betas=decay_rates(2),
+        beta3=or_none(DECAY_RATE),
+        eps=at_least(0),
+        use_bias_correction=FLAG,
+        safeguard_warmup=FLAG,
+        d_coef=above(0),
+        d_max=WRITTEN,
+    )
 
     def __init__(
         self,
@@ -147,8 +166,3 @@ class Prodigy(DistanceAdaptive):
         """Return what the gradient is multiplied by in the sum of gradients."""
         d: float = group["d"]
         return d / group["d0"] * (d if group["safeguard_warmup"] else group["rate"])
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_positive(group, "d_coef", "d_coef value")

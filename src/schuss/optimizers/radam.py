@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, at_least
 from schuss.optimizers.adam import Adam
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class RAdam(Adam):
         rho_threshold: The threshold, at least 4: rectify where ρ exceeds it. `torch.optim` has 5,
             the paper 4, and "at least 5" is `math.nextafter(5, 0)`.
     """
+
+    domains = Domains(degenerated_to_sgd=FLAG, rho_threshold=at_least(4, unbounded=True))
 
     def __init__(
         self,
@@ -104,13 +106,3 @@ class RAdam(Adam):
         if isinstance(rho, Tensor):  # while compiling; below 4 there is no root
             return torch.where(trusted, rectified(rho.clamp(min=4)), momentum())
         return rectified(rho) if trusted else momentum()
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "rho_threshold", "rho_threshold value")
-        if group["rho_threshold"] < 4.0:
-            raise ValueError(
-                f"Invalid rho_threshold value: {group['rho_threshold']}; rho_threshold must be at "
-                "least 4, below which the rectification has no real root"
-            )

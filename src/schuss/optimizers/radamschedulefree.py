@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import FLAG, Domains
 from schuss.optimizers.adamwschedulefree import AdamWScheduleFree
 from schuss.transforms import WeightDecay
 
@@ -52,9 +53,11 @@ class RAdamScheduleFree(AdamWScheduleFree):
         silent_sgd_phase: Stand still where there is no rectification, instead of taking steps along
             the gradient.
         r: Exponent r of the step in the weight of a point.
-        weight_lr_power: Exponent p of the learning rate in the weight of a point.
+        weight_lr_power: Exponent p of the learning rate in the weight of a point, at least 0.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(silent_sgd_phase=FLAG)
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, buffer
-from schuss.hyperparameters import check_not_negative, check_share
+from schuss.domains import FLAG, SHARE, Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -56,6 +56,8 @@ class RMSprop(Optimizer):
         centered: Divide by the deviation from the mean gradient.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(alpha=SHARE, eps=at_least(0), momentum=at_least(0), centered=FLAG)
 
     def __init__(
         self,
@@ -94,10 +96,3 @@ class RMSprop(Optimizer):
         if group["momentum"] > 0:
             u = buffer(state, "momentum_buffer", grad).mul_(group["momentum"]).add_(u)
         return u
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_share(group, "alpha", "alpha value")
-        check_not_negative(group, "momentum", "momentum value")
-        check_not_negative(group, "eps", "epsilon value")

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative, check_share
+from schuss.domains import SHARE, Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -52,6 +52,8 @@ class RMSpropTF(Optimizer):
         momentum: Decay rate μ of the sum of steps, at least 0.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(alpha=SHARE, eps=at_least(0), momentum=at_least(0))
 
     def __init__(
         self,
@@ -81,10 +83,3 @@ class RMSpropTF(Optimizer):
         step = grad / (v + group["eps"]).sqrt()
         b.mul_(group["momentum"]).add_(step * self.get_lr(state, group))
         param.sub_(b)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_share(group, "alpha", "alpha value")
-        check_not_negative(group, "momentum", "momentum value")
-        check_not_negative(group, "eps", "epsilon value")

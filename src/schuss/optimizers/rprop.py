@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import INSIDE, Domains, above, at_least, tuple_of
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -54,6 +55,11 @@ class Rprop(Optimizer):
         weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        etas=tuple_of(INSIDE, above(1)),
+        step_sizes=tuple_of(at_least(0), at_least(0, unbounded=True)),
+    )
 
     def __init__(
         self,
@@ -90,12 +96,9 @@ class Rprop(Optimizer):
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
-        shrink, grow = group["etas"]
-        if not 0.0 < shrink < 1.0 < grow:
-            raise ValueError(f"Invalid etas: {group['etas']}; 0 < etas[0] < 1 < etas[1] must hold")
         shortest, longest = group["step_sizes"]
-        if not 0.0 <= shortest <= longest:
+        if shortest > longest:
             raise ValueError(
-                f"Invalid step_sizes: {group['step_sizes']}; 0 <= step_sizes[0] <= step_sizes[1] "
-                "must hold"
+                f"Invalid step_sizes value: {group['step_sizes']!r}; step_sizes[0] must be at most "
+                "step_sizes[1]"
             )

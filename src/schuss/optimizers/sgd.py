@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, NUMBER, Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -51,6 +51,8 @@ class SGD(Optimizer):
         nesterov: Look ahead along the buffer; needs momentum, and no dampening.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(momentum=at_least(0), dampening=NUMBER, nesterov=FLAG)
 
     def __init__(
         self,
@@ -83,8 +85,7 @@ class SGD(Optimizer):
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
-        check_not_negative(group, "momentum", "momentum value")
-        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError(
                 "Nesterov momentum requires a momentum and zero dampening; momentum is "
                 f"{group['momentum']}, dampening {group['dampening']}"

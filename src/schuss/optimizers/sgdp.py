@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_betas, check_not_negative
+from schuss.domains import DECAY_RATE, FLAG, NUMBER, Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.optimizers.adamp import with_projection
 from schuss.transforms.weight_decay import WeightDecay, decay_in_update
@@ -58,6 +58,15 @@ class SGDP(Optimizer):
         wd_ratio: Share ρ of the decay for scale-invariant weights, at least 0.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(
+        momentum=DECAY_RATE,
+        dampening=NUMBER,
+        nesterov=FLAG,
+        eps=at_least(0),
+        delta=at_least(0),
+        wd_ratio=at_least(0),
+    )
 
     def __init__(
         self,
@@ -94,10 +103,3 @@ class SGDP(Optimizer):
         b = state["momentum"].mul_(momentum).add_(grad, alpha=1 - group["dampening"])
         u = grad.add(b, alpha=momentum) if group["nesterov"] else b
         return with_projection(self.weight_decay, group, u, grad, param, more=1 / (1 - momentum))
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_betas({"betas": (group["momentum"],)})
-        for key in ("eps", "delta", "wd_ratio"):
-            check_not_negative(group, key, f"{key} value")

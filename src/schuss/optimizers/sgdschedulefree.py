@@ -21,6 +21,7 @@ from torch import Tensor
 
 from schuss.averaging import ScheduleFree
 from schuss.contract import Group, State
+from schuss.domains import INSIDE, Domains
 from schuss.transforms import WeightDecay
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ class SGDScheduleFree(ScheduleFree):
         weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
         warmup_steps: Number of steps in which the learning rate rises, at least 0.
         r: Exponent r of the step in the weight of a point.
-        weight_lr_power: Exponent p of the learning rate in the weight of a point.
+        weight_lr_power: Exponent p of the learning rate in the weight of a point, at least 0.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(momentum=INSIDE)
 
     def __init__(
         self,

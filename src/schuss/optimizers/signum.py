@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import DECAY_RATE, Domains
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -41,10 +41,12 @@ class Signum(Optimizer):
         params: Parameters, named parameters, or groups of them as dictionaries with
             hyper-parameters of their own.
         lr: Learning rate γ, at least 0.
-        momentum: Decay rate β of the gradient's mean, at least 0; 0 is signSGD.
+        momentum: Decay rate β of the gradient's mean, in [0, 1); 0 is signSGD.
         weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(momentum=DECAY_RATE)
 
     def __init__(
         self,
@@ -65,8 +67,3 @@ class Signum(Optimizer):
         """Return the sign of the gradient's mean."""
         m = state["exp_avg"]
         return m.lerp_(grad, 1 - group["momentum"]).sign()
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "momentum", "momentum value")

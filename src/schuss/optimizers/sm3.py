@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, buffer
+from schuss.domains import SHARE, Domains, at_least
 from schuss.factored import check_real
-from schuss.hyperparameters import check_not_negative, check_share
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -55,6 +55,8 @@ class SM3(Optimizer):
         weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(momentum=SHARE, beta=SHARE, eps=at_least(0))
 
     def __init__(
         self,
@@ -93,10 +95,3 @@ class SM3(Optimizer):
         if group["momentum"]:
             update = buffer(state, "momentum_buffer", grad).lerp_(update, 1 - group["momentum"])
         return update
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_share(group, "momentum", "momentum value")
-        check_share(group, "beta", "beta value")
-        check_not_negative(group, "eps", "epsilon value")

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.curvature import HessianDiagonal
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, above, at_least, decay_rates
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
 
@@ -48,8 +48,8 @@ class Sophia(HessianDiagonal):
         lr: Learning rate γ, at least 0: the largest change of a weight in one step.
         betas: Decay rates β₁ of the momentum and β₂ of the curvature, in [0, 1).
         eps: Stabilizer ε, at least 0: the smallest divisor.
-        rho: Share ρ of the curvature to divide by, above 0; the smaller, the more coordinates are
-            clipped.
+        rho: Share ρ of the curvature to divide by, at least 0; the smaller, the more coordinates
+            are clipped.
         weight_decay: Coefficient λ, at least 0, or a decay object. A coefficient is decoupled.
         add_eps: Divide by ρ (h + ε), as labml does, instead of by the larger of ρ h and ε.
         **options: See `schuss.Options`.
@@ -71,6 +71,8 @@ class Sophia(HessianDiagonal):
         ...     optimizer.step()
         ...     optimizer.zero_grad()
     """
+
+    domains = Domains(betas=decay_rates(2), rho=at_least(0), add_eps=FLAG)
 
     def __init__(
         self,
@@ -113,14 +115,12 @@ class Sophia(HessianDiagonal):
                 is the mean of.
 
         Raises:
+            TypeError: It is not a number.
             ValueError: It is not positive.
             RuntimeError: A gradient is sparse. Nothing has been changed then.
         """
-        if not n_tokens_training_batch > 0:
-            raise ValueError(
-                f"n_tokens_training_batch = {n_tokens_training_batch} must be positive: the number "
-                "of labels that the loss is the mean of"
-            )
+        above(0).check("n_tokens_training_batch", n_tokens_training_batch)
+        self._check_changed()
 
         def update_curvature(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
             beta2 = group["betas"][1]
@@ -136,6 +136,8 @@ class Sophia(HessianDiagonal):
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
         super().check_group(group)
-        check_not_negative(group, "rho", "rho value")
-        if group["rho"] == 0:
-            raise ValueError("Invalid rho value: 0; rho must be above 0")
+        if group["rho"] == 0 and (group["add_eps"] or group["eps"] == 0):
+            raise ValueError(
+                f"Invalid rho value: {group['rho']!r}; rho must be above 0 if add_eps is True or "
+                "eps is 0, so that there is something to divide by"
+            )

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, at_least
 from schuss.optimizers.adam import Adam
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -50,6 +50,8 @@ class Yogi(Adam):
         bias_correction: Correct the bias of both moments; False is the paper's algorithm.
         **options: See `schuss.Options`.
     """
+
+    domains = Domains(initial_accumulator=at_least(0), bias_correction=FLAG)
 
     def __init__(
         self,
@@ -90,8 +92,3 @@ class Yogi(Adam):
         if group["bias_correction"]:
             return super().direction(state, group, m, v)
         return m / (v.sqrt() + group["eps"])
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
-        super().check_group(group)
-        check_not_negative(group, "initial_accumulator", "initial_accumulator value")

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import Domains, whole
 from schuss.transforms.transform import Transform
 
 
@@ -35,16 +36,10 @@ class Accumulate(Transform):
         accumulated_calls: Number of calls to begin the count with.
     """
 
+    domains = Domains(accumulate_every=whole(1), accumulated_calls=whole(0))
+
     def __init__(self, accumulate_every: int, accumulated_calls: int = 0) -> None:
         super().__init__(accumulate_every=accumulate_every, accumulated_calls=accumulated_calls)
-
-    def check_group(self, group: Group) -> None:
-        """Check the number of calls of one group."""
-        if group["accumulate_every"] < 1:
-            raise ValueError(
-                f"Invalid accumulate_every value: {group['accumulate_every']}; "
-                "accumulate_every must be at least 1"
-            )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start with nothing held back."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least, or_none
 from schuss.transforms.transform import Transform
 
 
@@ -34,14 +34,10 @@ class ClipAdaptive(Transform):
             begin at zero can move.
     """
 
+    domains = Domains(clip_factor=or_none(at_least(0, unbounded=True)), clip_eps=at_least(0))
+
     def __init__(self, clip_factor: float | None = 0.01, clip_eps: float = 1e-3) -> None:
         super().__init__(clip_factor=clip_factor, clip_eps=clip_eps)
-
-    def check_group(self, group: Group) -> None:
-        """Check the share and the smallest norm of one group."""
-        if group["clip_factor"] is not None:
-            check_not_negative(group, "clip_factor", "clip_factor value")
-        check_not_negative(group, "clip_eps", "clip_eps value")
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient, no part of which is longer than its weights allow."""

@@ -25,7 +25,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, at_least
 from schuss.transforms.transform import Transform
 
 MIN_MEAN = 1e-3
@@ -38,6 +38,8 @@ class Cautious(Transform):
     Args:
         cautious: Whether to do so.
     """
+
+    domains = Domains(cautious=FLAG)
 
     def __init__(self, cautious: bool = True) -> None:
         super().__init__(cautious=cautious)
@@ -59,12 +61,10 @@ class CautiousDecay(Transform):
         cautious_weight_decay: Coefficient λ, at least 0, multiplied by the learning rate.
     """
 
+    domains = Domains(cautious_weight_decay=at_least(0))
+
     def __init__(self, cautious_weight_decay: float = 0.0) -> None:
         super().__init__(cautious_weight_decay=cautious_weight_decay)
-
-    def check_group(self, group: Group) -> None:
-        """Check the coefficient of one group."""
-        check_not_negative(group, "cautious_weight_decay", "cautious_weight_decay value")
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

@@ -18,6 +18,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import FLAG, Domains
 from schuss.transforms.transform import Transform
 
 
@@ -28,6 +29,8 @@ class GradientCentralization(Transform):
         gradient_centralization: Whether to do so; for convolutions alone, say False in the groups
             of the others.
     """
+
+    domains = Domains(gradient_centralization=FLAG)
 
     def __init__(self, gradient_centralization: bool = True) -> None:
         super().__init__(gradient_centralization=gradient_centralization)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from schuss.contract import Group, Measure, State
+from schuss.domains import Domains
 from schuss.transforms.transform import Transform
 
 HELD_ONLY = "held_only"
@@ -21,11 +22,16 @@ class Chain:
         transforms: The transforms.
 
     Raises:
-        TypeError: One is none.
+        TypeError: They are not in a list, or one is none.
         ValueError: Two are of one kind, or share a hyper-parameter.
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
+        if not isinstance(transforms, Iterable):
+            raise TypeError(
+                f"transforms is {transforms!r}; it must be a list of them, as in "
+                "transforms=[Cautious()]"
+            )
         self.transforms = tuple(transforms)
         seen: dict[str, Transform] = {}
         for transform in self.transforms:
@@ -81,6 +87,10 @@ class Chain:
     def defaults(self) -> dict[str, Any]:
         """Return the hyper-parameters of all."""
         return {key: v for each in self.transforms for key, v in each.defaults().items()}
+
+    def domains(self) -> Domains:
+        """Return the domains of the hyper-parameters of all."""
+        return Domains({key: d for each in self.transforms for key, d in each.domains.items()})
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, above, at_least, or_none
 from schuss.transforms.transform import Transform
 
 EPS = 1e-6
@@ -36,25 +36,14 @@ def shortened(grad: Tensor, norm: Tensor, bound: float) -> Tensor:
     return grad * factor
 
 
-class _Clip(Transform):
-    """Bounds something by one hyper-parameter of the group; None does not bound it."""
-
-    _bound: str
-
-    def check_group(self, group: Group) -> None:
-        """Check the bound of one group."""
-        if group[self._bound] is not None:
-            check_not_negative(group, self._bound, f"{self._bound} value")
-
-
-class ClipByValue(_Clip):
+class ClipByValue(Transform):
     """Bound every element of the gradient.
 
     Args:
         max_grad_value: The largest size of an element, at least 0, or None for no bound.
     """
 
-    _bound = "max_grad_value"
+    domains = Domains(max_grad_value=or_none(at_least(0, unbounded=True)))
 
     def __init__(self, max_grad_value: float | None = 1.0) -> None:
         super().__init__(max_grad_value=max_grad_value)
@@ -65,14 +54,14 @@ class ClipByValue(_Clip):
         return grad if bound is None else grad.clamp(-bound, bound)
 
 
-class ClipByNorm(_Clip):
+class ClipByNorm(Transform):
     """Bound the norm of every parameter's gradient.
 
     Args:
         max_param_grad_norm: The largest norm, at least 0, or None for no bound.
     """
 
-    _bound = "max_param_grad_norm"
+    domains = Domains(max_param_grad_norm=or_none(at_least(0, unbounded=True)))
 
     def __init__(self, max_param_grad_norm: float | None = 1.0) -> None:
         super().__init__(max_param_grad_norm=max_param_grad_norm)
@@ -83,7 +72,7 @@ class ClipByNorm(_Clip):
         return grad if bound is None else shortened(grad, grad.norm(), bound)
 
 
-class ClipByGlobalNorm(_Clip):
+class ClipByGlobalNorm(Transform):
     """Bound the norm of all gradients together, as `torch.nn.utils.clip_grad_norm_` does.
 
     The norm is that of the groups which have a bound. `p.grad` stays as it is.
@@ -92,7 +81,7 @@ class ClipByGlobalNorm(_Clip):
         max_grad_norm: The largest norm, at least 0, or None for no bound.
     """
 
-    _bound = "max_grad_norm"
+    domains = Domains(max_grad_norm=or_none(at_least(0, unbounded=True)))
 
     def __init__(self, max_grad_norm: float | None = 1.0) -> None:
         super().__init__(max_grad_norm=max_grad_norm)
@@ -109,7 +98,7 @@ class ClipByGlobalNorm(_Clip):
         return shortened(grad, group["sums_over_all"]["grad_square"].sqrt(), bound)
 
 
-class ClipUpdate(_Clip):
+class ClipUpdate(Transform):
     """Bound the root mean square of every parameter's update.
 
     Args:
@@ -117,16 +106,10 @@ class ClipUpdate(_Clip):
             0, or None for no bound.
     """
 
-    _bound = "max_update_rms"
+    domains = Domains(max_update_rms=or_none(above(0, unbounded=True)))
 
     def __init__(self, max_update_rms: float | None = 1.0) -> None:
         super().__init__(max_update_rms=max_update_rms)
-
-    def check_group(self, group: Group) -> None:
-        """Check the bound of one group."""
-        super().check_group(group)
-        if group["max_update_rms"] == 0:
-            raise ValueError("Invalid max_update_rms value: 0; max_update_rms must be above 0")
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

@@ -22,7 +22,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_share
+from schuss.domains import FLAG, SHARE, Domains
 from schuss.transforms.transform import Transform
 
 
@@ -34,12 +34,10 @@ class EMA(Transform):
         ema_warmup: Forget faster in the beginning.
     """
 
+    domains = Domains(ema_decay=SHARE, ema_warmup=FLAG)
+
     def __init__(self, ema_decay: float = 0.999, ema_warmup: bool = False) -> None:
         super().__init__(ema_decay=ema_decay, ema_warmup=ema_warmup)
-
-    def check_group(self, group: Group) -> None:
-        """Check the decay rate of one group."""
-        check_share(group, "ema_decay", "ema_decay value")
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean where the parameter is."""

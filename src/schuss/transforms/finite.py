@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, whole
 from schuss.transforms.transform import Transform
 
 
@@ -26,12 +26,10 @@ class SkipNonFinite(Transform):
         skipped_steps: Number of steps to begin the count with.
     """
 
+    domains = Domains(skipped_steps=whole(0))
+
     def __init__(self, skipped_steps: int = 0) -> None:
         super().__init__(skipped_steps=skipped_steps)
-
-    def check_group(self, group: Group) -> None:
-        """Check the count of one group."""
-        check_not_negative(group, "skipped_steps", "skipped_steps value")
 
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
         """Return zero if all elements are finite, else NaN."""

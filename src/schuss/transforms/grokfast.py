@@ -18,7 +18,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative, check_share
+from schuss.domains import SHARE, Domains, at_least
 from schuss.transforms.transform import Transform
 
 
@@ -30,13 +30,10 @@ class Grokfast(Transform):
         grokfast_lamb: Factor λ of the mean, at least 0; 0 leaves the gradient as it is.
     """
 
+    domains = Domains(grokfast_alpha=SHARE, grokfast_lamb=at_least(0))
+
     def __init__(self, grokfast_alpha: float = 0.98, grokfast_lamb: float = 2.0) -> None:
         super().__init__(grokfast_alpha=grokfast_alpha, grokfast_lamb=grokfast_lamb)
-
-    def check_group(self, group: Group) -> None:
-        """Check decay rate and factor of one group."""
-        check_share(group, "grokfast_alpha", "grokfast_alpha value")
-        check_not_negative(group, "grokfast_lamb", "grokfast_lamb value")
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Take the gradient into the mean, and return it with the mean added."""

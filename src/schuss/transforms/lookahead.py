@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_share
+from schuss.domains import SHARE, Domains, whole
 from schuss.transforms.transform import Transform
 
 
@@ -30,16 +30,10 @@ class Lookahead(Transform):
         lookahead_alpha: Share α of the way that the slow weights go, in [0, 1].
     """
 
+    domains = Domains(lookahead_k=whole(1), lookahead_alpha=SHARE)
+
     def __init__(self, lookahead_k: int = 6, lookahead_alpha: float = 0.5) -> None:
         super().__init__(lookahead_k=lookahead_k, lookahead_alpha=lookahead_alpha)
-
-    def check_group(self, group: Group) -> None:
-        """Check interval and share of one group."""
-        if group["lookahead_k"] < 1:
-            raise ValueError(
-                f"Invalid lookahead_k value: {group['lookahead_k']}; lookahead_k must be at least 1"
-            )
-        check_share(group, "lookahead_alpha", "lookahead_alpha value")
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the slow weights where the parameter is."""

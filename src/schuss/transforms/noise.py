@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least
 from schuss.transforms.transform import Transform
 
 
@@ -29,13 +29,10 @@ class GradientNoise(Transform):
         noise_gamma: Exponent γ of its decay, at least 0.
     """
 
+    domains = Domains(noise_eta=at_least(0), noise_gamma=at_least(0))
+
     def __init__(self, noise_eta: float = 0.01, noise_gamma: float = 0.55) -> None:
         super().__init__(noise_eta=noise_eta, noise_gamma=noise_gamma)
-
-    def check_group(self, group: Group) -> None:
-        """Check variance and exponent of one group."""
-        check_not_negative(group, "noise_eta", "noise_eta value")
-        check_not_negative(group, "noise_gamma", "noise_gamma value")
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the count."""

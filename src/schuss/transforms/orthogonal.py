@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.domains import FLAG, Domains
 from schuss.transforms.transform import Transform
 
 EPS = 1e-30
@@ -37,6 +38,8 @@ class OrthogonalGradient(Transform):
     Args:
         orthogonal_gradient: Whether to do so.
     """
+
+    domains = Domains(orthogonal_gradient=FLAG)
 
     def __init__(self, orthogonal_gradient: bool = True) -> None:
         super().__init__(orthogonal_gradient=orthogonal_gradient)

@@ -25,7 +25,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, at_least
 from schuss.storage import master
 from schuss.transforms.transform import Transform
 
@@ -59,12 +59,10 @@ class SAM(Transform):
         tensor([0.3750])
     """
 
+    domains = Domains(sam_rho=at_least(0), sam_adaptive=FLAG)
+
     def __init__(self, sam_rho: float = 0.05, sam_adaptive: bool = False) -> None:
         super().__init__(sam_rho=sam_rho, sam_adaptive=sam_adaptive)
-
-    def check_group(self, group: Group) -> None:
-        """Check the distance of one group."""
-        check_not_negative(group, "sam_rho", "sam_rho value")
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Make room for the parameter."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import Domains, at_least
 from schuss.transforms.transform import Transform
 
 
@@ -27,12 +27,10 @@ class DecayToStart(Transform):
         decay_to_start: Coefficient λ, at least 0, multiplied by the learning rate.
     """
 
+    domains = Domains(decay_to_start=at_least(0))
+
     def __init__(self, decay_to_start: float = 0.0) -> None:
         super().__init__(decay_to_start=decay_to_start)
-
-    def check_group(self, group: Group) -> None:
-        """Check the coefficient of one group."""
-        check_not_negative(group, "decay_to_start", "decay_to_start value")
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Remember where the parameter is."""

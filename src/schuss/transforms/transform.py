@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.hyperparameters import Checked
 
 
-class Transform:
+class Transform(Checked):
     """Changes what goes into the rule of any optimizer, or what comes out of it.
 
     Give an optimizer a list of them: `AdamW(params, transforms=[ClipByGlobalNorm(1.0), EMA()])`.
@@ -35,6 +36,7 @@ class Transform:
 
     Raises:
         ValueError: One lies outside of its domain.
+        TypeError: One is of the wrong type.
 
     Example:
         >>> import torch
@@ -61,14 +63,6 @@ class Transform:
     def defaults(self) -> dict[str, Any]:
         """Return the hyper-parameters for a parameter group."""
         return dict(self._defaults)
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group.
-
-        Raises:
-            ValueError: One lies outside of its domain.
-            TypeError: One is of the wrong type.
-        """
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Add what is to be remembered of `param` to its state."""

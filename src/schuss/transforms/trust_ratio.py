@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.hyperparameters import check_not_negative
+from schuss.domains import FLAG, Domains, at_least, or_none
 from schuss.transforms.transform import Transform
 
 
@@ -36,13 +36,10 @@ class TrustRatio(Transform):
         max_trust_ratio: The largest factor, at least 0, or None for no bound.
     """
 
+    domains = Domains(trust_ratio=FLAG, max_trust_ratio=or_none(at_least(0, unbounded=True)))
+
     def __init__(self, trust_ratio: bool = True, max_trust_ratio: float | None = None) -> None:
         super().__init__(trust_ratio=trust_ratio, max_trust_ratio=max_trust_ratio)
-
-    def check_group(self, group: Group) -> None:
-        """Check the bound of one group."""
-        if group["max_trust_ratio"] is not None:
-            check_not_negative(group, "max_trust_ratio", "max_trust_ratio value")
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

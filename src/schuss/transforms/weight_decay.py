@@ -33,10 +33,11 @@ from typing import Any
 from torch import Tensor
 
 from schuss.contract import Group
-from schuss.hyperparameters import check_not_negative, check_positive
+from schuss.domains import FLAG, Domains, above, at_least, or_none
+from schuss.hyperparameters import Checked
 
 
-class WeightDecay:
+class WeightDecay(Checked):
     """Decay weights by a share of themselves ($L_2$).
 
     Any optimizer takes one as its `weight_decay`. All three arguments become hyper-parameters of
@@ -60,6 +61,10 @@ class WeightDecay:
         True
     """
 
+    domains = Domains(
+        weight_decay=at_least(0), decoupled_weight_decay=FLAG, absolute_weight_decay=FLAG
+    )
+
     def __init__(
         self, weight_decay: float = 0.0, weight_decouple: bool = True, absolute: bool = False
     ) -> None:
@@ -80,14 +85,14 @@ class WeightDecay:
         return dict(self._defaults)
 
     def check_group(self, group: Group) -> None:
-        """Check the coefficient of a group.
+        """Check the decay of a group.
 
         Raises:
-            ValueError: It is negative, or the group uses the name of an argument for that of a
-                hyper-parameter.
-            TypeError: It is not a number.
+            ValueError: The coefficient is negative, or the group uses the name of an argument for
+                that of a hyper-parameter.
+            TypeError: The coefficient is not a number, or a flag is not a bool.
         """
-        check_not_negative(group, "weight_decay", "weight_decay value")
+        super().check_group(group)
         for argument, key in _ARGUMENTS.items():
             if argument in group:
                 raise ValueError(
@@ -202,6 +207,8 @@ class CorrectedDecay(WeightDecay):
             schedulers put into the groups, and without a scheduler the learning rate itself.
     """
 
+    domains = Domains(max_lr=or_none(above(0)))
+
     def __init__(self, weight_decay: float = 0.0, max_lr: float | None = None) -> None:
         super().__init__(weight_decay)
         self._defaults |= {"max_lr": max_lr}
@@ -219,12 +226,6 @@ class CorrectedDecay(WeightDecay):
             max_lr = group.get("initial_lr", lr)
         share: float = coefficient * lr * (lr / max_lr if max_lr else 0.0)
         return share
-
-    def check_group(self, group: Group) -> None:
-        """Check the coefficient and the largest learning rate of a group."""
-        super().check_group(group)
-        if group.get("max_lr") is not None:
-            check_positive(group, "max_lr", "max_lr value")
 
 
 def decay_in_update(weight_decay: float | WeightDecay) -> WeightDecay:

@@ -62,7 +62,10 @@ def test_an_optimizer_that_cannot_be_had_is_told(spec: str, message: str) -> Non
     [
         (replace(SETTINGS, schedule="sine"), "--schedule sine: no schedule 'sine'; there are"),
         (replace(SETTINGS, schedule="cosine:w=1"), "--schedule cosine:w=1: schedule 'cosine'"),
-        (replace(SETTINGS, schedule="cosine:warmup=-1"), "--schedule cosine:warmup=-1: warmup"),
+        (
+            replace(SETTINGS, schedule="cosine:warmup=-1"),
+            "--schedule cosine:warmup=-1: Invalid warmup",
+        ),
         (replace(SETTINGS, data="cifar"), "--data cifar is none of digits, mnist, "),
         (replace(SETTINGS, device="gpu"), "--device gpu cannot be used: "),
         (replace(SETTINGS, device="meta:x"), "--device meta:x cannot be used: "),

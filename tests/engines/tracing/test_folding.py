@@ -50,7 +50,8 @@ def test_axes_that_are_kept_together_are_one(dims, of_axes, folds, operations):
     ("dims", "of_axes"),
     [
         (4, [(0,), (1,), (2,), (3,)]),  # SM3 on a convolution
-        (4, [(0, 2), (1,)]),  # four groups
+        (4, [(0, 2), (1,)]),  # the first with the third dimension
+        (4, [(0,), (0, 1), (0, 1, 2)]),  # statistics of statistics of statistics
         (3, [(1,), (2,)]),  # numbers for rows, but not for each matrix
     ],
 )

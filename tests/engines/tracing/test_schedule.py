@@ -107,6 +107,9 @@ def check(program: Program) -> None:
         for value in function.needed:
             assert is_known(program, function, value, reduced, kept), (str(program), function)
         assert set(function.reductions).isdisjoint(reduced)
+        # A statistic of statistics is kept where it is made.
+        assert not any(is_kept_when_reduced(program, value) for value in function.kept)
+        assert kept.isdisjoint(function.kept)
         reduced |= set(function.reductions)
         kept |= set(function.kept)
         written += [place.name for place, _ in function.outputs]

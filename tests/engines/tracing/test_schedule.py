@@ -55,6 +55,15 @@ def test_rows_come_between_their_sums_and_the_elements_that_need_them():
     assert elements == Function(1, Form.ELEMENT, (0, 4, 5), (), ((Place(PARAM), 5),), ())
 
 
+def test_a_statistic_of_statistics_needs_no_function_to_be_kept():
+    # v3 = row sums, v4 = the largest of a matrix, v5 = v3 / v4, v6 = grad / v5
+    nodes = [("row_sum", 0), ("matrix_amax", 3), ("div", 3, 4), ("div", 0, 5)]
+    program = made(nodes, param=6)
+    forms = [(f.number, f.form) for f in schedule(program)]
+    assert forms == [(0, Form.ELEMENT), (1, Form.ROW), (2, Form.ROW), (2, Form.ELEMENT)]
+    check(program)
+
+
 @pytest.fixture
 def traced(monkeypatch) -> list[Program]:
     """Return a list that takes every program that is traced from here on."""

@@ -118,7 +118,7 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
         ):
             raise ValueError
         pairs = [(keyword.arg, ast.literal_eval(keyword.value)) for keyword in call.keywords]
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pairs = [(None, None)]
     parsed = {key: value for key, value in pairs if key is not None}
     if len(parsed) != len(pairs):

@@ -1,5 +1,7 @@
 """Checkpoints: a run that goes on from one is the run that never stopped."""
 
+import os
+import random
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -102,20 +104,40 @@ def test_other_data_is_refused(data: Dataset, tmp_path: Path) -> None:
         checkpoint.restore(run, checkpoint.read(tmp_path / "run.pt"), replace(data, sha256="0"))
 
 
-def test_files_that_are_no_checkpoints_are_told(data: Dataset, tmp_path: Path) -> None:
+ANEW = "remove it, and --resume of its directory trains this run anew"
+
+
+def test_files_that_are_no_checkpoints_are_told(tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     with pytest.raises(CheckpointError, match=r"cannot read .*run.pt: No such file"):
         checkpoint.read(path)
     path.write_bytes(b"no checkpoint")
-    with pytest.raises(CheckpointError, match=r"run.pt is no checkpoint, or a damaged one"):
-        checkpoint.read(path)
-    checkpoint.save(new_run("sgd", data), data, path)
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(CheckpointError, match=r"run.pt is no checkpoint, or a damaged one"):
-        checkpoint.read(path)
-    torch.save({"model": {}}, path)
     with pytest.raises(CheckpointError, match=r"run.pt is no checkpoint of this version"):
         checkpoint.read(path)
+    torch.save({"format": "schuss mnist, checkpoint 1"}, path)
+    with pytest.raises(CheckpointError, match=rf"run.pt was .*, without a checksum; {ANEW}$"):
+        checkpoint.read(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match=r"run.pt is no regular file"):
+        checkpoint.read(path)
+
+
+def test_no_bit_of_a_checkpoint_can_be_another(data: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    checkpoint.save(new_run("sgd", data), data, path)
+    sound = path.read_bytes()
+    draw = random.Random(0)
+    for place in [*range(120), *(draw.randrange(len(sound)) for _ in range(80))]:
+        path.write_bytes(
+            sound[:place] + bytes([sound[place] ^ 1 << place % 8]) + sound[place + 1 :]
+        )
+        with pytest.raises(CheckpointError, match=rf"run.pt is (no|damaged: .*{ANEW}$)"):
+            checkpoint.read(path)
+    for content in (sound[:-1], sound + b"\0", sound[:1000]):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"run.pt is damaged: its checksum is that of"):
+            checkpoint.read(path)
 
 
 def test_a_checkpoint_is_replaced_as_a_whole(data: Dataset, tmp_path: Path) -> None:

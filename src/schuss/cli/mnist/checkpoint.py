@@ -7,18 +7,24 @@ number of threads: how a sum is shared among threads changes its last bits.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
+from schuss.cli.contents import Contents, check_form
 from schuss.cli.errors import CheckpointError
 from schuss.cli.mnist.atomic import written_atomically
 from schuss.cli.mnist.datasets import Dataset
-from schuss.cli.mnist.settings import Settings
-from schuss.cli.mnist.training import Curve, Run
+from schuss.cli.mnist.settings import Settings, check_name, read_settings
+from schuss.cli.mnist.training import Curve, Run, read_curve
 
-_FORMAT: Final = "schuss mnist, checkpoint 1"
+_FORMAT: Final = b"schuss mnist, checkpoint 2\n"
+_WITHOUT_CHECKSUM: Final = b"PK"  # how the zip file of an earlier version begins
+_ANEW: Final = "remove it, and --resume of its directory trains this run anew"
 _PROGRESS: Final = ("last_epoch", "_step_count", "_last_lr")
 """What a scheduler knows of how far it has come, as opposed to where it goes."""
 
@@ -47,7 +53,6 @@ class Checkpoint:
 def save(run: Run, data: Dataset, path: Path) -> None:
     """Write a checkpoint, in place of an earlier one."""
     content = {
-        "format": _FORMAT,
         "name": run.name,
         "optimizer": run.spec,
         "settings": asdict(run.settings),
@@ -61,8 +66,14 @@ def save(run: Run, data: Dataset, path: Path) -> None:
             "curve": asdict(run.curve),
         },
     }
+    payload = BytesIO()
+    torch.save(content, payload)
     with written_atomically(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(_FORMAT + _checksum(payload.getvalue()) + payload.getvalue())
+
+
+def _checksum(payload: bytes) -> bytes:
+    return sha256(payload).hexdigest().encode() + b"\n"
 
 
 def read(path: Path) -> Checkpoint:
@@ -71,24 +82,50 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: There is none, or it is damaged or of another kind.
     """
+    content = _content(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return _checkpoint(path, Contents(content))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no checkpoint to resume from: {error}; {_ANEW}") from None
+
+
+def _content(path: Path) -> Any:
+    """Return what a file holds, if that is what was written."""
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path} is no regular file")
+    try:
+        file = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # whatever damage does to a zip file of pickles
+    if file.startswith(_WITHOUT_CHECKSUM):
         raise CheckpointError(
-            f"{path} is no checkpoint, or a damaged one ({type(error).__name__})"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            f"{path} was written by an earlier version of `schuss mnist`, without a checksum; "
+            f"{_ANEW}"
+        )
+    if not file.startswith(_FORMAT):
         raise CheckpointError(f"{path} is no checkpoint of this version of `schuss mnist`")
-    return Checkpoint(
-        path,
-        name=content["name"],
-        spec=content["optimizer"],
-        settings=Settings(**content["settings"]),
-        data=content["data"],
-        state=content["state"],
-    )
+    begin = len(_FORMAT) + len(_checksum(b""))
+    payload = file[begin:]
+    if file[len(_FORMAT) : begin] != _checksum(payload):
+        raise CheckpointError(f"{path} is damaged: its checksum is that of another file; {_ANEW}")
+    try:
+        return torch.load(BytesIO(payload), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever is in there, somebody else has written it
+        raise CheckpointError(f"{path} is no checkpoint ({type(error).__name__})") from error
+
+
+def _checkpoint(path: Path, fields: Contents) -> Checkpoint:
+    """Return a checkpoint whose fields are what they ought to be, but for the state."""
+    name, spec = fields.text("name"), fields.text("optimizer")
+    check_name(name, spec)
+    settings, data = read_settings(fields.part("settings")), fields.text("data")
+    state = fields.part("state")
+    parts: dict[str, Any] = {
+        **{key: state.field(key, dict, "mapping") for key in ("model", "optimizer", "schedule")},
+        **{key: state.field(key, Tensor, "tensor") for key in ("order", "labels")},
+        "curve": asdict(read_curve(state.part("curve"))),
+    }
+    return Checkpoint(path, name, spec, settings, data, parts)
 
 
 def restore(run: Run, checkpoint: Checkpoint, data: Dataset) -> None:
@@ -105,21 +142,44 @@ def restore(run: Run, checkpoint: Checkpoint, data: Dataset) -> None:
             f"{checkpoint.path} was trained on other images than those found for --data "
             f"{run.settings.data}; name with --data-dir the directory that it was trained on"
         )
-    state = checkpoint.state
-    run.model.load_state_dict(state["model"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.order.set_state(state["order"])
-    run.labels.set_state(state["labels"])
-    run.curve = Curve(**state["curve"])
+    try:
+        _restore_state(run, checkpoint.state)
+    except Exception as error:  # whatever a state does that is that of another run
+        raise CheckpointError(
+            f"{checkpoint.path} does not hold a state of {run.spec}: {error}; {_ANEW}"
+        ) from error
     if run.epochs > run.settings.epochs:
         raise CheckpointError(
             f"{checkpoint.path} has {run.epochs} epochs behind it, more than the "
             f"{run.settings.epochs} asked for; give --epochs {run.epochs} or more"
         )
     if run.settings.epochs == checkpoint.settings.epochs:
-        run.schedule.load_state_dict(state["schedule"])
+        run.schedule.load_state_dict(_schedule(run, checkpoint.state["schedule"]))
     else:
-        _move_schedule(run, state["schedule"])
+        _move_schedule(run, checkpoint.state["schedule"])
+
+
+def _restore_state(run: Run, state: dict[str, Any]) -> None:
+    check_form(state["model"], run.model.state_dict(), "model")
+    groups = run.optimizer.state_dict()["param_groups"]
+    check_form(Contents(state["optimizer"]).field("param_groups", list, "list"), groups, "groups")
+    _schedule(run, state["schedule"])
+    run.model.load_state_dict(state["model"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.order.set_state(state["order"])
+    run.labels.set_state(state["labels"])
+    run.curve = Curve(**state["curve"])
+    steps = run.curve.step[-1] if run.curve.step else 0
+    if run.curve.diverged_at is None and steps != run.epochs * run.steps_per_epoch:
+        raise ValueError(f"{run.epochs} epochs are not {steps} steps")
+
+
+def _schedule(run: Run, saved: dict[str, Any]) -> dict[str, Any]:
+    """Return of a saved schedule what a schedule of this kind has."""
+    like = run.schedule.state_dict()
+    known = {key: saved[key] for key in like if key in saved or key in _PROGRESS}
+    check_form(known, {key: like[key] for key in known}, "schedule")
+    return known
 
 
 def _move_schedule(run: Run, saved: dict[str, Any]) -> None:

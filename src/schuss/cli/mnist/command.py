@@ -68,6 +68,7 @@ Seed: TypeAlias = Annotated[
     int | None,
     typer.Option(
         min=0,
+        max=2**63 - 1,
         metavar="N",
         help="Determines the first weights and the order of the images, the same for all.",
         show_default="0",

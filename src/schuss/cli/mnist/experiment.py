@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from schuss.cli.contents import Contents, read_json
 from schuss.cli.errors import CheckpointError, OptionError, UserError
 from schuss.cli.mnist import checkpoint
 from schuss.cli.mnist.atomic import written_atomically
@@ -15,7 +16,14 @@ from schuss.cli.mnist.checkpoint import Checkpoint
 from schuss.cli.mnist.datasets import Dataset
 from schuss.cli.mnist.progress import Progress
 from schuss.cli.mnist.report import write_record
-from schuss.cli.mnist.settings import Experiment, Settings, parse_option
+from schuss.cli.mnist.settings import (
+    Experiment,
+    Settings,
+    check_name,
+    check_rules,
+    parse_option,
+    read_settings,
+)
 from schuss.cli.mnist.training import Run, build_run, train
 
 MANIFEST: Final = "experiment.json"
@@ -52,10 +60,17 @@ def resumed(path: Path, optimizers: list[str] | None, given: dict[str, Any]) -> 
         begun = _read_manifest(path / MANIFEST)
         found = {name: path / f"{name}.pt" for name in begun.optimizers}
         checkpoints = {name: checkpoint.read(file) for name, file in found.items() if file.exists()}
+        for name, saved in checkpoints.items():
+            _check_belongs(saved, name, begun)
     else:
         single = checkpoint.read(path)
         begun = Experiment({single.name: single.spec}, single.settings)
         checkpoints = {single.name: single}
+    try:
+        check_rules(begun)
+    except OptionError as error:
+        file = path / MANIFEST if path.is_dir() else path
+        raise CheckpointError(f"{file} cannot be resumed: {error}") from None
     _check_optimizers(path, begun, optimizers)
     settings = _merged(path, begun.settings, given)
     return Plan(replace(begun, settings=settings), checkpoints, alone=not path.is_dir())
@@ -109,15 +124,32 @@ def execute(runs: list[Run], data: Dataset, out: Path, progress: Progress) -> No
 
 def _read_manifest(path: Path) -> Experiment:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Experiment(dict(content["optimizers"]), Settings(**content["settings"]))
+        fields = Contents(read_json(path))
+        optimizers = fields.part("optimizers").texts()
+        for name, spec in optimizers.items():
+            check_name(name, spec)
+        if not optimizers:
+            raise ValueError("it names no optimizers")
+        return Experiment(optimizers, read_settings(fields.part("settings")))
     except FileNotFoundError:
         raise CheckpointError(
             f"{path.parent} holds no {path.name}: --resume takes the --out directory of an earlier "
             "`schuss mnist`, or one of its .pt files"
         ) from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); resume from a .pt file") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}; resume from a .pt file") from None
+
+
+def _check_belongs(saved: Checkpoint, name: str, begun: Experiment) -> None:
+    """Check that a checkpoint is of the run of an experiment that has its name."""
+    expected = {"name": name, "optimizer": begun.optimizers[name], **asdict(begun.settings)}
+    found = {"name": saved.name, "optimizer": saved.spec, **asdict(saved.settings)}
+    for key, value in expected.items():
+        if key not in {"epochs", "device"} and found[key] != value:
+            raise CheckpointError(
+                f"{saved.path} is of another run: its {key} is {found[key]!r}, not {value!r}; "
+                "remove it, and this run begins anew"
+            )
 
 
 def _write_manifest(experiment: Experiment, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from schuss.cli.contents import Contents
 from schuss.cli.errors import OptionError
 from schuss.cli.mnist.sources import DIGITS, NAMES
 from schuss.optimizer import Optimizer
@@ -93,6 +95,39 @@ def named_runs(specs: Iterable[str]) -> dict[str, str]:
     }
 
 
+def read_settings(fields: Contents) -> Settings:
+    """Return the settings that a file holds.
+
+    Raises:
+        ValueError: One is missing, or cannot be.
+    """
+    settings = Settings(
+        schedule=fields.text("schedule"),
+        data=fields.text("data"),
+        epochs=fields.whole("epochs", 1),
+        batch_size=fields.whole("batch_size", 1),
+        seed=fields.whole("seed", 0),
+        device=fields.text("device"),
+    )
+    if settings.data not in NAMES:
+        raise ValueError(f"settings.data is {settings.data!r}, which is none of {', '.join(NAMES)}")
+    return settings
+
+
+def check_name(name: str, spec: str) -> None:
+    """Check that a run has the name of its optimizer, or that with a number.
+
+    Its files are called so, and a name from elsewhere could be a way to other directories.
+
+    Raises:
+        ValueError: It has another name.
+    """
+    optimizer, _ = parse_option("optimizer", spec)
+    own = re.fullmatch(r"[a-z0-9_]+", optimizer, re.ASCII)
+    if not own or not re.fullmatch(rf"{optimizer}(-[1-9][0-9]{{0,5}})?", name, re.ASCII):
+        raise ValueError(f"{name!r} is no name for a run of {spec!r}")
+
+
 def parse_option(option: str, spec: str) -> tuple[str, dict[str, Any]]:
     """Return the name, in lower case, and the options that `spec` writes for `option`.
 
@@ -140,13 +175,22 @@ def check(experiment: Experiment) -> None:
     """
     if experiment.settings.data not in NAMES:
         raise OptionError(f"--data {experiment.settings.data} is none of {', '.join(NAMES)}")
-    endless = 1 << 40  # steps: how many there will be depends on the data
-    for spec in experiment.optimizers.values():
-        optimizer = build_optimizer(spec, nn.Linear(2, 2))
-        build_schedule(experiment.settings.schedule, optimizer, endless)
+    check_rules(experiment)
     device = experiment.settings.device
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise OptionError(f"--device {device} cannot be used: {reason}; --device cpu can") from None
+
+
+def check_rules(experiment: Experiment) -> None:
+    """Check the optimizers and the schedule.
+
+    Raises:
+        OptionError: One of them cannot be had.
+    """
+    endless = 1 << 40  # steps: how many there will be depends on the data
+    for spec in experiment.optimizers.values():
+        optimizer = build_optimizer(spec, nn.Linear(2, 2))
+        build_schedule(experiment.settings.schedule, optimizer, endless)

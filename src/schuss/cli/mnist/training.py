@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LRScheduler
 
+from schuss.cli.contents import Contents
 from schuss.cli.mnist.datasets import Dataset
 from schuss.cli.mnist.model import seeded_model
 from schuss.cli.mnist.settings import Settings, build_optimizer, build_schedule
@@ -59,6 +60,33 @@ class Curve:
     test_accuracy: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     diverged_at: int | None = None
+
+
+def read_curve(fields: Contents) -> Curve:
+    """Return the curve that a file holds.
+
+    Raises:
+        ValueError: A column is missing, or they cannot be of one run.
+    """
+    curve = Curve(
+        step=fields.wholes("step", 1),
+        train_loss=fields.numbers("train_loss"),
+        train_accuracy=fields.numbers("train_accuracy"),
+        test_loss=fields.numbers("test_loss"),
+        test_accuracy=fields.numbers("test_accuracy"),
+        seconds=fields.numbers("seconds"),
+        diverged_at=fields.optional_whole("diverged_at", 1),
+    )
+    steps, epochs = curve.step, curve.seconds
+    points = {len(column) for column in (steps, curve.train_loss, curve.train_accuracy)}
+    tests = {len(column) for column in (epochs, curve.test_loss, curve.test_accuracy)}
+    if len(points) > 1 or len(tests) > 1 or len(steps) < len(epochs):
+        raise ValueError("the columns of the curve do not belong together")
+    if steps != sorted(set(steps)):
+        raise ValueError("the steps of the curve do not ascend")
+    if not all(seconds > 0 for seconds in epochs):
+        raise ValueError("an epoch of the curve took no time")
+    return curve
 
 
 @dataclass

@@ -167,7 +167,14 @@ def reducing_out_of_order(state, group, grad, param):
     param.sub_(grad * (length + 10 * quotient + 100 * param.norm()) * 1e-3)
 
 
+def by_extremes(state, group, grad, param):
+    """Make the largest and the smallest number of all chunks."""
+    largest, smallest = grad.abs().max(), (grad * param).amin()
+    param.sub_(0.1 * grad / (largest + 1e-3) + 0.01 * smallest)
+
+
 REDUCING = [
+    by_extremes,
     reducing_twice,
     reducing_out_of_order,
     through_views,

@@ -39,6 +39,15 @@ def buffer(state: State, key: str, like: Tensor) -> Tensor:
     return kept
 
 
+def wide_dtype(param: Tensor) -> torch.dtype:
+    """Return the precision of state that gathers little by little: float32 at least.
+
+    A mean that takes the share 1 - d of each new value stands still in half precision where this
+    is less than its last place: bfloat16 has eight bits, and 0.001 is less than 1/256.
+    """
+    return torch.promote_types(param.dtype, torch.float32)
+
+
 def scalar_dtype() -> torch.dtype:
     """Return the precision of the numbers of a state in `torch.optim`: float32, if not double.
 

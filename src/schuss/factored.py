@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from schuss.contract import State
+from schuss.contract import State, wide_dtype
 
 
 class Keys(NamedTuple):
@@ -44,7 +44,7 @@ def begin_moment(state: State, keys: Keys, param: Tensor) -> None:
         state[keys.whole] = torch.zeros_like(param)
         return
     # The share of a late square is smaller than what half precision can add to a mean.
-    dtype = torch.promote_types(param.dtype, torch.float32)
+    dtype = wide_dtype(param)
     state[keys.row] = param.new_zeros((*param.shape[:-1], 1), dtype=dtype)
     state[keys.col] = param.new_zeros((*param.shape[:-2], 1, param.shape[-1]), dtype=dtype)
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, wide_dtype
 from schuss.domains import Domains, at_least, decay_rates, one_of, whole
 from schuss.factored import check_real
 from schuss.optimizer import Optimizer
@@ -82,7 +82,7 @@ class AdamMini(Optimizer):
         state["exp_avg"] = torch.zeros_like(param)
         of_each = group["blocks"] == "element"
         # The share of a late square is smaller than what half precision can add to a mean.
-        dtype = param.dtype if of_each else torch.promote_types(param.dtype, torch.float32)
+        dtype = param.dtype if of_each else wide_dtype(param)
         state["vmean"] = torch.zeros_like(blockwise(param, group["blocks"]), dtype=dtype)
         state["blocks"] = str(group["blocks"])
 

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
-from schuss.contract import Group, State
+from schuss.contract import Group, State, wide_dtype
 from schuss.domains import Domains, at_least, decay_rates, or_none
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -82,7 +82,7 @@ class AdEMAMix(GenericAdaptiveOptimizer):
         """Start all three means at zero."""
         state["step"] = 0
         state["exp_avg"] = torch.zeros_like(param)
-        state["exp_avg_slow"] = torch.zeros_like(param)
+        state["exp_avg_slow"] = torch.zeros_like(param, dtype=wide_dtype(param))
         state["exp_avg_sq"] = torch.zeros_like(param)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, wide_dtype
 from schuss.domains import Domains, at_least
 from schuss.optimizer import Optimizer
 from schuss.transforms import WeightDecay
@@ -74,7 +74,7 @@ class ASGD(Optimizer):
         state["step"] = 0
         state["eta"] = lr.clone() if isinstance(lr, Tensor) else lr
         state["mu"] = 1.0
-        state["ax"] = torch.zeros_like(param)
+        state["ax"] = torch.zeros_like(param, dtype=wide_dtype(param))
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate, which decays."""

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State, buffer
+from schuss.contract import Group, State, buffer, wide_dtype
 from schuss.domains import SHARE, Domains, at_least
 from schuss.factored import check_real
 from schuss.optimizer import Optimizer
@@ -76,7 +76,7 @@ class SM3(Optimizer):
         """Start the accumulators at zero."""
         check_real(param)
         # A square may be too small to be added to a sum in half precision.
-        dtype = torch.promote_types(param.dtype, torch.float32)
+        dtype = wide_dtype(param)
         for number in range(max(param.dim(), 1)):
             sizes = [n if d == number else 1 for d, n in enumerate(param.shape)]
             state[f"accumulator_{number}"] = param.new_zeros(sizes, dtype=dtype)

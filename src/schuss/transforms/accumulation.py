@@ -6,7 +6,7 @@ $$
 
 The loop of training stays as it is, with `zero_grad`, `backward` and `step` for each batch; every
 k-th `step` moves the parameters, along the mean of the gradients. In p.grad they would be added up
-in the precision of the parameter; here, as all state, in at least float32 with `master_weights`.
+in the precision of the parameter; here in at least float32.
 
 Transforms that come before it in the list act on every gradient, those after it on the mean. A
 gradient that is refused by one before, or in which a `GradScaler` finds an infinity, is not held:
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, wide_dtype
 from schuss.domains import Domains, whole
 from schuss.transforms.transform import Transform
 
@@ -44,7 +44,7 @@ class Accumulate(Transform):
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start with nothing held back."""
         state["accumulated_grads"] = 0
-        state["accumulated"] = torch.zeros_like(param)
+        state["accumulated"] = torch.zeros_like(param, dtype=wide_dtype(param))
 
     def holds_back(self, groups: Sequence[Group]) -> bool:
         """Tell whether this call is not the k-th."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, wide_dtype
 from schuss.domains import FLAG, SHARE, Domains
 from schuss.transforms.transform import Transform
 
@@ -42,7 +42,7 @@ class EMA(Transform):
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean where the parameter is."""
         state["ema_step"] = 0
-        state["ema"] = param.detach().clone()
+        state["ema"] = param.detach().to(wide_dtype(param), copy=True)
 
     def parameter(self, state: State, group: Group, param: Tensor) -> None:
         """Take the parameter into the mean."""

@@ -15,9 +15,10 @@ The mean of the gradients is their slow part, which is what generalizes once the
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, wide_dtype
 from schuss.domains import SHARE, Domains, at_least
 from schuss.transforms.transform import Transform
 
@@ -35,9 +36,17 @@ class Grokfast(Transform):
     def __init__(self, grokfast_alpha: float = 0.98, grokfast_lamb: float = 2.0) -> None:
         super().__init__(grokfast_alpha=grokfast_alpha, grokfast_lamb=grokfast_lamb)
 
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Make room for the mean, which begins with the first gradient."""
+        state["grokfast_begun"] = False
+        state["grokfast_avg"] = torch.zeros_like(param, dtype=wide_dtype(param))
+
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Take the gradient into the mean, and return it with the mean added."""
-        if "grokfast_avg" not in state:
-            state["grokfast_avg"] = grad.clone()
-        mean = state["grokfast_avg"].lerp_(grad, 1 - group["grokfast_alpha"])
+        mean = state["grokfast_avg"]
+        if state["grokfast_begun"]:
+            mean.lerp_(grad, 1 - group["grokfast_alpha"])
+        else:
+            mean.copy_(grad)
+        state["grokfast_begun"] = True
         return grad.add(mean, alpha=group["grokfast_lamb"])

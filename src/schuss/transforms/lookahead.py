@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
+from schuss.contract import Group, State, wide_dtype
 from schuss.domains import SHARE, Domains, whole
 from schuss.transforms.transform import Transform
 
@@ -38,7 +38,7 @@ class Lookahead(Transform):
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the slow weights where the parameter is."""
         state["lookahead_step"] = 0
-        state["slow_param"] = param.detach().clone()
+        state["slow_param"] = param.detach().to(wide_dtype(param), copy=True)
 
     def parameter(self, state: State, group: Group, param: Tensor) -> None:
         """Count the step, and after k of them go back."""

@@ -1,7 +1,7 @@
 """The tests that a change asks for: `make quick` runs `python -m tests.quick`.
 
-A module's tests are in the file that mirrors it, or where there is none, in those of the mirrored
-folder. The examples in the module are tests too. Beside these, the optimizers that have changed
+A module's tests are in the file or the folder that has its name, or where there is none, in those
+of the folder that mirrors its own. The examples in the module are tests too. Beside these, the optimizers that have changed
 go through the conformance tests, or if others than optimizers have changed, a few of every kind.
 """
 
@@ -43,7 +43,10 @@ def asked_by(path: Path) -> list[Path]:
         return []
     folder = Path("tests") / path.relative_to(PACKAGE).parent
     mirror = folder / f"test_{path.stem}.py"
-    return [path, *([mirror] if (ROOT / mirror).exists() else _in_folder(folder))]
+    if (ROOT / mirror).exists():
+        return [path, mirror]
+    many = folder / path.stem
+    return [path, *_in_folder(many if (ROOT / many).is_dir() else folder)]
 
 
 def names_of(paths: Iterable[Path]) -> list[str]:

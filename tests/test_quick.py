@@ -14,6 +14,12 @@ def test_a_module_asks_for_its_examples_and_for_the_file_that_mirrors_it():
     assert asked_by(OPTIMIZER) == [OPTIMIZER, Path("tests/optimizers/test_lion.py")]
 
 
+def test_a_module_with_many_tests_asks_for_the_folder_that_has_its_name():
+    asked = asked_by(Path("src/schuss/checkpoint.py"))
+    assert len(asked) > 2
+    assert {path.parent for path in asked[1:]} == {Path("tests/checkpoint")}
+
+
 def test_a_module_without_a_mirror_asks_for_the_folder():
     module = Path("src/schuss/engines/tracing/primitives.py")
     asked = asked_by(module)

@@ -1,8 +1,9 @@
 """The tests that a change asks for: `make quick` runs `python -m tests.quick`.
 
 A module's tests are in the file or the folder that has its name, or where there is none, in those
-of the folder that mirrors its own. The examples in the module are tests too. Beside these, the optimizers that have changed
-go through the conformance tests, or if others than optimizers have changed, a few of every kind.
+of the folder that mirrors its own. The examples in the module are tests too. Beside these, the
+optimizers that have changed go through the conformance tests, or if others than optimizers have
+changed, a few of every kind.
 """
 
 from __future__ import annotations

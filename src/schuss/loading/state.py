@@ -57,7 +57,13 @@ class States:
             ValueError: It was saved by another optimizer, a value is not of its kind, or no step
                 can be taken from there.
         """
-        initial = initial_state(self._optimizer, group, param)
+        try:
+            initial = initial_state(self._optimizer, group, param)
+        except Exception as error:
+            raise ValueError(
+                f"{self._name} cannot begin a state of {where} with the loaded hyper-parameters: "
+                f"{error!r}"
+            ) from error
         first = self._after_step(group, param, {})
         if not isinstance(first, dict):
             first = None

@@ -101,10 +101,11 @@ def _tensor(value: Any, form: Tensor) -> Tensor:
         if form.dim() or as_number(value) is None:
             raise ValueError(f"is {_told(value)}; {allowed}")
         return form.fill_(_number(value, 0.0))
-    if value.shape != form.shape or _kind(value.dtype) != kind:
+    one = value.numel() == 1 and not form.dim()  # some formats of files have no 0-d tensors
+    if _kind(value.dtype) != kind or not (one or value.shape == form.shape):
         raise ValueError(f"is {_told(value)}; {allowed}")
     try:
-        return form.copy_(value.detach())
+        return form.copy_(value.detach().reshape(form.shape))
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # it has a layout of its own, say, or no memory

@@ -87,6 +87,30 @@ def test_a_damaged_checkpoint_is_loaded_as_it_is_or_refused_and_nothing_changed(
         train(optimizer)
 
 
+@given(data=st.data())
+@settings(max_examples=60)
+def test_a_damaged_group_is_loaded_or_refused_and_nothing_changed(data):
+    optimizer = with_all_state(data.draw(st.sampled_from(sorted(CLASSES))))
+    saved = copy.deepcopy(optimizer.state_dict())
+    (group,) = saved["param_groups"]
+    key = data.draw(st.sampled_from(sorted(group.keys() - {"params"})))
+    if data.draw(st.booleans()):
+        group[key] = data.draw(st.sampled_from(NUMBERS + OTHERS + [(0.5,) * 4]))
+    else:
+        del group[key]
+    train(optimizer)
+    before, refusal = snapshot(optimizer), ""
+    try:
+        optimizer.load_state_dict(saved)
+    except (ValueError, TypeError) as error:
+        refusal = str(error)
+    if refusal:
+        assert "group 0" in refusal
+        assert snapshot(optimizer) == before
+    else:
+        train(optimizer)
+
+
 MADE_IN_A_STEP = [
     ("sgd", "momentum_buffer"),
     ("adam", "max_exp_avg_sq"),

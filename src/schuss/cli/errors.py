@@ -36,6 +36,19 @@ class CheckpointError(UserError):
 
 
 @contextmanager
+def writing_to(place: object) -> Iterator[None]:
+    """Make an `OSError` from the block an error that names what could not be written to.
+
+    Raises:
+        UserError: The block raised an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write to {place}: {error.strerror or error}") from None
+
+
+@contextmanager
 def shown_as_message() -> Iterator[None]:
     """Show a `UserError` from the block as a message, and leave with its exit status."""
     try:

@@ -3,7 +3,7 @@
 import json
 import platform
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from schuss.cli.app import app
 from schuss.cli.bench.contenders import CONTENDERS
 from schuss.cli.bench.markdown import markers
 from schuss.cli.bench.workloads import WORKLOADS, Workload
+from tests.cli.bench.records import HEAT, record_of, result_of
 
 
 class Done(NamedTuple):
@@ -211,3 +212,81 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     done = bench("step", "--output", tmp_path / "file" / "out")
     assert done.status == 1
     assert "cannot write to" in done.error
+
+
+SOUND = record_of(result_of(HEAT))
+PLACES = [
+    *((key,) for key in ("machine", "versions", "settings", "results", "date", "command")),
+    *(("results", 0, key) for key in ("optimizer", "workload", "contenders", "left_out", "heats")),
+    *(("results", 0, "workload", key) for key in ("name", "title", "numbers")),
+    *(("results", 0, "contenders", 0, key) for key in ("title", "step_ms")),
+    ("results", 0, "contenders", 0, "step_ms", "median"),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+@pytest.mark.parametrize("value", ["removed", [], "[/red]", "$\\x{$"], ids=str)
+def test_a_record_that_was_changed_by_hand_is_shown_or_told(
+    place: tuple[Any, ...], value: object, tmp_path: Path, page: Path
+) -> None:
+    # Whatever a loop's record has, a step's has too; its figure would take half a second.
+    record = json.loads(json.dumps(SOUND)) | {"kind": "loop"}
+    *parents, last = place
+    target = record
+    for key in parents:
+        target = target[key]
+    target[last] = value
+    if value == "removed":
+        del target[last]
+    path, before = tmp_path / "record.json", page.read_bytes()
+    path.write_text(json.dumps(record))
+    done = bench("show", path, "--markdown", page, "--section", "loop")
+    if done.status:
+        assert (done.status, done.output) == (1, "")
+        assert done.error.startswith(f"schuss: {path} is damaged, or was changed by hand (")
+        assert done.error.count("\n") == 1
+        assert page.read_bytes() == before
+    else:
+        assert done.error == ""
+        assert value != "removed" or last in ("left_out", "date")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"results": []},
+        {"results": 5},
+        {"machine": {"processor": "$\\x{$"}},
+        {"settings": None},
+    ],
+    ids=str,
+)
+def test_a_record_that_cannot_be_drawn_leaves_nothing(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(SOUND | change))
+    done = bench("show", path)
+    assert (done.status, done.output) == (1, "")
+    assert done.error.startswith(f"schuss: {path} is damaged, or was changed by hand (")
+    assert done.error.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("section", ["../up", "a/b", "", "--><script>", "\0"])
+def test_a_section_is_called_what_files_can_be_called(section: str, tmp_path: Path) -> None:
+    done = bench("show", tmp_path / "x.json", "--markdown", tmp_path / "p.md", "--section", section)
+    assert (done.status, done.output) == (2, "")
+    assert "is no name for files and markers" in done.error
+
+
+def test_files_in_the_way_are_told(small: Workload, tmp_path: Path, page: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(SOUND))
+    (tmp_path / "record.png" / "inside").mkdir(parents=True)
+    done = bench("show", path)
+    assert (done.status, done.output) == (1, "")
+    assert done.error == f"schuss: cannot write to {tmp_path}/record.png: Is a directory\n"
+    page.write_bytes(b"\xff")
+    done = bench("show", path, "--markdown", page)
+    assert done.error == f"schuss: {page} is no text in UTF-8: invalid start byte\n"

@@ -1,6 +1,7 @@
 """`schuss trained`: that nothing is left out, and that the table and the figure are written."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,50 @@ def test_an_unknown_optimizer_is_an_error() -> None:
     done = CliRunner().invoke(app, ["trained", "--optimizer", "sgdd"])
     assert done.exit_code == 2
     assert "sgdd" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "the content is [], which is no mapping"),
+        ("[" * 100_000, "its brackets are nested too deeply"),
+        ("\udcff", "codec can't decode"),
+        ("{}", "it has no trial"),
+        ("trial.spec", "it has no trial.spec"),
+        ("trial.settings", "it has no trial.settings"),
+        ("trial.settings.seed", "it has no trial.settings.seed"),
+        ("train_loss", "it has no train_loss"),
+        ("curve", "it has no curve"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_line_that_is_no_outcome_is_told_before_any_training(
+    line: str, message: str, few: Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    sound = json.dumps(asdict(outcome("sgd", 0.9)))
+    if line[0].isalpha():  # which field to leave out
+        content = target = json.loads(sound)
+        *parents, last = line.split(".")
+        for key in parents:
+            target = target[key]
+        del target[last]
+        line = json.dumps(content)
+    path.write_text(f"{sound}\n{line}\n", errors="surrogateescape")
+    before = path.read_bytes()
+    command = ["trained", "--optimizer", "sgd", "--out", str(tmp_path), "--processes", "1"]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"schuss: {path} is damaged in line 2: ")
+    assert message in done.stderr
+    assert done.stderr.endswith("; remove that line, and what it told of is trained again\n")
+    assert path.read_bytes() == before
+
+
+def test_a_file_in_the_way_is_told(few: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = ["trained", "--optimizer", "sgd", "--out", str(tmp_path / "file")]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 1
+    assert done.stderr == f"schuss: cannot write to --out {tmp_path}/file: File exists\n"

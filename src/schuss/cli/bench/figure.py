@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from io import BytesIO
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -13,7 +13,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from schuss.cli.bench.contenders import CONTENDERS, FLOOR, OUR_ADAMW
 from schuss.cli.bench.tables import label, number
-from schuss.cli.mnist.atomic import written_atomically
 
 # Okabe and Ito, *Color Universal Design*, 2008.
 _COLORS: Final = {"schuss": "#D55E00", "torch": "#0072B2"}
@@ -33,12 +32,14 @@ _FINE: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 _COARSE: Final = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)
 
 
-def write_figure(record: dict[str, Any], *paths: Path) -> None:
-    """Draw a record of steps, and write the figure in the formats that the suffixes name."""
-    figure = draw(record)
-    for path in paths:
-        with written_atomically(path) as temporary:
-            figure.savefig(temporary)
+def figure_files(record: dict[str, Any], *formats: str) -> dict[str, bytes]:
+    """Draw a record of steps, and return what files of the figure hold, by their formats."""
+    figure, files = draw(record), {}
+    for each in formats:
+        file = BytesIO()
+        figure.savefig(file, format=each)
+        files[each] = file.getvalue()
+    return files
 
 
 def draw(record: dict[str, Any]) -> Figure:

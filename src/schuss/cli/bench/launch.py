@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from typing import Any, Final
 
 import torch
 from rich.console import Console
+from rich.table import Table
 
 from schuss.cli.bench import contenders
 from schuss.cli.bench.cases import Case, parse_case
 from schuss.cli.bench.contenders import CONTENDERS
-from schuss.cli.bench.figure import write_figure
+from schuss.cli.bench.figure import figure_files
 from schuss.cli.bench.heats import Settings, run_heat
 from schuss.cli.bench.markdown import read_document, write_section
 from schuss.cli.bench.measure import measure
@@ -33,7 +35,8 @@ from schuss.cli.bench.tables import as_markdown, as_rich, tables
 from schuss.cli.bench.training import TRAINERS, TRAININGS, training_step
 from schuss.cli.bench.workloads import WORKLOADS
 from schuss.cli.bench.zoo import measure_all
-from schuss.cli.errors import OptionError, UserError
+from schuss.cli.errors import DataFileError, OptionError, writing_to
+from schuss.cli.mnist.atomic import written_atomically
 from schuss.registry import list_optimizers
 
 _PAGE: Final = 120  # columns of a table that goes to a file; rich takes 80
@@ -85,13 +88,17 @@ class Document:
     path: Path
     section: str | None
 
+    def __post_init__(self) -> None:
+        """Check the name of the section, after which the record and the figure are called."""
+        if self.section is not None and not re.fullmatch(r"\w[\w.-]*", self.section):
+            raise OptionError(
+                f"--section {self.section!r} is no name for files and markers; take letters, "
+                "digits, hyphens and underscores"
+            )
+
     def check(self, kind: str) -> None:
         """Raise a `DataFileError` if the document does not have the section."""
         read_document(self.path, self.section or kind)
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Write the tables of a record."""
-        write_section(self.path, self.section or record["kind"], as_markdown(record))
 
 
 def launch_step(options: Options, document: Document | None, memory: float, cold: bool) -> None:
@@ -190,7 +197,14 @@ def launch_show(path: Path, document: Document | None) -> None:
     record = read_record(path)
     if document is not None:
         document.check(record["kind"])
-    _publish(record, path, document, _console())
+    try:
+        report = _report(record)
+    except Exception as error:  # whatever is missing in it, or is something else
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise DataFileError(
+            f"{path} is damaged, or was changed by hand ({reason}); measure again"
+        ) from error
+    _publish(report, path, document, _console())
 
 
 def _known(option: str, asked: Collection[str], there: Collection[str]) -> list[str]:
@@ -208,10 +222,8 @@ def _prepare(
     cases = [parse_case(spec) for spec in dict.fromkeys(options.optimizers)]
     if document is not None:
         document.check(kind)
-    try:
+    with writing_to(options.output):
         options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {options.output}: {error.strerror or error}") from None
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     return cases, Settings(options.rounds, torch.get_num_threads(), block=block)
@@ -222,20 +234,44 @@ def _finish(
 ) -> None:
     section = document.section if document is not None else None
     path = output / f"bench-{section or record['kind']}.json"
-    write_record(record, path)
-    _publish(record, path, document, console)
+    with writing_to(path):
+        write_record(record, path)
+    _publish(_report(record), path, document, console)
     console.print(f"record and figure: {output}", markup=False, soft_wrap=True)
 
 
-def _publish(
-    record: dict[str, Any], path: Path, document: Document | None, console: Console
-) -> None:
-    if record["kind"] == STEP:
-        write_figure(record, path.with_suffix(".png"), path.with_suffix(".svg"))
+@dataclass(frozen=True)
+class _Report:
+    """What is told of a record; all of it is made before any of it is written.
+
+    Attributes:
+        kind: The kind of the record.
+        figures: What files of the figure hold, by their formats.
+        text: What a document takes.
+        shown: The tables for a terminal.
+    """
+
+    kind: str
+    figures: dict[str, bytes]
+    text: str
+    shown: list[Table]
+
+
+def _report(record: dict[str, Any]) -> _Report:
+    kind = record["kind"]
+    figures = figure_files(record, "png", "svg") if kind == STEP else {}
+    return _Report(kind, figures, as_markdown(record), [as_rich(t) for t in tables(record)])
+
+
+def _publish(report: _Report, path: Path, document: Document | None, console: Console) -> None:
+    for suffix, content in report.figures.items():
+        file = path.with_suffix(f".{suffix}")
+        with writing_to(file), written_atomically(file) as temporary:
+            temporary.write_bytes(content)
     if document is not None:
-        document.write(record)
-    for table in tables(record):
-        console.print(as_rich(table))
+        write_section(document.path, document.section or report.kind, report.text)
+    for table in report.shown:
+        console.print(table)
 
 
 def _console() -> Console:

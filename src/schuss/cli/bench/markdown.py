@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schuss.cli.errors import DataFileError
+from schuss.cli.errors import DataFileError, writing_to
 from schuss.cli.mnist.atomic import written_atomically
 
 
@@ -21,7 +21,7 @@ def write_section(path: Path, name: str, content: str, command: str = "bench") -
         DataFileError: The document cannot be read, or does not have the markers.
     """
     before, after = read_document(path, name, command)
-    with written_atomically(path) as temporary:
+    with writing_to(path), written_atomically(path) as temporary:
         temporary.write_bytes(f"{before}\n\n{content}\n\n{after}".encode())
 
 
@@ -35,6 +35,8 @@ def read_document(path: Path, name: str, command: str = "bench") -> tuple[str, s
         text = path.read_bytes().decode()
     except OSError as error:
         raise DataFileError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise DataFileError(f"{path} is no text in UTF-8: {error.reason}") from None
     begin, end = markers(name, command)
     before, found_begin, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)

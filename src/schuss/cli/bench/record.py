@@ -17,6 +17,7 @@ import torch
 
 import schuss
 from schuss.cli.bench.heats import Settings
+from schuss.cli.contents import read_json
 from schuss.cli.errors import DataFileError
 from schuss.cli.mnist.atomic import written_atomically
 
@@ -74,12 +75,17 @@ def read_record(path: Path) -> dict[str, Any]:
         DataFileError: There is none, or it is damaged or of another kind.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except OSError as error:
         raise DataFileError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError:
         record = None
-    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+    kinds = (STEP, LOOP, OPTIMIZERS)
+    if (
+        not isinstance(record, dict)
+        or record.get("format") != _FORMAT
+        or record.get("kind") not in kinds
+    ):
         raise DataFileError(f"{path} is no record of this version of `schuss bench`")
     return record
 

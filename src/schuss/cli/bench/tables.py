@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from schuss.cli.bench.record import LOOP, OPTIMIZERS
@@ -194,8 +195,8 @@ def _other_notes(result: dict[str, Any], whose: str) -> Iterator[str]:
 def as_rich(table: Table) -> RichTable:
     """Return a table for the terminal."""
     shown = RichTable(
-        title=f"{table.title}: {table.subtitle}",
-        caption="\n".join(table.notes),
+        title=escape(f"{table.title}: {table.subtitle}"),
+        caption=escape("\n".join(table.notes)),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -205,7 +206,7 @@ def as_rich(table: Table) -> RichTable:
         first = heading == table.headings[0]
         shown.add_column(heading, justify="left" if first else "right", no_wrap=first)
     for row in table.rows:
-        shown.add_row(*row, style="bold" if len(row) == 1 else None)
+        shown.add_row(*map(escape, row), style="bold" if len(row) == 1 else None)
     return shown
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from schuss.cli.contents import Contents, read_json
-from schuss.cli.errors import CheckpointError, OptionError, UserError
+from schuss.cli.errors import CheckpointError, OptionError, writing_to
 from schuss.cli.mnist import checkpoint
 from schuss.cli.mnist.atomic import written_atomically
 from schuss.cli.mnist.checkpoint import Checkpoint
@@ -100,13 +100,11 @@ def open_directory(plan: Plan, out: Path) -> None:
     Raises:
         UserError: The directory cannot be made or written to.
     """
-    try:
+    with writing_to(f"--out {out}"):
         out.mkdir(parents=True, exist_ok=True)
         if not plan.alone:
             _remove_earlier(plan, out)
             _write_manifest(plan.experiment, out / MANIFEST)
-    except OSError as error:
-        raise UserError(f"cannot write to --out {out}: {error.strerror}") from None
 
 
 def execute(runs: list[Run], data: Dataset, out: Path, progress: Progress) -> None:

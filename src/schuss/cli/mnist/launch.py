@@ -10,7 +10,7 @@ import torch
 import typer
 from rich.console import Console
 
-from schuss.cli.errors import UserError
+from schuss.cli.errors import writing_to
 from schuss.cli.mnist import datasets, settings
 from schuss.cli.mnist.experiment import Plan, execute, open_directory, prepare, resumed
 from schuss.cli.mnist.figure import write_figure
@@ -53,15 +53,14 @@ def launch(
     # Without this cuDNN may add up in another order each time, and resuming would show it.
     torch.backends.cudnn.deterministic = True
     try:
-        with shown_progress(console, runs) as progress:
+        with writing_to(f"--out {out}"), shown_progress(console, runs) as progress:
             execute(runs, data, out, progress)
-        write_figure(runs, data, out / (f"{runs[0].name}.png" if plan.alone else "curves.png"))
     except KeyboardInterrupt:
         target = resume if plan.alone else out
         typer.echo(f"\nschuss: stopped; go on with: schuss mnist --resume {target}", err=True)
         raise typer.Exit(_INTERRUPTED) from None
-    except OSError as error:
-        raise UserError(f"cannot write to --out {out}: {error.strerror or error}") from None
+    with writing_to(f"--out {out}"):
+        write_figure(runs, data, out / (f"{runs[0].name}.png" if plan.alone else "curves.png"))
     console.print(summary(runs, data))
     console.print(f"figure, records and checkpoints: {out}", markup=False, soft_wrap=True)
 

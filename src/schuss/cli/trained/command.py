@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from schuss.cli.errors import OptionError, shown_as_message
+from schuss.cli.errors import OptionError, shown_as_message, writing_to
 
 DEFAULT_OUT: Final = Path("runs/trained")
 
@@ -57,7 +57,8 @@ def trained_command(
 
     with shown_as_message():
         names = _names(optimizer)
-        out.mkdir(parents=True, exist_ok=True)
+        with writing_to(f"--out {out}"):
+            out.mkdir(parents=True, exist_ok=True)
         if sweep:
             search(names, epochs, processes, out)
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from schuss.cli.bench.markdown import read_document, write_section
+from schuss.cli.errors import writing_to
 from schuss.cli.trained.document import rows, sweep_table, table
 from schuss.cli.trained.figure import write_figure
 from schuss.cli.trained.trials import Outcome, Trial, outcomes, reported, swept
@@ -34,7 +35,8 @@ def report(
         read_document(markdown, SECTION, COMMAND)
     made = rows(_followed(reported(names, epochs, seeds), out, processes))
     figure = markdown.with_suffix(".svg") if markdown else out / "trained.svg"
-    write_figure(made, figure)
+    with writing_to(figure):
+        write_figure(made, figure)
     text = table(made, figure.name)
     typer.echo(text)
     if markdown:

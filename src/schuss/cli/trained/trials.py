@@ -12,8 +12,10 @@ from typing import Final
 
 import torch
 
+from schuss.cli.contents import Contents, parse_json
+from schuss.cli.errors import DataFileError, writing_to
 from schuss.cli.mnist.datasets import Dataset, load_digits
-from schuss.cli.mnist.settings import DEFAULT_BATCH_SIZE, Settings
+from schuss.cli.mnist.settings import DEFAULT_BATCH_SIZE, Settings, read_settings
 from schuss.cli.mnist.sources import DIGITS
 from schuss.cli.mnist.training import Run, build_run, evaluate, train
 from schuss.cli.trained.recipes import RECIPES
@@ -95,10 +97,14 @@ def outcomes(trials: Sequence[Trial], path: Path, processes: int) -> Iterator[Ou
         trials: The trials.
         path: A file with a line (JSON) for each outcome, to which new ones are added.
         processes: How many to train at a time, each in one thread.
+
+    Raises:
+        DataFileError: A line of the file is none.
+        UserError: The file cannot be written to.
     """
     done = {outcome.trial: outcome for outcome in _read(path)}
     yield from (done[trial] for trial in trials if trial in done)
-    with path.open("a", encoding="utf-8") as file:
+    with writing_to(path), path.open("a", encoding="utf-8") as file:
         for outcome in _train_all([trial for trial in trials if trial not in done], processes):
             file.write(json.dumps(asdict(outcome)) + "\n")
             file.flush()
@@ -144,11 +150,35 @@ def _train_all(trials: Sequence[Trial], processes: int) -> Iterator[Outcome]:
 
 
 def _read(path: Path) -> Iterator[Outcome]:
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        fields = json.loads(line)
-        settings = Settings(**fields["trial"].pop("settings"))
-        trial = Trial(**fields.pop("trial"), settings=settings)
-        yield Outcome(**{**fields, "trial": trial, "curve": tuple(fields["curve"])})
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        raise DataFileError(f"cannot read {path}: {error.strerror or error}") from None
+    for number, line in enumerate(lines, start=1):
+        yield _outcome(line, f"{path} is damaged in line {number}")
+
+
+def _outcome(line: bytes, damaged: str) -> Outcome:
+    try:
+        fields = Contents(parse_json(line.decode()))
+        trial = fields.part("trial")
+        return Outcome(
+            Trial(
+                trial.text("name"),
+                trial.text("spec"),
+                read_settings(trial.part("settings")),
+                trial.flag("validation"),
+            ),
+            train_loss=fields.number("train_loss"),
+            test_loss=fields.number("test_loss"),
+            test_accuracy=fields.number("test_accuracy"),
+            curve=tuple(fields.numbers("curve")),
+            diverged=fields.flag("diverged"),
+        )
+    except ValueError as error:
+        raise DataFileError(
+            f"{damaged}: {error}; remove that line, and what it told of is trained again"
+        ) from None
 
 
 def _settings(name: str, epochs: int, seed: int) -> Settings:

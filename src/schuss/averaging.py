@@ -65,6 +65,10 @@ class PrimalAveraging(Optimizer):
         """Return the direction in which z moves; override it with the algorithm."""
         raise NotImplementedError
 
+    def decayed(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
+        """Let y decay, or return the gradient with the decay added; override it for another one."""
+        return self.weight_decay(param, grad, group)
+
     def share(self, state: State, group: Group, lr: float | Tensor) -> Any:
         """Return c, the share of the new point in the mean; override it."""
         raise NotImplementedError
@@ -77,7 +81,7 @@ class PrimalAveraging(Optimizer):
         """Take one step with all three sequences."""
         state["step"] += 1
         lr = self.get_lr(state, group)
-        grad = self.weight_decay(param, grad, {**group, "lr": lr})
+        grad = self.decayed(state, {**group, "lr": lr}, grad, param)
         d = self.direction(state, group, grad, param)
         d = self.weight_decay.in_update(d, param, group)
         c, beta, z = self.share(state, group, lr), self.momentum(group), state["z"]

@@ -22,11 +22,19 @@ def described(row: Row) -> list[str]:
     return [f"[{row.algorithm}]({address})", row.origin, row.options, str(row.training.steps)]
 
 
-def line(row: Row) -> list[str]:
-    """Measure a row, and return its line."""
-    distances = [row.apart(engine) for engine in ON]
-    distances.append(row.apart("fused", torch.float32))
-    return [*described(row), *(f"{x:.0e}" if x else "0" for x in distances), row.deviation]
+def line(row: Row, distances: list[str] | None = None) -> list[str]:
+    """Return the line of a row, whose distances are measured if they are not given."""
+    if distances is None:
+        found = [row.apart(engine) for engine in ON]
+        found.append(row.apart("fused", torch.float32))
+        distances = [f"{x:.0e}" if x else "0" for x in found]
+    return [*described(row), *distances, row.deviation]
+
+
+def measured(path: Path) -> dict[str, list[str]]:
+    """Return the distances that the document tells, by the names of the rows."""
+    lines = read(path)
+    return {f"{each[0][1:].partition(']')[0]}, {each[1]}, {each[2]}": each[4:8] for each in lines}
 
 
 def write(path: Path, lines: list[list[str]]) -> None:

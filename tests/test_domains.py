@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,11 @@ COUNT = kind([0, 3, np.int64(3), 3.0], outside=[-1, 2.5, nan, inf])
 COUNT_FROM_1 = kind([1, 3, np.int64(3), 3.0], outside=[0, -1, 2.5, nan, inf])
 COUNT = (COUNT[0], [*COUNT[1], tensor(3)], COUNT[2])
 COUNT_FROM_1 = (COUNT_FROM_1[0], [*COUNT_FROM_1[1], tensor(3)], COUNT_FROM_1[2])
-FLAG = ([True, False, np.bool_(1)], ["yes", 1, 0.0, None, tensor(True)], [])
+FLAG: tuple[list[Any], list[Any], list[Any]] = (
+    [True, False, np.bool_(1)],
+    ["yes", 1, 0.0, None, tensor(True)],
+    [],
+)
 DECAY = (
     [0, 0.5, np.float32(0.5), tensor([0.5]), WeightDecay(0.1)],
     ["0.1", True, None, [0.1]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -37,7 +38,17 @@ def with_all_state(name, around="no"):
 
 
 NUMBERS = [7, np.float32(3), torch.tensor(2), torch.ones(1), -5, 1.5, float("nan"), float("inf")]
-OTHERS = ["x", None, [], {}, True, object, torch.ones(2), torch.tensor(1j), torch.ones(4, 3, 2)]
+OTHERS: list[Any] = [
+    "x",
+    None,
+    [],
+    {},
+    True,
+    object,
+    torch.ones(2),
+    torch.tensor(1j),
+    torch.ones(4, 3, 2),
+]
 
 
 def replacements(value):

@@ -34,9 +34,12 @@ def test_a_hook_before_loading_may_unwrap_a_checkpoint(cls):
 @BOTH
 def test_a_hook_after_saving_sees_step_counts_in_tensors_and_may_wrap_the_checkpoint(cls):
     optimizer, seen = trained(cls), []
-    optimizer.register_state_dict_post_hook(
-        lambda _, saved: seen.append(copy.deepcopy(saved)) or {"wrapped": saved}
-    )
+
+    def wrapped(_, saved):
+        seen.append(copy.deepcopy(saved))
+        return {"wrapped": saved}
+
+    optimizer.register_state_dict_post_hook(wrapped)
     optimizer.register_state_dict_post_hook(lambda _, saved: saved.update(epoch=7))
     saved = optimizer.state_dict()
     assert sorted(saved) == ["epoch", "wrapped"]

@@ -137,7 +137,7 @@ def test_a_call_in_which_a_scaler_found_an_infinity_is_not_counted():
     optimizer = schuss.SGD([weight], lr=1.0, transforms=[Accumulate(2)])
     for grad, infinite in ((1.0, 0.0), (float("inf"), 1.0), (3.0, 0.0)):
         weight.grad = torch.tensor([grad])
-        optimizer.found_inf = torch.tensor(infinite)
+        optimizer.found_inf = torch.tensor(infinite)  # type: ignore[attr-defined]
         optimizer.step()
     assert weight.item() == -2.0
     assert optimizer.state[weight]["accumulated"].item() == 0.0

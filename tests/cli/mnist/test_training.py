@@ -92,7 +92,7 @@ def test_sophia_sees_gradients_of_sampled_labels_every_ten_steps(data: Dataset) 
     settings = replace(SETTINGS, batch_size=8, epochs=2)  # 32 steps: at 1, 11, 21 and 31
     run = new_run("sophia:lr=1e-3,betas=(0.9, 0.0)", data, settings)
     states = [run.labels.get_state()]
-    weight = run.model.conv1.weight  # type: ignore[union-attr]
+    weight = run.model.conv1.weight
     curvatures = []
 
     class Recorder(Silent):

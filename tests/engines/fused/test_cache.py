@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -185,7 +186,8 @@ def test_no_module_beside_a_kernel_is_run(folder, tmp_path):
     code = compile(harmful.read_text(), str(source), "exec")
     loader = importlib.util.spec_from_file_location("planted", source).loader
     about = source.stat()
-    planted.write_bytes(bootstrap._code_to_timestamp_pyc(code, int(about.st_mtime), about.st_size))
+    compiled = bootstrap._code_to_timestamp_pyc  # type: ignore[attr-defined]
+    planted.write_bytes(compiled(code, int(about.st_mtime), about.st_size))
     assert loader.get_code("planted").co_consts == code.co_consts  # an import would run it
     has_its_functions()
     assert not ran.exists()
@@ -285,7 +287,7 @@ def test_what_is_kept_is_taken_where_nothing_can_be_written(kept, compiles, monk
     def refuse(*arguments, **options):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(cache.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
     assert has_its_functions() == kept[0]
     assert compiles == []
 

@@ -40,4 +40,4 @@ def test_a_module_that_the_compiler_refuses_is_told_with_its_line():
         machine.compiled(text, "<refused>", ["changed"])
     assert linecache.getline("<refused>", 3) == "import numba\n"
     frames = traceback.extract_tb(told.value.__cause__.__traceback__)
-    assert any((f.filename, f.line[:12]) == ("<refused>", "@numba.cfunc") for f in frames)
+    assert any((f.filename, str(f.line)[:12]) == ("<refused>", "@numba.cfunc") for f in frames)

@@ -79,11 +79,13 @@ class Optimizer(Stepping):
         name = type(self).__name__
         self._chain = Chain(options.pop("transforms", ()))
         self._check_rule(name)
+        self._check_whole()
         check_options(name, options)
         self.weight_decay = WeightDecay() if weight_decay is None else weight_decay
         around = {**self.weight_decay.defaults(), **self._chain.defaults()}
         self._engine = Engine()
         self._compiled = {"in_tensors": False}
+        self._kinds = {}
         self._mode = {"evaluating": False}
         self._trained = {}
         self._seen, self._odd = [], False

@@ -14,6 +14,7 @@ from torch import Tensor
 from schuss.contract import Group, Measure, Rule, State
 from schuss.engines import Explanation, explained
 from schuss.evaluation import Evaluating
+from schuss.storage.ranks import is_part_of_a_whole
 from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.chain import HELD_ONLY, Chain
 
@@ -209,6 +210,17 @@ class Stepping(Evaluating):
         measures = self._overrides("measure")
         return self._chain.measures(self.measure if measures else None)
 
+    def _check_whole(self) -> None:
+        """Refuse to be one rank's part of an optimizer, if there are sums over all parameters."""
+        summing = [*self._chain.overriding("measure"), *self._chain.overriding("measure_climb")]
+        if (summing or self._overrides("measure")) and is_part_of_a_whole():
+            raise RuntimeError(
+                f"{summing[0] if summing else type(self).__name__!r} needs sums over all "
+                "parameters, but ZeroRedundancyOptimizer gives every rank a part of them; shard "
+                "them by torch.distributed.fsdp.fully_shard, of which the sums are known, or clip "
+                "with torch.nn.utils.clip_grad_norm_"
+            )
+
     def _overrides(self, method: str) -> bool:
         raise NotImplementedError
 
@@ -221,7 +233,7 @@ class Stepping(Evaluating):
 
     def _run_eagerly(self, rule: Rule, measures: Sequence[Measure], *, is_step: bool) -> bool:
         scale: Tensor | None = getattr(self, "grad_scale", None)
-        self._end_compiled()
+        self._take_numbers()
         found_inf: Tensor | None = getattr(self, "found_inf", None)
         with torch.no_grad():
             if found_inf is not None and found_inf.item():

@@ -29,6 +29,10 @@ class CompiledSteps:
     """Whether a compiled step has put the numbers of the state into tensors. In a dictionary,
     because Dynamo of torch 2.6 cannot assign to an attribute of an optimizer.
     """
+    _kinds: dict[str, type | None]
+    """What the values of a state are that may be tensors of no dimension: numbers of a type, or
+    None for those that are to be tensors.
+    """
     param_groups: list[Group]
 
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
@@ -63,7 +67,12 @@ class CompiledSteps:
 
     def _end_compiled(self) -> None:
         if self._compiled["in_tensors"]:
-            end(self, self._engine.exposed_state(), self.param_groups)
+            self._take_numbers()
+
+    def _take_numbers(self) -> None:
+        """Make numbers of the state numbers again that are tensors, whoever put them there."""
+        if self._compiled["in_tensors"] or self._engine.is_exposed:
+            take_numbers(self, self._engine.exposed_state(), self.param_groups, self._kinds)
             self._compiled["in_tensors"] = False
 
 
@@ -117,18 +126,33 @@ def run(
         loop.run(optimizer, states, rule, traceable, grad_scale)
 
 
-def end(
-    optimizer: Stateful, states: MutableMapping[Tensor, State], groups: Sequence[Group]
+def take_numbers(
+    optimizer: Stateful,
+    states: MutableMapping[Tensor, State],
+    groups: Sequence[Group],
+    kinds: dict[str, type | None],
 ) -> None:
-    """Make the numbers of `init_state` numbers again, after compiled steps."""
+    """Make the numbers of `init_state` numbers again.
+
+    Compiled steps hold them in tensors, and so do checkpoints, which some put into the state as
+    they are. A rule that computes with a float32 tensor instead of a number is less exact.
+
+    Args:
+        optimizer: Whose state it is.
+        states: The state of every parameter.
+        groups: The parameters by group.
+        kinds: What is known of the values by key; more is found out where it is needed.
+    """
     for group in groups:
-        begun = [param for param in group["params"] if states.get(param)]
-        initial = loop.initial_state(optimizer, group, begun[0]) if begun else {}
-        numbers = {key: type(value) for key, value in initial.items() if _is_number(value)}
-        for param in begun:
-            for key, kind in numbers.items():
-                if isinstance(states[param][key], Tensor):
-                    states[param][key] = kind(states[param][key].item())
+        for param in group["params"]:
+            for key, value in (states.get(param) or {}).items():
+                if isinstance(value, Tensor) and not value.dim():
+                    if key not in kinds:
+                        initial = loop.initial_state(optimizer, group, param)
+                        kinds |= {k: type(v) if _is_number(v) else None for k, v in initial.items()}
+                    kind = kinds.setdefault(key, None)
+                    if kind is not None:
+                        states[param][key] = kind(value.item())
 
 
 def _begin_one(

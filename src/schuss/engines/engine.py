@@ -44,6 +44,11 @@ class Engine:
         self.passed_over: dict[int, dict[str, str]] = {}
         self._warned: set[int] = set()
 
+    @property
+    def is_exposed(self) -> bool:
+        """Whether somebody may have changed the state since the last step."""
+        return self._exposed
+
     def exposed_state(self) -> defaultdict[Tensor, State]:
         """Return the state of every parameter, to read or to change."""
         self._exposed = True

@@ -98,9 +98,14 @@ def _run_one(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor
         state.update({k: v.clone() for k, v in state.items() if isinstance(v, Tensor)})
     if master.wants_master(group, param):
         weight = master.synchronized_master(state, param)
-        rule(state, group, grad, weight)
+        _run_on(rule, state, group, grad, weight)
         param.copy_(weight)
-    elif is_computable(param):
+    else:
+        _run_on(rule, state, group, grad, param)
+
+
+def _run_on(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+    if is_computable(param):
         rule(state, group, grad, param)
     else:
         run_on_computable(rule, state, group, grad, param)

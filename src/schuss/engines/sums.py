@@ -9,6 +9,7 @@ from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule, State
 from schuss.storage.precision import HALF
+from schuss.storage.ranks import over_ranks
 
 REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 """The precision of the parts of complex numbers; Dynamo does not know `torch.dtype.to_real`."""
@@ -26,7 +27,7 @@ def measuring(measure: Measure) -> Rule:
 
 
 def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tensor | float]:
-    """Add up what was measured of each parameter, in float64.
+    """Add up what was measured of each parameter, in float64, and over all ranks.
 
     Raises:
         TypeError: It is not one number for each parameter.
@@ -40,7 +41,7 @@ def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tens
                     f"what is measured has to be one number for each parameter, but {key!r} has "
                     f"shape {tuple(value.shape)}; take its sum or its norm"
                 )
-        sums[key] = torch.stack(values).sum()
+        sums[key] = torch.stack(over_ranks(values)).sum()
     return sums
 
 

@@ -12,17 +12,22 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
+from schuss.storage.ranks import gathered, is_thin, scattered
 
 HALF = frozenset({torch.float16, torch.bfloat16})
 
 
 def is_computable(tensor: Tensor) -> bool:
     """Tell whether a rule may work on `tensor` itself, in place."""
-    return not tensor.is_complex() and tensor.dtype not in HALF
+    return not tensor.is_complex() and not _is_copied(tensor)
 
 
 def computable(tensor: Tensor) -> Tensor:
-    """Return a real view of a complex tensor, a float32 copy of a half one, any other as it is."""
+    """Return a real view of a complex tensor, a float32 copy of a half one, any other as it is.
+
+    One of which some rank has nothing is gathered on every rank before.
+    """
+    tensor = gathered(tensor) if is_thin(tensor) else tensor
     if tensor.is_complex():
         # A lazily conjugated tensor (a gradient, usually) has no real view of its own.
         return torch.view_as_real(tensor.resolve_conj())
@@ -35,8 +40,6 @@ def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, para
     after = dict(before)
     operand = computable(param)
     rule(after, group, grad, operand)
-    if param.dtype in HALF:
-        param.copy_(operand)
     for key in before:
         if key not in after:
             del state[key]
@@ -45,8 +48,20 @@ def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, para
             state[key] = value
         elif value is not before.get(key):
             state[key] = stored(value, param)
-        elif state[key].dtype in HALF:
-            state[key].copy_(value)
+        elif _is_copied(state[key]):
+            _write_back(state[key], value)
+    if _is_copied(param):
+        _write_back(param, operand)
+
+
+def _is_copied(tensor: Tensor) -> bool:
+    """Tell whether the computable form of a tensor is a copy, and no view of it."""
+    return tensor.dtype in HALF or is_thin(tensor)
+
+
+def _write_back(tensor: Tensor, computed: Tensor) -> None:
+    computed = torch.view_as_complex(computed) if tensor.is_complex() else computed
+    tensor.copy_(scattered(computed, tensor) if is_thin(tensor) else computed)
 
 
 def stored(value: Tensor, param: Tensor) -> Tensor:

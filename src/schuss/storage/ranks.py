@@ -1,0 +1,91 @@
+"""Tensors that lie on several ranks: DTensors, as `fully_shard` makes of parameters.
+
+A rule computes with them as with any tensor, and torch exchanges what an operation needs. Two
+things it leaves to us. A number of a DTensor may be this rank's part of a sum, and is read as if it
+were the sum. And where a rank has no row of a parameter, reductions and what is done in place fail,
+so such parameters, which are small, are stepped as a whole on every rank.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+
+def is_distributed(tensor: Any) -> bool:
+    """Tell whether a tensor is a DTensor, without importing what that takes."""
+    return type(tensor) is not Tensor and hasattr(tensor, "full_tensor")
+
+
+def over_ranks(values: Sequence[Tensor]) -> list[Tensor]:
+    """Return plain numbers that have the same sum as `values` over all ranks, the same on each.
+
+    Those that lie alike are added up before the ranks exchange them. Plain ones are taken to be
+    known to all.
+    """
+    plain: list[Tensor] = []
+    alike: defaultdict[Any, list[Any]] = defaultdict(list)
+    for value in values:
+        if is_distributed(value):
+            alike[_layout(value)].append(value)
+        else:
+            plain.append(value)
+    totals: list[Any] = [torch.stack(parts).sum() for parts in alike.values()]
+    return plain + [total.full_tensor() for total in totals]
+
+
+def is_thin(tensor: Tensor) -> bool:
+    """Tell whether some rank has nothing of a tensor, or one has all of it."""
+    if not is_distributed(tensor):
+        return False
+    mesh, placements = _layout(tensor)
+    for ranks, placement in zip(mesh.shape, placements, strict=True):
+        if placement.is_shard():
+            size = tensor.shape[placement.dim]
+            each = -(-size // ranks)  # rows of the first ranks, the last ones have less
+            if size <= 1 or each * (ranks - 1) >= size:
+                return True
+    return False
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """Return a DTensor of which every rank has all."""
+    from torch.distributed.tensor import DTensor, Replicate
+
+    mesh, _ = _layout(tensor)
+    whole: DTensor = cast(DTensor, tensor).redistribute(placements=[Replicate()] * mesh.ndim)
+    return whole
+
+
+def scattered(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return a DTensor that lies on the ranks as another one does."""
+    from torch.distributed.tensor import DTensor
+
+    parts: DTensor = cast(DTensor, tensor).redistribute(placements=_layout(like)[1])
+    return parts
+
+
+def is_part_of_a_whole() -> bool:
+    """Tell whether ZeRO is constructing an optimizer now, for one rank's part of the parameters.
+
+    It leaves no other trace in the optimizer, or in the parameters.
+    """
+    zero = sys.modules.get("torch.distributed.optim.zero_redundancy_optimizer")
+    if zero is None:
+        return False
+    code = zero.ZeroRedundancyOptimizer._init_local_optimizer.__code__
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code is code:
+            return bool(frame.f_locals["self"].world_size > 1)
+    return False
+
+
+def _layout(tensor: Any) -> tuple[Any, Any]:
+    return tensor.device_mesh, tensor.placements

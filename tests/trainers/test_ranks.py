@@ -1,0 +1,69 @@
+"""Two processes: `fully_shard`, and ZeroRedundancyOptimizer, beside one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing
+
+from tests.trainers.ranks import RANKS, RESUMED, SHARDED, work
+
+Findings = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    folder = tmp_path_factory.mktemp("ranks")
+    torch.multiprocessing.spawn(work, (str(folder),), nprocs=RANKS)
+    return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(RANKS)]
+
+
+@pytest.mark.parametrize("name", SHARDED)
+def test_sharded_parameters_step_as_in_one_process(ranks: Findings, name: str) -> None:
+    # Of a few roundings, of a bfloat16 below 0.5 where weights are in half precision.
+    tolerance = 2**-9 if name == "half" else 1e-6
+    for rank in ranks:
+        found = rank["sharded"][name]
+        torch.testing.assert_close(found["place"], found["expected"], rtol=0, atol=tolerance)
+        assert not torch.allclose(found["start"], found["expected"], rtol=0, atol=5 * tolerance)
+        assert found["numbers"] == pytest.approx(found["expected_numbers"], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", SHARDED)
+def test_all_ranks_have_the_same_numbers(ranks: Findings, name: str) -> None:
+    one, other = (rank["sharded"][name] for rank in ranks)
+    assert one["numbers"] == other["numbers"]
+    assert torch.equal(one["place"], other["place"])
+
+
+def test_a_gradient_that_is_not_finite_on_one_rank_skips_the_step_on_all(ranks: Findings) -> None:
+    for rank in ranks:
+        assert not rank["skip"].any()
+
+
+def test_the_norm_is_of_sharded_and_plain_parameters_together(ranks: Findings) -> None:
+    # sqrt(4² + 4² + 7²) = 9, so that a tenth is left of each.
+    for rank in ranks:
+        assert rank["beside plain"] == pytest.approx([-0.4, -0.4, -0.7], rel=1e-5)
+
+
+def test_means_of_sharded_weights_are_evaluated(ranks: Findings) -> None:
+    for rank in ranks:
+        mean, trained = rank["evaluate"]
+        # EMA(0.5) is half a step and a bit behind, and steps are of 0.01.
+        assert 0.004 < (mean - trained).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_partitioned_optimizer_resumes_bit_for_bit(ranks: Findings, name: str) -> None:
+    for rank in ranks:
+        assert torch.equal(rank["resumed"][name]["whole"], rank["resumed"][name]["resumed"])
+
+
+@pytest.mark.parametrize("name", ["prodigy", "clipped", "sharpness"])
+def test_a_partitioned_optimizer_has_no_sums_over_parameters(ranks: Findings, name: str) -> None:
+    for rank in ranks:
+        assert "needs sums over all parameters, but ZeroRedundancyOptimizer" in rank["parts"][name]

@@ -15,7 +15,12 @@ def moved(
     start: Tensor | None = None,
     **hyperparameters: Any,
 ) -> Tensor:
-    """Return how far a parameter moves along gradients, from zero if no start is given."""
+    """Return how far a parameter moves along gradients, from zero if no start is given.
+
+    It does so on the loop, where nothing is compiled, unless another engine is asked for.
+    """
+    if not {"foreach", "fused"} & hyperparameters.keys():
+        hyperparameters["foreach"] = False
     start = torch.zeros_like(grads[0]) if start is None else start
     param = nn.Parameter(start.clone())
     optimizer = create([param], **hyperparameters)

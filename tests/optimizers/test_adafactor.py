@@ -9,21 +9,14 @@ from torch import nn
 
 from schuss import Adafactor, WeightDecay
 from tests.conformance.trajectories import Training, distance, trajectory
+from tests.optimizers.matrices import moved as moved_by
 from tests.optimizers.paths import GRADS, START, ends, walk
 
 CONSTANT = {"lr": 0.25, "relative_step": False, "scale_parameter": False}
 MATRIX = torch.linspace(-1, 2, 12, dtype=torch.float64).view(3, 4).sin()
 
 
-def moved(grads, start=None, **hyperparameters):
-    """Return how far a matrix moves along gradients."""
-    start = torch.zeros_like(grads[0]) if start is None else start
-    param = nn.Parameter(start.clone())
-    optimizer = Adafactor([param], **hyperparameters)
-    for grad in grads:
-        param.grad = grad.clone()
-        optimizer.step()
-    return param.detach() - start
+moved = partial(moved_by, Adafactor)
 
 
 def test_two_steps_of_a_vector_worked_by_hand():

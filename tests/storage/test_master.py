@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from functools import partial
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from torch import nn
 
 import schuss
+from tests.conformance.trajectories import ON
+from tests.covers import in_turn
 
 ALL = [info.name for info in schuss.list_optimizers()]
 HALF = [torch.float16, torch.bfloat16]
@@ -55,10 +58,16 @@ def test_updates_that_the_parameter_cannot_hold_add_up():
     assert mastered.item() == pytest.approx(0.9, abs=2**-9)
 
 
-@pytest.mark.parametrize("dtype", HALF, ids=str)
-@pytest.mark.parametrize("name", ALL)
-def test_saving_and_loading_keeps_every_bit(name, dtype):
-    create = partial(schuss.create_optimizer, name, lr=1e-3, master_weights=True)
+@pytest.mark.parametrize(
+    ("name", "how"), in_turn(ALL, itertools.product(HALF, ON.values())), ids=str
+)
+def test_saving_and_loading_keeps_every_bit(name, how):
+    dtype, engine = how
+
+    def create(params):
+        options = {"lr": 1e-3, "master_weights": True, **engine}
+        return schuss.create_optimizer(name, params, **options)
+
     through, interrupted = start(dtype), start(dtype)
     train(create([through]), through, grads(dtype))
     first = create([interrupted])

@@ -71,6 +71,12 @@ def test_a_parameter_in_two_groups_is_refused_whoever_put_it_there():
     optimizer.param_groups[1]["params"] = [*params[2:], params[0]]
     with pytest.raises(ValueError, match="listed twice, in parameter groups 0 and 1; list it once"):
         optimizer.step()
+    optimizer, params = two_groups(foreach=False)
+    optimizer.param_groups[1]["params"][1] = params[0]  # in the same list
+    with pytest.raises(ValueError, match="listed twice, in parameter groups 0 and 1"):
+        optimizer.step()
+    optimizer.param_groups[1]["params"].pop()
+    optimizer.step()
     with pytest.raises(ValueError, match="listed twice, in parameter groups 0 and 0"):
         Adam([params[0], params[1], params[0]])
 

@@ -125,7 +125,7 @@ class _Flag(Domain):
 
     def check(self, key: str, value: Any) -> None:
         """Refuse a value that is no bool."""
-        if not isinstance(_without_numpy(value), bool):
+        if type(value) is not bool and not isinstance(_without_numpy(value), bool):
             self.refuse(TypeError, key, value)
 
 
@@ -210,10 +210,10 @@ class Domains(dict[str, Domain]):
     def plain(self, group: Group) -> dict[str, Any]:
         """Return the hyper-parameters that rules see otherwise than they are in a checked group."""
         found = {}
-        for key, domain in self.items():
-            if key in group:
-                plain = domain.plain(group[key])
-                if plain is not group[key]:
+        for key, value in group.items():
+            if type(value) is not bool and key in self:
+                plain = self[key].plain(value)
+                if plain is not value:
                     found[key] = plain
         return found
 

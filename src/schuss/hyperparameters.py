@@ -6,7 +6,7 @@ the step after it was changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final, TypedDict
@@ -115,14 +115,14 @@ class CheckedGroups(Checked):
 
     param_groups: list[Group]
     defaults: dict[str, Any]
-    _seen: list[list[object]]
-    """The keys and the values of each group when it was last checked."""
+    _seen_values: list[object]
+    """The keys and the values of all groups when they were last checked."""
+    _seen_params: list[object]
+    """The parameters of all groups when they were last checked."""
+    _all_domains: Domains
+    """The domains of the decay and of the transforms too."""
     _odd: bool
     """Whether some value is not what rules compute with."""
-
-    def _all_domains(self) -> Domains:
-        """Return the domains of the decay and of the transforms too."""
-        return self.domains
 
     def _check_group_number(self, number: int, group: Group) -> None:
         """Check a group, and name it in the error."""
@@ -134,11 +134,11 @@ class CheckedGroups(Checked):
             raise ValueError(f"{error} {place}") from None
         except TypeError as error:
             raise TypeError(f"{error} {place}") from None
-        self._odd = self._odd or bool(self._all_domains().plain(group))
+        self._odd = self._odd or bool(self._all_domains.plain(group))
 
     def _check_keys(self, group: Group) -> None:
-        missing = [key for key in ("lr", *self.defaults) if key not in group]
-        if missing:
+        if "lr" not in group or not self.defaults.keys() <= group.keys():
+            missing = [key for key in ("lr", *self.defaults) if key not in group]
             raise ValueError(
                 f"the group has no {', '.join(map(repr, missing))}; add it with add_param_group, "
                 "which takes what is missing from the defaults"
@@ -150,25 +150,41 @@ class CheckedGroups(Checked):
         Groups are known by what they hold, not by where they stand. What is written into a tensor
         is not looked at: that would be to wait for the device.
         """
-        groups = self.param_groups
-        if torch.compiler.is_compiling() or self._has_seen(groups):
+        if torch.compiler.is_compiling():
             return
-        check_params(groups)
-        for number, group in enumerate(groups):
-            for key, value in OPTION_DEFAULTS.items():
-                group.setdefault(key, self.defaults.get(key, value))
-            self._check_group_number(number, group)
-        self._seen = [[*group, *group.values()] for group in groups]
-
-    def _has_seen(self, groups: Sequence[Group]) -> bool:
-        return len(groups) == len(self._seen) and all(
-            len(seen) == 2 * len(group) and all(map(is_, chain(group, group.values()), seen))
-            for group, seen in zip(groups, self._seen, strict=True)
-        )
+        groups = self.param_groups
+        try:
+            same = all(map(is_, _params_of(groups), self._seen_params))
+        except (AttributeError, KeyError, TypeError):  # some group is none
+            same = False
+        if not same:
+            check_params(groups)
+            self._seen_params = list(_params_of(groups))
+        if not all(map(is_, _values_of(groups), self._seen_values)):
+            for number, group in enumerate(groups):
+                for key in OPTION_DEFAULTS.keys() - group.keys():
+                    group[key] = self.defaults.get(key, OPTION_DEFAULTS[key])
+                self._check_group_number(number, group)
+            self._seen_values = list(_values_of(groups))
 
     def _for_rules(self, groups: Sequence[Group]) -> Sequence[Group]:
         """Return groups as rules see them: with Python's numbers and tensors of no dimensions."""
         if not self._odd:
             return groups
-        domains = self._all_domains()
-        return [{**group, **domains.plain(group)} for group in groups]
+        return [{**group, **self._all_domains.plain(group)} for group in groups]
+
+
+_END: Final = (object(),)
+"""What ends a sequence, so that none is the beginning of another."""
+
+
+def _params_of(groups: Sequence[Group]) -> Iterator[object]:
+    """Yield the lists of parameters and what they hold."""
+    lists = [group["params"] for group in groups]
+    return chain(lists, chain.from_iterable(lists), _END)
+
+
+def _values_of(groups: Sequence[Group]) -> Iterator[object]:
+    """Yield the keys and the values."""
+    values = [group.values() for group in groups]
+    return chain(chain.from_iterable(groups), chain.from_iterable(values), _END)

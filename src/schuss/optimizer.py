@@ -88,7 +88,9 @@ class Optimizer(Stepping):
         self._kinds = {}
         self._mode = {"evaluating": False}
         self._trained = {}
-        self._seen, self._odd = [], False
+        self._seen_values, self._seen_params, self._odd = [None], [None], False
+        domains = {**self._chain.domains(), **self.weight_decay.domains, **self.domains}
+        self._all_domains = Domains(domains)
         super().__init__(params, {**OPTION_DEFAULTS, **around, **options, **defaults})
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
@@ -213,9 +215,6 @@ class Optimizer(Stepping):
         except (TypeError, ValueError):
             self.param_groups.pop()
             raise
-
-    def _all_domains(self) -> Domains:
-        return Domains({**self._chain.domains(), **self.weight_decay.domains, **self.domains})
 
     def _overrides(self, method: str) -> bool:
         return getattr(type(self), method) is not getattr(Optimizer, method)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from schuss.contract import Group
 from schuss.optimizers.signum import Signum
 from schuss.transforms import WeightDecay
 
@@ -45,3 +46,9 @@ class Tiger(Signum):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(params, lr, beta, weight_decay, **options)
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group, and what they are called."""
+        super().check_group(group)
+        if "beta" in group:
+            raise ValueError("the parameter group has 'beta'; it is called 'momentum' there")

@@ -154,6 +154,7 @@ class Optimizer(Stepping):
         """Take one step with one parameter: count it, decay, and move against `update`."""
         if "step" in state:
             state["step"] += 1
+        group = self.group_for(state, group, param)
         lr = self.get_lr(state, group)
         if lr is not group["lr"]:
             group = {**group, "lr": lr}  # so that the decay follows the schedule
@@ -162,10 +163,17 @@ class Optimizer(Stepping):
         update = self.update(state, group, grad, param)
         if self._chain:
             update = self._chain.update(state, group, update, raw, param)
-        if isinstance(lr, Tensor):
-            param.sub_(lr * update)
-        else:
+        if isinstance(lr, (int, float)):
             param.add_(update, alpha=-lr)
+        else:
+            param.sub_(lr * update)
+
+    def group_for(self, state: State, group: Group, param: Tensor) -> Group:
+        """Return the hyper-parameters for one parameter; override it if they depend on it.
+
+        A changed copy of `group`, for `update`, the decay and the transforms around both.
+        """
+        return group
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate for step `state["step"]`; override it for a schedule."""

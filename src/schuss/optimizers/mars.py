@@ -15,19 +15,22 @@ $$
 The difference to the last gradient corrects the mean for where the parameters have gone since. The
 exact form takes the old gradient on the new batch, a second backward pass. $\kappa$ is the paper's
 $\gamma$. That the gradient before the first is zero is from the authors' code,
-<https://github.com/AGI-Arena/MARS>; timm takes the first gradient as it is. Parameters of one
-dimension take AdamW with decay rates of their own.
+<https://github.com/AGI-Arena/MARS>; timm takes the first gradient as it is.
+
+Vectors and scalars take AdamW, with decay rates, a learning rate and a decay of their own. In the
+authors' code so do tensors of more than two dimensions, the kernels of convolutions: that is
+`matrices_only`, while timm corrects all of these, as is done here otherwise. Theirs decays vectors
+by 0.1 unless told otherwise, and matrices not at all; here both have the same coefficient.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least, decay_rates
+from schuss.contract import Group, State, buffer
+from schuss.domains import FLAG, Domains, at_least, decay_rates, or_none
 from schuss.optimizers.adam import Adam
 from schuss.transforms import WeightDecay
 from schuss.transforms.weight_decay import as_weight_decay
@@ -50,12 +53,22 @@ class MARS(Adam):
         eps: Stabilizer ε, at least 0, added to the root of the second moment.
         weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
         kappa: Strength κ of the correction, at least 0; 0 is AdamW of clipped gradients.
-        optimize_1d: Correct the gradients of vectors and scalars too.
-        betas_1d: Decay rates for vectors and scalars if their gradients are not corrected.
+        optimize_1d: Correct the gradients of all parameters.
+        betas_1d: Decay rates for parameters whose gradients are not corrected.
+        lr_1d_factor: Learning rate for these over γ, at least 0: the authors' `lr_1d` over `lr`.
+        weight_decay_1d: Coefficient for these, at least 0, or None for λ.
+        matrices_only: Correct the gradients of matrices, and not of tensors of more dimensions.
         **options: See `schuss.Options`.
     """
 
-    domains = Domains(kappa=at_least(0), optimize_1d=FLAG, betas_1d=decay_rates(2))
+    domains = Domains(
+        kappa=at_least(0),
+        optimize_1d=FLAG,
+        betas_1d=decay_rates(2),
+        lr_1d_factor=at_least(0),
+        weight_decay_1d=or_none(at_least(0)),
+        matrices_only=FLAG,
+    )
 
     def __init__(
         self,
@@ -68,29 +81,49 @@ class MARS(Adam):
         kappa: float = 0.025,
         optimize_1d: bool = False,
         betas_1d: tuple[float, float] = (0.9, 0.95),
+        lr_1d_factor: float = 1.0,
+        weight_decay_1d: float | None = None,
+        matrices_only: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        own = {"kappa": kappa, "optimize_1d": optimize_1d, "betas_1d": betas_1d}
+        own = {
+            "kappa": kappa,
+            "optimize_1d": optimize_1d,
+            "betas_1d": betas_1d,
+            "lr_1d_factor": lr_1d_factor,
+            "weight_decay_1d": weight_decay_1d,
+            "matrices_only": matrices_only,
+        }
         decay = as_weight_decay(weight_decay, decoupled=True)
         super().__init__(params, lr, betas, eps, decay, defaults=own, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the moments and the last gradient at zero."""
+        """Start the moments at zero."""
         super().init_state(state, group, param)
-        if self.corrects(group, param):
-            state["last_grad"] = torch.zeros_like(param)
+        state["dims"] = str(param.dim())  # a rule sees one more of complex parameters
+
+    def group_for(self, state: State, group: Group, param: Tensor) -> Group:
+        """Return other hyper-parameters for what is not corrected."""
+        if self.corrects(state, group):
+            return group
+        own = {"betas": group["betas_1d"], "lr": group["lr"] * group["lr_1d_factor"]}
+        if group["weight_decay_1d"] is not None:
+            own["weight_decay"] = group["weight_decay_1d"]
+        return {**group, **own}
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the update of AdamW for the corrected gradient."""
-        if "last_grad" not in state:
-            return super().update(state, {**group, "betas": group["betas_1d"]}, grad, param)
+        """Return the update of AdamW, for the corrected gradient if there is one."""
+        if not self.corrects(state, group):
+            return super().update(state, group, grad, param)
         beta1 = group["betas"][0]
         strength = group["kappa"] * beta1 / (1 - beta1)
-        c = grad.add(grad - state["last_grad"], alpha=strength)
-        state["last_grad"].copy_(grad)
+        last = buffer(state, "last_grad", grad)
+        c = grad.add(grad - last, alpha=strength)
+        last.copy_(grad)
         return super().update(state, group, c / c.norm().clamp(min=1), param)
 
-    def corrects(self, group: Group, param: Tensor) -> bool:
+    def corrects(self, state: State, group: Group) -> bool:
         """Tell whether the gradient of a parameter is corrected."""
-        real_dims = param.dim() + param.is_complex()
-        return bool(group["optimize_1d"]) or real_dims > 1
+        is_matrix = state["dims"] == "2"
+        is_more = state["dims"] not in ("0", "1", "2") and not group["matrices_only"]
+        return is_matrix or is_more or bool(group["optimize_1d"])

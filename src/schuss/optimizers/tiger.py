@@ -12,6 +12,19 @@ $$
 
 That is `Signum` with other defaults: a longer mean, which is Lion's two decay rates made one, and
 decay.
+
+The author's code for TensorFlow adapts the rate to each parameter besides, as LAMB does; that is
+`layer_adaptive`. Vectors and scalars, which it tells by names (bias, beta, gamma), take half the
+rate and do not decay; all others take
+
+$$
+\gamma_t = \gamma \operatorname{RMS}(\theta_{t-1}), \qquad
+\theta_t = \theta_{t-1} - \gamma_t\, (u_t + \lambda\, \theta_{t-1})
+$$
+
+so that weights which are all zero stay there, and a good $\gamma$ is the share of itself by which
+a weight is to change. Left out are the rows of embeddings, each of which has a rate of its own
+there, and what the code does where a gradient is NaN.
 """
 
 from __future__ import annotations
@@ -20,9 +33,13 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from schuss.contract import Group
+from schuss.contract import Group, State
+from schuss.domains import FLAG, Domains
+from schuss.factored import rms
+from schuss.optimizer import Optimizer
 from schuss.optimizers.signum import Signum
 from schuss.transforms import WeightDecay
+from schuss.transforms.weight_decay import as_weight_decay
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
@@ -34,8 +51,14 @@ if TYPE_CHECKING:
 class Tiger(Signum):
     """Tiger. Keeps one buffer per parameter.
 
-    Takes the arguments of `Signum`, with `beta` in place of `momentum`.
+    Takes the arguments of `Signum`, with `beta` in place of `momentum`, and:
+
+    Args:
+        layer_adaptive: Multiply the learning rate by the root of the mean square of the weights;
+            for vectors and scalars halve it, and drop the decay.
     """
+
+    domains = Domains(layer_adaptive=FLAG)
 
     def __init__(
         self,
@@ -43,9 +66,26 @@ class Tiger(Signum):
         lr: float | Tensor = 1e-3,
         beta: float = 0.965,
         weight_decay: float | WeightDecay = 0.01,
+        *,
+        layer_adaptive: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(params, lr, beta, weight_decay, **options)
+        own = {"lr": lr, "momentum": beta, "layer_adaptive": layer_adaptive}
+        decay = as_weight_decay(weight_decay, decoupled=True)
+        Optimizer.__init__(self, params, own, weight_decay=decay, **options)
+
+    def init_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Start the mean at zero."""
+        super().init_state(state, group, param)
+        state["is_vector"] = param.dim() < 2  # a rule sees one dimension more of complex ones
+
+    def group_for(self, state: State, group: Group, param: Tensor) -> Group:
+        """Return the learning rate, and the decay, of one parameter."""
+        if not group["layer_adaptive"]:
+            return group
+        if state["is_vector"]:
+            return {**group, "lr": group["lr"] / 2, "weight_decay": 0.0}
+        return {**group, "lr": rms(param) * group["lr"]}
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group, and what they are called."""

@@ -64,7 +64,7 @@ def novograd(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -
 
 def mars(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
     c = g
-    everything = x.ndim > 1 or h["optimize_1d"]
+    everything = x.ndim == 2 or h["optimize_1d"] or (x.ndim > 2 and not h["matrices_only"])
     if everything:
         c = g + 0.025 * 0.95 / 0.05 * (g - s.get("g", 0 * g))
         c = c / max(1.0, _norm(c))
@@ -72,7 +72,15 @@ def mars(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Ar
     b1, b2 = (0.95, 0.99) if everything else (0.9, 0.95)
     m, v = _moments(s, x, c, (b1, b2))
     u = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
-    moved: Array = x - h["lr"] * (u + DECAY * x)
+    rate, decay = (1.0, DECAY) if everything else (h["lr_1d_factor"], h["weight_decay_1d"])
+    moved: Array = x - rate * h["lr"] * (u + decay * x)
+    return moved
+
+
+def tiger(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    s["m"] = 0.965 * s.get("m", 0 * x) + 0.035 * g
+    rate, decay = (0.5, 0.0) if x.ndim < 2 else (np.sqrt((x**2).mean()), DECAY)
+    moved: Array = x - rate * h["lr"] * (np.sign(s["m"]) + decay * x)
     return moved
 
 
@@ -110,10 +118,15 @@ def _paper(
     return Row(name, transcribed(step, lr=3e-2), source, {"lr": 3e-2, **ours}, deviation=deviation)
 
 
-def _mars(options: str, **both: Any) -> Row:
+OF_VECTORS = {"optimize_1d": False, "lr_1d_factor": 1.0, "weight_decay_1d": DECAY}
+
+
+def _mars(options: str, source: str = "MARS-AdamW, approximate", **both: Any) -> Row:
+    both = {**OF_VECTORS, "matrices_only": False, **both}
     reference = transcribed(mars, lr=3e-2, **both)
-    ours = {"lr": 3e-2, "weight_decay": DECAY, **both}
-    return Row("mars", reference, "MARS-AdamW, approximate", ours, options=options)
+    return Row(
+        "mars", reference, source, {"lr": 3e-2, "weight_decay": DECAY, **both}, None, options
+    )
 
 
 # Their lr goes by the first group.
@@ -149,6 +162,20 @@ ROWS = [
     ),
     _mars("defaults", optimize_1d=False),
     _mars("vectors too", optimize_1d=True),
+    _mars(
+        "matrices only",
+        "the authors' MARS",
+        matrices_only=True,
+        lr_1d_factor=0.5,
+        weight_decay_1d=0.1,
+    ),
+    Row(
+        "tiger",
+        transcribed(tiger, lr=3e-2),
+        "the author's Tiger",
+        {"lr": 3e-2, "weight_decay": DECAY, "layer_adaptive": True},
+        options="layers adapted",
+    ),
     _paper("adamc", adamc, "equation 8", {"weight_decay": DECAY}),
     _paper("asgd", asgd, "Bottou's rates", {"lambd": 0.1}),
     _paper("rmsproptf", rmsproptf, "TensorFlow 1", {"momentum": 0.5, "alpha": 0.9}),

@@ -77,8 +77,11 @@ class Contents:
         return value
 
     def text(self, key: str) -> str:
-        """Return a text."""
-        return self.field(key, str, "text")
+        """Return a text of one line, which a terminal can show."""
+        value = self.field(key, str, "text")
+        if not value.isprintable():
+            raise self._refused(self._named(key), value, "text of one line")
+        return value
 
     def flag(self, key: str) -> bool:
         """Return a truth value."""

@@ -260,6 +260,14 @@ def test_an_out_that_is_a_file_is_told(tmp_path: Path) -> None:
     assert done.error == f"schuss: cannot write to --out {tmp_path}/file/out: Not a directory\n"
 
 
+def test_files_in_the_way_are_told(begin: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "adam.pt" / "inside").mkdir(parents=True)
+    done = mnist(*begin, "--out", out)
+    assert done[::2] == (1, f"schuss: cannot write to --out {out}: Is a directory\n")
+    assert {path.name for path in out.iterdir()} == {"adam.pt", "experiment.json"}
+
+
 def test_an_interrupt_ends_with_how_to_go_on(
     begin: list[object], data_dir: Path, tmp_path: Path
 ) -> None:

@@ -111,6 +111,8 @@ FORGED: list[tuple[str, object]] = [
     *(("optimizer", value) for value in ("sgd:lr=", "sgd:lr=-1", "sgd:" + "-" * 100_000)),
     *((f"state/{key}", DELETED) for key in ("model", "optimizer", "schedule", "order", "curve")),
     *((f"state/{key}", []) for key in ("model", "optimizer", "schedule", "order", "labels")),
+    ("optimizer", "sgd:lr=0.1,\nmomentum=0.9"),
+    ("settings/device", "\x1b[2Jcpu"),
     ("state/model/conv1.weight", DELETED),
     ("state/model/conv1.weight", torch.zeros(3)),
     ("state/model/conv1.weight", doubled),

@@ -145,8 +145,9 @@ def restore(run: Run, checkpoint: Checkpoint, data: Dataset) -> None:
     try:
         _restore_state(run, checkpoint.state)
     except Exception as error:  # whatever a state does that is that of another run
+        reason = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"{checkpoint.path} does not hold a state of {run.spec}: {error}; {_ANEW}"
+            f"{checkpoint.path} does not hold a state of {run.spec}: {reason}; {_ANEW}"
         ) from error
     if run.epochs > run.settings.epochs:
         raise CheckpointError(

@@ -14,6 +14,7 @@ from schuss.engines import Engine, check_engine
 from schuss.hyperparameters import OPTION_DEFAULTS, OPTION_DOMAINS, check_options
 from schuss.parametergroups import check_params
 from schuss.stepping import Stepping
+from schuss.storage.ranks import divided_by
 from schuss.transforms import WeightDecay
 from schuss.transforms.chain import Chain
 from schuss.transforms.weight_decay import check_same_kind
@@ -79,7 +80,6 @@ class Optimizer(Stepping):
         name = type(self).__name__
         self._chain = Chain(options.pop("transforms", ()))
         self._check_rule(name)
-        self._check_whole()
         check_options(name, options)
         self.weight_decay = WeightDecay() if weight_decay is None else weight_decay
         around = {**self.weight_decay.defaults(), **self._chain.defaults()}
@@ -92,6 +92,7 @@ class Optimizer(Stepping):
         domains = {**self._chain.domains(), **self.weight_decay.domains, **self.domains}
         self._all_domains = Domains(domains)
         super().__init__(params, {**OPTION_DEFAULTS, **around, **options, **defaults})
+        self._check_whole()
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`; override it if the rule keeps state.
@@ -188,7 +189,8 @@ class Optimizer(Stepping):
             TypeError: One is of the wrong type.
         """
         super().check_group(group)
-        if "transforms" in group:
+        # ZeRO puts those of the optimizer into every group.
+        if tuple(group.get("transforms", self.transforms)) != self.transforms:
             raise ValueError(
                 "the group has transforms, which are of all groups; give them to the optimizer, "
                 "and the group their hyper-parameters"
@@ -226,6 +228,20 @@ class Optimizer(Stepping):
 
     def _overrides(self, method: str) -> bool:
         return getattr(type(self), method) is not getattr(Optimizer, method)
+
+    def _check_whole(self) -> None:
+        """Refuse to be one rank's part of an optimizer, if there are sums over all parameters."""
+        summing = [*self._chain.overriding("measure"), *self._chain.overriding("measure_climb")]
+        if not summing and not self._overrides("measure"):
+            return
+        by = divided_by(param for group in self.param_groups for param in group["params"])
+        if by is not None:
+            raise RuntimeError(
+                f"{summing[0] if summing else type(self).__name__} needs sums over all parameters, "
+                f"but {by} gives every rank a part of them; shard them by "
+                "torch.distributed.fsdp.fully_shard, of which the sums are known, or clip the "
+                "gradients before the step"
+            )
 
     def _check_rule(self, name: str) -> None:
         cls = type(self)

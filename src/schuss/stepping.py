@@ -14,7 +14,6 @@ from torch import Tensor
 from schuss.contract import Group, Measure, Rule, State
 from schuss.engines import Explanation, explained
 from schuss.evaluation import Evaluating
-from schuss.storage.ranks import is_part_of_a_whole
 from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.chain import HELD_ONLY, Chain
 
@@ -209,17 +208,6 @@ class Stepping(Evaluating):
         """Return what a step measures of all parameters before."""
         measures = self._overrides("measure")
         return self._chain.measures(self.measure if measures else None)
-
-    def _check_whole(self) -> None:
-        """Refuse to be one rank's part of an optimizer, if there are sums over all parameters."""
-        summing = [*self._chain.overriding("measure"), *self._chain.overriding("measure_climb")]
-        if (summing or self._overrides("measure")) and is_part_of_a_whole():
-            raise RuntimeError(
-                f"{summing[0] if summing else type(self).__name__!r} needs sums over all "
-                "parameters, but ZeroRedundancyOptimizer gives every rank a part of them; shard "
-                "them by torch.distributed.fsdp.fully_shard, of which the sums are known, or clip "
-                "with torch.nn.utils.clip_grad_norm_"
-            )
 
     def _overrides(self, method: str) -> bool:
         raise NotImplementedError

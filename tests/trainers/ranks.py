@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of torch's own use of torch.jit
@@ -75,6 +75,14 @@ def trained(model: nn.Module, create: Create, rows: slice) -> Optimizer:
 def place(params: Any) -> Tensor:
     whole = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in params]
     return torch.cat([p.detach().float().flatten() for p in whole])
+
+
+def error(create: Callable[[], Any]) -> str:
+    try:
+        create()
+    except RuntimeError as found:
+        return str(found)
+    return "none"
 
 
 class Rank:
@@ -162,13 +170,18 @@ class Rank:
         train(resumed, again)
         return {"whole": place(whole.parameters()), "resumed": place(resumed.parameters())}
 
-    def part_of_a_sum(self, create: Any, **options: Any) -> str:
-        """Return the error of an optimizer that would know the sums of its own part only."""
-        try:
-            ZeroRedundancyOptimizer(network().parameters(), create, **options)
-        except RuntimeError as error:
-            return str(error)
-        return "none"
+    def parts_of_sums(self) -> dict[str, str]:
+        """Return the errors of optimizers that would know the sums of their own parts only."""
+        params = list(network().parameters())
+        flat = FullyShardedDataParallel(network(), device_id=torch.device("cpu"))
+        clip, climb = [ClipByGlobalNorm()], [SAM()]
+        return {
+            "prodigy": error(lambda: ZeroRedundancyOptimizer(params, Prodigy)),
+            "clipped": error(lambda: ZeroRedundancyOptimizer(params, AdamW, transforms=clip)),
+            "sharpness": error(lambda: ZeroRedundancyOptimizer(params, AdamW, transforms=climb)),
+            "flattened": error(lambda: AdamW(flat.parameters(), transforms=clip)),
+            "without sums": error(lambda: AdamW(flat.parameters())),
+        }
 
     def findings(self) -> dict[str, Any]:
         """Return all of it."""
@@ -178,11 +191,7 @@ class Rank:
             "beside plain": self.clip_beside_plain(),
             "evaluate": self.evaluate(),
             "resumed": {name: self.resume(name) for name in RESUMED},
-            "parts": {
-                "prodigy": self.part_of_a_sum(Prodigy),
-                "clipped": self.part_of_a_sum(AdamW, transforms=[ClipByGlobalNorm()]),
-                "sharpness": self.part_of_a_sum(AdamW, transforms=[SAM()]),
-            },
+            "parts": self.parts_of_sums(),
         }
 
 

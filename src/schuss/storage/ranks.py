@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -70,21 +71,22 @@ def scattered(tensor: Tensor, like: Tensor) -> Tensor:
     return parts
 
 
-def is_part_of_a_whole() -> bool:
-    """Tell whether ZeRO is constructing an optimizer now, for one rank's part of the parameters.
+def divided_by(params: Iterable[Tensor]) -> str | None:
+    """Return who has given each rank a part of the parameters that no tensor tells of, or None.
 
-    It leaves no other trace in the optimizer, or in the parameters.
+    To be called by the constructor of an optimizer, where ZeRO leaves no other trace.
     """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        ranks = torch.distributed.get_world_size()
+        if ranks > 1 and any(getattr(param, "_fsdp_flattened", False) for param in params):
+            return "FullyShardedDataParallel"
     zero = sys.modules.get("torch.distributed.optim.zero_redundancy_optimizer")
-    if zero is None:
-        return False
-    code = zero.ZeroRedundancyOptimizer._init_local_optimizer.__code__
-    frame = sys._getframe()
-    while frame.f_back is not None:
+    frame: FrameType | None = sys._getframe() if zero else None
+    while zero and frame is not None:
+        if frame.f_code is zero.ZeroRedundancyOptimizer._init_local_optimizer.__code__:
+            return "ZeroRedundancyOptimizer" if frame.f_locals["self"].world_size > 1 else None
         frame = frame.f_back
-        if frame.f_code is code:
-            return bool(frame.f_locals["self"].world_size > 1)
-    return False
+    return None
 
 
 def _layout(tensor: Any) -> tuple[Any, Any]:

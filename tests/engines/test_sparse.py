@@ -92,6 +92,17 @@ def test_gradients_may_become_sparse_and_dense_again() -> None:
     torch.testing.assert_close(*ends, rtol=1e-6, atol=1e-7)  # of a few roundings
 
 
+def test_sparse_momentum_becomes_dense_with_the_first_dense_gradient() -> None:
+    weight = nn.Parameter(torch.zeros(2, 1))
+    optimizer = SGD([weight], lr=1.0, momentum=0.5, foreach=False)
+    weight.grad = torch.sparse_coo_tensor([[1]], [[4.0]], (2, 1), check_invariants=True)
+    optimizer.step()
+    weight.grad = torch.ones(2, 1)
+    optimizer.step()
+    # The second: 4 + (4 / 2 + 1). torch.optim adds a dense gradient to a sparse buffer, and raises.
+    assert weight.flatten().tolist() == [-1.0, -7.0]
+
+
 def test_a_checkpoint_with_sparse_momentum_continues_bit_for_bit() -> None:
     def create(params: Any) -> Optimizer:
         return SGD(params, lr=0.1, momentum=0.9)

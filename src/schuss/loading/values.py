@@ -104,6 +104,8 @@ def _tensor(value: Any, form: Tensor) -> Tensor:
     one = value.numel() == 1 and not form.dim()  # some formats of files have no 0-d tensors
     if _kind(value.dtype) != kind or not (one or value.shape == form.shape):
         raise ValueError(f"is {_told(value)}; {allowed}")
+    if value.is_sparse:  # the momentum of sparse gradients
+        return value.detach().to(form.device, form.dtype, copy=True)
     try:
         return form.copy_(value.detach().reshape(form.shape))
     except torch.OutOfMemoryError:

@@ -79,6 +79,8 @@ class SGD(Optimizer):
         if b is None:
             b = state["momentum_buffer"] = grad.clone()
         else:
+            if b.is_sparse and not grad.is_sparse:
+                b = state["momentum_buffer"] = b.to_dense()
             b.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
         return grad.add(b, alpha=momentum) if group["nesterov"] else b
 

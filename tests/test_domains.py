@@ -123,7 +123,12 @@ OPTIMIZERS = {
     "ADOPT": {**ADAM, "clip_exponent": or_none(NOT_NEGATIVE), "decoupled_weight_decay": FLAG},
     "ASGD": {"lambd": NOT_NEGATIVE, "alpha": NOT_NEGATIVE, "t0": BOUND},
     "CAME": {"betas": rates(3), "eps": EPS_2, "clip_threshold": POSITIVE_BOUND},
-    "GPA": {**ADAM, "train_interp_coeff": NOT_ZERO_SHARE, "eval_interp_coeff": SHARE},
+    "GPA": {
+        **ADAM,
+        "train_interp_coeff": NOT_ZERO_SHARE,
+        "eval_interp_coeff": SHARE,
+        "decay_on_y": FLAG,
+    },
     "LAMB": {
         **ADAM,
         "max_trust_ratio": or_none(BOUND),
@@ -137,7 +142,15 @@ OPTIMIZERS = {
         "nesterov": FLAG,
     },
     "MADGRAD": {"momentum": SHARE, "eps": NOT_NEGATIVE},
-    "MARS": {**ADAM, "kappa": NOT_NEGATIVE, "optimize_1d": FLAG, "betas_1d": rates(2)},
+    "MARS": {
+        **ADAM,
+        "kappa": NOT_NEGATIVE,
+        "optimize_1d": FLAG,
+        "betas_1d": rates(2),
+        "lr_1d_factor": NOT_NEGATIVE,
+        "weight_decay_1d": or_none(NOT_NEGATIVE),
+        "matrices_only": FLAG,
+    },
     "SGD": {"momentum": NOT_NEGATIVE, "dampening": FINITE, "nesterov": FLAG},
     "SGDP": {"momentum": RATE, "dampening": FINITE, "eps": NOT_NEGATIVE, **PROJECTED},
     "SM3": {"momentum": SHARE, "beta": SHARE, "eps": NOT_NEGATIVE},
@@ -233,7 +246,7 @@ OPTIMIZERS = {
     "Sophia": {**SOPHIA, "add_eps": FLAG},
     "SophiaH": SOPHIA,
     "StableAdamW": ADAM,
-    "Tiger": {"beta": RATE},
+    "Tiger": {"beta": RATE, "layer_adaptive": FLAG},
     "Yogi": {**ADAM, "initial_accumulator": NOT_NEGATIVE, "bias_correction": FLAG},
 }
 

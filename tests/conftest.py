@@ -15,7 +15,12 @@ torch.set_num_threads(1)
 os.environ.setdefault("SCHUSS_CACHE_DIR", str(Path(__file__).parents[1] / "build" / "cache"))
 
 # A shared machine makes deadlines flaky, and a gate has to give the same answer twice.
-hypothesis.settings.register_profile("schuss", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile(
+    "schuss",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
 hypothesis.settings.load_profile("schuss")
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from torch import Tensor, nn
 
 from schuss import Optimizer
@@ -84,7 +84,7 @@ def path_of(steps, **options):
 # Fewer examples for the kernels, because each is compiled.
 @pytest.mark.parametrize(("engine", "examples"), [("foreach", 60), ("fused", 8)])
 def test_a_drawn_rule_takes_the_path_of_the_loop(engine, examples):
-    @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples)
     @given(st.lists(STEP, min_size=1, max_size=8))
     def follows_the_loop(steps):
         loop, other = path_of(steps, fused=False), path_of(steps, **{engine: True})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schuss.engines.folded import FoldedView, reduced
@@ -68,8 +68,8 @@ def test_sums_of_what_is_seen_as_matrices_are_those_of_torch(data):
     of_axes = data.draw(st.lists(subsets.map(tuple), min_size=1, max_size=3, unique=True))
     try:
         program, folds = folded_sums(dims, *of_axes)
-    except UnfusableError:
-        assume(False)
+    except UnfusableError:  # of more than matrices
+        return
     assert sum(folds, ()) == tuple(range(dims))
     view = FoldedView(folds, layout(shape)._replace(sizes=tuple(shape)), {})
     x = torch.arange(1.0, 1 + torch.Size(shape).numel(), dtype=torch.float64).view(shape)

@@ -182,3 +182,21 @@ def test_a_parameter_is_called_by_its_name_if_it_has_one():
     saved = copy.deepcopy(optimizer.state_dict())
     saved["state"][1]["exp_avg"] = torch.ones(3)
     refused(optimizer, saved, ValueError, r"'exp_avg' of parameter 'bias' of shape \(2,\)")
+
+
+def test_adams_checkpoint_is_decoupled_by_adamw_also_where_a_hook_unwraps_it():
+    optimizer = trained(schuss.AdamW)
+    optimizer.register_load_state_dict_pre_hook(lambda _, given: given["wrapped"])
+    saved = trained(schuss.Adam, steps=5, weight_decay=0.5).state_dict()
+    optimizer.load_state_dict({"wrapped": saved})
+    (group,) = optimizer.param_groups
+    assert (group["weight_decay"], group["decoupled_weight_decay"]) == (0.5, True)
+    assert saved["param_groups"][0]["decoupled_weight_decay"] is False
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.complex64], ids=str)
+def test_a_tensor_of_another_kind_of_numbers_is_refused(dtype):
+    saved = copy.deepcopy(trained().state_dict())
+    saved["state"][0]["exp_avg"] = torch.ones(3, 2, dtype=dtype)
+    name = str(dtype).removeprefix("torch.")
+    refused(trained(), saved, ValueError, rf"is a {name} tensor .* must be a floating-point tensor")

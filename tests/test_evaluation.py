@@ -149,6 +149,20 @@ def test_eval_and_train_do_what_entering_and_leaving_do(case):
     trained(model, optimizer, range(3, 4))
 
 
+def test_to_load_the_model_and_then_the_optimizer_ends_evaluating():
+    model, other = nn.Linear(64, 10), nn.Linear(64, 10)
+    optimizer, theirs = (CREATE["mean"](each.parameters()) for each in (model, other))
+    trained(model, optimizer, range(3))
+    trained(other, theirs, range(5))
+    optimizer.eval()
+    model.load_state_dict(other.state_dict())
+    optimizer.load_state_dict(theirs.state_dict())
+    optimizer.train()
+    for each, of_it in ((model, optimizer), (other, theirs)):
+        trained(each, of_it, range(5, 7))
+    assert torch.equal(weights(model), weights(other))
+
+
 def test_leaving_returns_to_the_mode_that_was_entered_from():
     model = nn.Linear(64, 10)
     optimizer = CREATE["mean"](model.parameters())

@@ -22,6 +22,8 @@ class Evaluating(Checkpointed):
     """Whether the parameters are the weights to evaluate with. In a dictionary, like all that
     changes, because Lightning's wrapper shares attributes with the optimizer, but not assignments.
     """
+    _versions: dict[Tensor, int]
+    """Of the parameters that are not what is trained; they tell who has been written to since."""
 
     def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
         """Return the weights to evaluate with; override it if they are not `param` itself.
@@ -60,7 +62,11 @@ class Evaluating(Checkpointed):
         with torch.no_grad():
             for param, trained in self._trained.items():
                 param.copy_(trained)
+        self._end()
+
+    def _end(self) -> None:
         self._trained.clear()
+        self._versions.clear()
         self._mode["evaluating"] = False
 
     @contextmanager
@@ -102,6 +108,7 @@ class Evaluating(Checkpointed):
         if evaluated is not weight:
             self._trained[param] = param.detach().clone()
             param.copy_(evaluated)
+            self._versions[param] = param._version
 
     def _check_training(self) -> None:
         if self._mode["evaluating"]:
@@ -114,13 +121,17 @@ class Evaluating(Checkpointed):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore state and hyper-parameters; see `Checkpointed.load_state_dict`.
 
+        It ends evaluating, if the model has been loaded since that began.
+
         Raises:
-            RuntimeError: The optimizer is evaluating. Nothing has been changed then.
+            RuntimeError: The optimizer is evaluating, and the model has not been loaded before.
+                Nothing has been changed then.
         """
-        if self._mode["evaluating"]:
+        if any(param._version == version for param, version in self._versions.items()):
             raise RuntimeError(
                 f"{type(self).__name__} cannot load a state while evaluating, because what is "
                 "trained would be lost; call `optimizer.train()`, or leave the "
                 "`with optimizer.evaluating()`, before you load the model and this"
             )
         super().load_state_dict(state_dict)
+        self._end()

@@ -88,6 +88,7 @@ class Optimizer(Stepping):
         self._kinds = {}
         self._mode = {"evaluating": False}
         self._trained = {}
+        self._versions = {}
         self._seen_values, self._seen_params, self._odd = [None], [None], False
         domains = {**self._chain.domains(), **self.weight_decay.domains, **self.domains}
         self._all_domains = Domains(domains)

@@ -93,6 +93,10 @@ def test_a_checkpoint_holds_the_mean_and_goes_on_with_what_was_trained(
     for each in (resumed, whole):
         each.optimizer.train()
     assert torch.equal(weights(resumed.model), weights(whole.model))
+    # Once more with the same trainer, after what an evaluation has left.
+    resumed.evaluate()
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert torch.equal(resumed.seen, whole.seen)
 
 
 def test_accelerate_finds_both_modes() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import linecache
 import traceback
+from contextlib import suppress
 
 import pytest
 
@@ -41,3 +43,16 @@ def test_a_module_that_the_compiler_refuses_is_told_with_its_line():
     assert linecache.getline("<refused>", 3) == "import numba\n"
     frames = traceback.extract_tb(told.value.__cause__.__traceback__)
     assert any((f.filename, str(f.line)[:12]) == ("<refused>", "@numba.cfunc") for f in frames)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("function", ["exp", "nothing"])
+def test_garbage_is_collected_after_a_compile_as_before(enabled, function):
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with suppress(UnfusableError):
+            machine.compiled(MODULE.replace("FUNCTION", function), "<test>", ["changed"])
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -6,11 +6,13 @@ there is something to compile.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import linecache
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -91,10 +93,23 @@ def compiled(text: str, filename: str, names: Sequence[str]) -> dict[str, Code]:
     linecache.cache[filename] = len(text), None, lines, filename  # where tracebacks look it up
     module: dict[str, Any] = {"__name__": "schuss_kernel"}
     try:
-        exec(compile(text, filename, "exec"), module)
+        with _uncollected():
+            exec(compile(text, filename, "exec"), module)
     except Exception as error:  # whatever the compiler raises
         raise UnfusableError(f"the compiler refuses the kernel {filename}: {error}") from error
     return {name: _code(module[name]) for name in names}
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile, which would take a sixth of a compile: so much Numba makes."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _code(function: Any) -> Code:

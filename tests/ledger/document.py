@@ -8,11 +8,13 @@ import torch
 
 import schuss
 from tests.conformance.trajectories import ON
+from tests.ledger.defaults import other_defaults
 from tests.ledger.row import Row
 
 PATH = Path(__file__).parents[2] / "docs" / "ledger.md"
 BEGIN, END = "<!-- begin ledger -->", "<!-- end ledger -->"
-HEAD = ("algorithm", "run against", "options", "steps", *ON, "float32", "deviations")
+HEAD = ("algorithm", "run against", "options", "steps", *ON, "float32", "other defaults")
+HEAD += ("deviations",)
 
 
 def described(row: Row) -> list[str]:
@@ -28,7 +30,7 @@ def line(row: Row, distances: list[str] | None = None) -> list[str]:
         found = [row.apart(engine) for engine in ON]
         found.append(row.apart("fused", torch.float32))
         distances = [f"{x:.0e}" if x else "0" for x in found]
-    return [*described(row), *distances, row.deviation]
+    return [*described(row), *distances, other_defaults(row), row.deviation]
 
 
 def measured(path: Path) -> dict[str, list[str]]:
@@ -39,7 +41,7 @@ def measured(path: Path) -> dict[str, list[str]]:
 
 def write(path: Path, lines: list[list[str]]) -> None:
     """Put the lines between the two markers of the document."""
-    rule = ["---", "---", "---", "--:", *["--:"] * (len(ON) + 1), "---"]
+    rule = ["---", "---", "---", "--:", *["--:"] * (len(ON) + 1), "---", "---"]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [list(HEAD), rule, *lines])
     text = path.read_text(encoding="utf-8")
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]

@@ -8,6 +8,7 @@ import torch
 import schuss
 from tests.conformance.trajectories import ON, SLOW
 from tests.covers import EXHAUSTIVE, combinations
+from tests.ledger.defaults import other_defaults
 from tests.ledger.document import PATH, described, read
 from tests.ledger.row import Row
 from tests.ledger.rows import rows
@@ -48,3 +49,16 @@ def test_the_document_tells_no_distance_above_what_is_allowed() -> None:
         *double, single = (float(number) for number in line[4:8])
         assert max(double) <= row.tolerance, row
         assert single <= row.tolerance32, row
+
+
+def test_the_document_tells_where_a_reference_has_other_defaults() -> None:
+    told = [(line[8], line[9]) for line in read(PATH)]
+    assert told == [(other_defaults(row), row.deviation) for row in ROWS]
+
+
+def test_defaults_are_read_off_both_constructors() -> None:
+    found = {str(row): other_defaults(row) for row in ROWS}
+    assert [each for name, each in found.items() if name.startswith("noam, Noam of labml")] == [
+        "lr 0.001, ours 1; eps 1e-16, ours 1e-08"
+    ]
+    assert not any(each for name, each in found.items() if name.startswith("sgd, "))

@@ -38,3 +38,9 @@ def test_an_estimate_that_does_not_grow_makes_it_adam():
     options = {"d0": 0.03, "d_coef": 1e-9, "use_bias_correction": True, "eps": 0.0}
     found = ends(Prodigy, GRADS, START, **options)
     assert found == pytest.approx(ends(Adam, GRADS, START, lr=0.03, eps=0.0))
+
+
+def test_no_momentum_is_what_little_momentum_leads_to():
+    # The authors' package steps otherwise with none: by the estimate that the gradient has changed.
+    none, little = (ends(Prodigy, GRADS, START, betas=(b, 0.9), d0=0.1) for b in (0.0, 1e-9))
+    assert none == pytest.approx(little, rel=1e-7)

@@ -40,9 +40,9 @@ def path(model, x, optimizer, closures_before=0):
     return torch.cat([param.detach().flatten() for param in model.parameters()])
 
 
-def ours(engine, adaptive):
+def ours(engine, adaptive, eta=0.01):
     model, x = problem()
-    sam = SAM(0.5, sam_adaptive=adaptive)
+    sam = SAM(0.5, sam_adaptive=adaptive, sam_eta=eta)
     options = {"lr": 0.1, "momentum": 0.9, "transforms": [sam], **ENGINES[engine]}
     return path(model, x, schuss.SGD(model.parameters(), **options))
 
@@ -60,7 +60,7 @@ def test_it_moves_as_the_algorithm_of_the_paper(adaptive, engine):
     for _ in range(STEPS):
         start = [param.detach().clone() for param in params]
         grads = gradients()
-        units = [p.abs() if adaptive else torch.ones_like(p) for p in start]
+        units = [p.abs() + 0.01 if adaptive else torch.ones_like(p) for p in start]
         scaled = [t * g for t, g in zip(units, grads, strict=True)]
         length = torch.cat([each.flatten() for each in scaled]).norm()
         for param, unit, each in zip(params, units, scaled, strict=True):
@@ -87,14 +87,19 @@ def test_it_moves_as_pytorch_optimizer(adaptive):
     )
     # They take the norm in float32.
     expected = path(model, x, theirs, closures_before=1)
-    torch.testing.assert_close(ours("fused", adaptive), expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(ours("fused", adaptive, eta=0.0), expected, rtol=1e-5, atol=1e-7)
 
 
 def test_a_step_worked_by_hand():
-    # L = w^2 / 2: the gradient at 2 + 0.5 is 2.5. ASAM: the way is 0.5 * 2^2 * 2 / (2 * 2) = 1.
-    for adaptive, expected in ((False, 2 - 2.5), (True, 2 - 3.0)):
+    # L = w^2 / 2: the gradient at 2 + 0.5 is 2.5. ASAM: the way is 0.5 * 2^2 * 2 / (2 * 2) = 1, and
+    # with a stabilizer of 1 it is 0.5 * 3^2 * 2 / (3 * 2) = 1.5.
+    for adaptive, eta, expected in (
+        (False, 0.0, 2 - 2.5),
+        (True, 0.0, 2 - 3.0),
+        (True, 1.0, 2 - 3.5),
+    ):
         weight = nn.Parameter(torch.tensor([2.0]))
-        optimizer = schuss.SGD([weight], lr=1.0, transforms=[SAM(0.5, adaptive)])
+        optimizer = schuss.SGD([weight], lr=1.0, transforms=[SAM(0.5, adaptive, eta)])
 
         def closure(optimizer=optimizer, weight=weight):
             optimizer.zero_grad()

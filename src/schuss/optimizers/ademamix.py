@@ -20,6 +20,8 @@ half-life grows linearly:
 $$
 \beta_{3,t} = \exp \frac{\ln \beta_1 \ln \beta_3}{(1 - t/T) \ln \beta_3 + t/T \ln \beta_1}
 $$
+
+The default of $\alpha$ is that of the paper's experiments; the authors' code has 2.
 """
 
 from __future__ import annotations

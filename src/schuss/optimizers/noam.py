@@ -9,7 +9,8 @@ $$
 
 The rate rises in proportion to $t$ for $t_w$ steps, and falls with its root after that. At its peak
 it is $\gamma / \sqrt{d\, t_w}$. The schedule counts the steps of each parameter. To schedule any
-other optimizer use `schuss.schedules.NoamLR`.
+other optimizer use `schuss.schedules.NoamLR`. labml's class has a stabilizer of 1e-16, which is
+zero in half precision; here it is Adam's.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ $$
 $$
 
 The slow weights $\phi$ go a part of the way that the fast ones went in $k$ steps, which averages
-their zigzag out.
+their zigzag out. The defaults are those of the authors' code; timm has 6 and 0.5.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Lookahead(Transform):
 
     domains = Domains(lookahead_k=whole(1), lookahead_alpha=SHARE)
 
-    def __init__(self, lookahead_k: int = 6, lookahead_alpha: float = 0.5) -> None:
+    def __init__(self, lookahead_k: int = 5, lookahead_alpha: float = 0.8) -> None:
         super().__init__(lookahead_k=lookahead_k, lookahead_alpha=lookahead_alpha)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:

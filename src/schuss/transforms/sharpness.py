@@ -8,16 +8,17 @@ Neural Networks*, 2021, Algorithm 1. <https://arxiv.org/abs/2102.11600>
 $$
 \begin{aligned}
 \text{SAM:} \quad \hat e &= \rho\, \frac{g}{\lVert g \rVert_2} \\
-\text{ASAM:} \quad \hat e &= \rho\, \frac{\theta^2 \odot g}{\bigl\lVert |\theta| \odot g
-    \bigr\rVert_2} \\
+\text{ASAM:} \quad \hat e &= \rho\, \frac{T^2 \odot g}{\lVert T \odot g \rVert_2},
+    \quad T = |\theta| + \eta \\
 g &\leftarrow \nabla L(\theta + \hat e)
 \end{aligned}
 $$
 
 The norm is over all parameters. A step along the gradient at the top of the nearest hill leads to
 where the loss is low all around, at the price of a second forward and backward pass. ASAM measures
-the distance in units of the weights, so that it does not depend on how layers are scaled. The
-stabilizer of the norm is $10^{-12}$.
+the distance in units of the weights, so that it does not depend on how layers are scaled; $\eta$
+lets weights at zero move. Its authors' code has $\rho = 0.5$, and takes biases as SAM does, which
+is a group with `sam_adaptive=False`. The stabilizer of the norm is $10^{-12}$.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ class SAM(Transform):
     its gradients, and returns the loss. Whatever happens there, the parameters return.
 
     Args:
-        sam_rho: Distance ρ to go uphill, at least 0.
+        sam_rho: Distance ρ to go uphill, at least 0: 0.05 for SAM, 0.5 for ASAM.
         sam_adaptive: Measure the distance in units of the weights, as ASAM.
+        sam_eta: Stabilizer η, at least 0, added to these units.
 
     Example:
         >>> import torch
@@ -59,10 +61,12 @@ class SAM(Transform):
         tensor([0.3750])
     """
 
-    domains = Domains(sam_rho=at_least(0), sam_adaptive=FLAG)
+    domains = Domains(sam_rho=at_least(0), sam_adaptive=FLAG, sam_eta=at_least(0))
 
-    def __init__(self, sam_rho: float = 0.05, sam_adaptive: bool = False) -> None:
-        super().__init__(sam_rho=sam_rho, sam_adaptive=sam_adaptive)
+    def __init__(
+        self, sam_rho: float = 0.05, sam_adaptive: bool = False, sam_eta: float = 0.01
+    ) -> None:
+        super().__init__(sam_rho=sam_rho, sam_adaptive=sam_adaptive, sam_eta=sam_eta)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Make room for the parameter."""
@@ -73,7 +77,7 @@ class SAM(Transform):
         self, state: State, group: Group, grad: Tensor, param: Tensor
     ) -> dict[str, Tensor]:
         """Return the square of the norm of one gradient."""
-        scaled = grad * param if group["sam_adaptive"] else grad
+        scaled = grad * units(group, param) if group["sam_adaptive"] else grad
         return {"sam_square": scaled.square().sum()}
 
     def climb(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
@@ -81,7 +85,7 @@ class SAM(Transform):
         state["sam_uphill"] = True
         state["sam_param"].copy_(param)
         norm = group["sums_over_all"]["sam_square"].sqrt()
-        uphill = grad * param.square() if group["sam_adaptive"] else grad
+        uphill = grad * units(group, param).square() if group["sam_adaptive"] else grad
         param.add_(uphill * (group["sam_rho"] / (norm + EPS)))
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
@@ -101,3 +105,9 @@ class SAM(Transform):
         if state["sam_uphill"]:
             param.copy_(state["sam_param"])
         state["sam_uphill"] = False
+
+
+def units(group: Group, param: Tensor) -> Tensor:
+    """Return the lengths in which ASAM measures the distance."""
+    lengths: Tensor = param.abs() + group["sam_eta"]
+    return lengths

@@ -9,6 +9,7 @@ from typing import Any
 import dog
 import madgrad
 import numpy as np
+import pytorch_optimizer
 import torch
 
 from schuss import WeightDecay
@@ -129,6 +130,16 @@ def _mars(options: str, source: str = "MARS-AdamW, approximate", **both: Any) ->
     )
 
 
+def _normalized(theirs: Any, params: Any, **setting: Any) -> torch.optim.Optimizer:
+    optimizer = theirs(params, foreach=False, **setting)
+    optimizer.apply_ams_bound = partial(optimizer.apply_ams_bound, exp_avg_sq_eps=0.0)
+    for group in optimizer.param_groups:
+        group["normalized"] = True  # of layers that a normalization follows, which is all here
+    created: torch.optim.Optimizer = optimizer
+    return created
+
+
+CORRECTED = {"lr": 3e-2, "weight_decay": DECAY}
 # Their lr goes by the first group.
 ONE_RATE = Training(steady=True)
 DOG = {"reps_rel": 1e-2}
@@ -180,6 +191,17 @@ ROWS = [
     _paper("asgd", asgd, "Bottou's rates", {"lambd": 0.1}),
     _paper("rmsproptf", rmsproptf, "TensorFlow 1", {"momentum": 0.5, "alpha": 0.9}),
     Row("ldog", transcribed(ldog, lr=1.0), "the layer-wise form", DOG, training=ONE_RATE),
+    Row("ldog", partial(dog.LDoG, **DOG), "LDoG", DOG, "dog-optimizer", training=ONE_RATE),
+    Row(
+        "adamc",
+        partial(_normalized, pytorch_optimizer.AdamC, **CORRECTED),
+        "AdamC",
+        {**CORRECTED, "optimized_update": True},
+        "pytorch-optimizer",
+        "optimized update",
+        training=STEADY,
+        deviation="theirs adds 1e-15 to the second moment; told otherwise",
+    ),
     Row("dog", partial(dog.DoG, **DOG), "DoG", DOG, "dog-optimizer", training=ONE_RATE),
     Row(
         "dog",

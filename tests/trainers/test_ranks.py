@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.multiprocessing
+from filelock import FileLock
 
 from tests.trainers.ranks import RANKS, RESUMED, SHARDED, work
 
@@ -15,10 +15,15 @@ Findings = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(work, (str(folder),), nprocs=RANKS)
-    return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(RANKS)]
+def ranks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Findings:
+    alone = worker_id == "master"
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if alone else base.parent) / "ranks"  # which all workers of a run share
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            torch.multiprocessing.spawn(work, (str(folder),), nprocs=RANKS)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
 
 
 @pytest.mark.parametrize("name", SHARDED)

@@ -137,17 +137,25 @@ def linked(path):
 
 
 def made_a_pipe(path):
+    """Put a pipe there with the sound content, whose other end stays open."""
+    content = path.read_bytes()
     path.unlink()
-    os.mkfifo(path)
+    os.mkfifo(path, 0o600)
+    os.write(os.open(path, os.O_RDWR), content)
 
 
 def removed(path):
     path.unlink()
 
 
+def made_an_idle_pipe(path):
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
 HARM = [
     *(emptied, truncated, changed, taken_from_elsewhere, opened_to_the_world),
-    *(opened_to_the_group, linked, made_a_pipe, removed),
+    *(opened_to_the_group, linked, made_a_pipe, made_an_idle_pipe, removed),
     *([given_away] if os.geteuid() == 0 else []),
 ]
 

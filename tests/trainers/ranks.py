@@ -99,7 +99,7 @@ class Rank:
         return model
 
     def step_as_one(self, name: str) -> dict[str, Any]:
-        """Train sharded on half of the rows each, and alone on all of them."""
+        """Train sharded on half of the rows each, and alone on all of them; then resume."""
         dtype = torch.bfloat16 if name == "half" else torch.float32
         model, alone = self.sharded(dtype), network(dtype)
         start = place(alone.parameters())
@@ -110,8 +110,17 @@ class Rank:
             for each in (optimizer, expected)
         )
         ours = place(model.parameters())
+        again = self.sharded(dtype)
+        again.load_state_dict(model.state_dict())
+        resumed = SHARDED[name](list(again.parameters()))
+        resumed.load_state_dict(optimizer.state_dict())
+        for each, of_it in ((model, optimizer), (again, resumed)):
+            of_it.zero_grad()
+            learn(each, self.rows)
+            of_it.step()
         places = {"start": start, "place": ours, "expected": place(alone.parameters())}
-        return {**places, "numbers": numbers, "expected_numbers": theirs}
+        ends = {"end": place(model.parameters()), "resumed": place(again.parameters())}
+        return {**places, **ends, "numbers": numbers, "expected_numbers": theirs}
 
     def skip(self) -> Tensor:
         """Take a step with a NaN in the gradient of one rank; return how all have moved."""

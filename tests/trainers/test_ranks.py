@@ -38,6 +38,14 @@ def test_sharded_parameters_step_as_in_one_process(ranks: Findings, name: str) -
 
 
 @pytest.mark.parametrize("name", SHARDED)
+def test_sharded_parameters_resume_bit_for_bit(ranks: Findings, name: str) -> None:
+    for rank in ranks:
+        found = rank["sharded"][name]
+        assert torch.equal(found["end"], found["resumed"])
+        assert not torch.equal(found["end"], found["place"])
+
+
+@pytest.mark.parametrize("name", SHARDED)
 def test_all_ranks_have_the_same_numbers(ranks: Findings, name: str) -> None:
     one, other = (rank["sharded"][name] for rank in ranks)
     assert one["numbers"] == other["numbers"]

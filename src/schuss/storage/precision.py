@@ -66,6 +66,8 @@ def _write_back(tensor: Tensor, computed: Tensor) -> None:
 
 def stored(value: Tensor, param: Tensor) -> Tensor:
     """Return a tensor that a rule has made for `param`, in the form in which state is kept."""
+    if is_thin(param) and value.shape == param.shape:
+        value = scattered(value, param)
     if param.is_complex() and value.shape == (*param.shape, 2):
         return torch.view_as_complex(value.contiguous())
     if param.dtype in HALF and value.dtype is torch.float32 and value.shape == param.shape:

@@ -266,7 +266,7 @@ TRANSFORMS = {
     "Grokfast": {"grokfast_alpha": SHARE, "grokfast_lamb": NOT_NEGATIVE},
     "Lookahead": {"lookahead_k": COUNT_FROM_1, "lookahead_alpha": SHARE},
     "OrthogonalGradient": {"orthogonal_gradient": FLAG},
-    "SAM": {"sam_rho": NOT_NEGATIVE, "sam_adaptive": FLAG},
+    "SAM": {"sam_rho": NOT_NEGATIVE, "sam_adaptive": FLAG, "sam_eta": NOT_NEGATIVE},
     "SkipNonFinite": {"skipped_steps": COUNT},
     "TrustRatio": {"trust_ratio": FLAG, "max_trust_ratio": or_none(BOUND)},
 }

@@ -391,8 +391,10 @@ def test_a_complex_parameter_moves_as_its_two_parts_do(name):
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(5, dtype=torch.complex64, generator=generator)
     whole, parts = nn.Parameter(start.clone()), nn.Parameter(torch.view_as_real(start).clone())
-    of_whole = schuss.create_optimizer(name, [whole], weight_decay=0.1, lr=0.1)
-    of_parts = schuss.create_optimizer(name, [parts], weight_decay=0.1, lr=0.1)
+    # MARS would correct the gradient of two columns, but not that of a complex vector.
+    options = {"optimize_1d": True} if name == "mars" else {}
+    of_whole = schuss.create_optimizer(name, [whole], weight_decay=0.1, lr=0.1, **options)
+    of_parts = schuss.create_optimizer(name, [parts], weight_decay=0.1, lr=0.1, **options)
     for _ in range(10):
         grad = torch.randn(5, dtype=torch.complex64, generator=generator)
         whole.grad, parts.grad = grad.conj(), torch.view_as_real(grad.conj().resolve_conj())

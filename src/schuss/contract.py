@@ -16,6 +16,9 @@ from torch import Tensor
 State: TypeAlias = dict[str, Any]
 """What an optimizer remembers of one parameter: tensors and Python numbers by name."""
 
+States: TypeAlias = dict[Tensor, State]
+"""The state of each parameter."""
+
 Group: TypeAlias = dict[str, Any]
 """Parameters that share hyper-parameters, and these hyper-parameters by name."""
 

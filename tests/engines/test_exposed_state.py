@@ -134,7 +134,7 @@ def test_state_that_somebody_holds_stays_right_and_may_be_changed_at_any_time():
 
 
 def test_nothing_is_looked_at_again_once_nobody_holds_the_state(monkeypatch):
-    from schuss.engines import cohort, engine
+    from schuss.engines import cohort, planning
 
     optimizer = created()
     step(optimizer, 2)
@@ -146,7 +146,7 @@ def test_nothing_is_looked_at_again_once_nobody_holds_the_state(monkeypatch):
         calls.append(1)
         return cohort.divided(*arguments)
 
-    monkeypatch.setattr(engine, "divided", divided)
+    monkeypatch.setattr(planning, "divided", divided)
     step(optimizer, 3)
     assert len(calls) == 3
     del state

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 import schuss
-from schuss.contract import Batch, State
-from schuss.engines.cohort import divided
-from schuss.engines.parts import Needs
+from schuss.contract import State
+from schuss.engines.cohort import Member, divided
+from schuss.engines.contents import Needs
 
 
 def traced(optimizer: schuss.Optimizer):
@@ -14,8 +14,9 @@ def traced(optimizer: schuss.Optimizer):
     (param,) = group["params"]
     state: State = {}
     optimizer.init_state(state, group, param)
-    (cohort,) = divided(Batch(group, [param], [torch.ones_like(param)]), [state], Needs())
-    return cohort.trace(optimizer.step_param, group, None)
+    (cohort,) = divided(group, [Member(param, state, param.dtype)], Needs())
+    (part,) = cohort.trace(optimizer.step_param, group, None)
+    return part.trace
 
 
 ADAMW = """\

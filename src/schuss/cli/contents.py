@@ -51,7 +51,7 @@ class Contents:
     Example:
         >>> Contents({"settings": {"epochs": "3"}}).part("settings").whole("epochs", 1)
         Traceback (most recent call last):
-        ValueError: settings.epochs is '3', which is no whole number of at least 1
+        ValueError: settings.epochs is '3', which is no whole number
     """
 
     def __init__(self, content: object, name: str = "") -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice, product
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule, State
-from schuss.engines.parts import Fits, Needs, all_fits, parts
+from schuss.contract import Group, Rule, State
+from schuss.engines.contents import Fits, Needs, all_fits, contents, plain_number
+from schuss.engines.memory import has_memory, ranges
+from schuss.engines.scalars import Rows, Scalars, is_own, write
+from schuss.engines.traces import Part, parts
 from schuss.engines.tracing.axes import Axes, Layout, layout
 from schuss.engines.tracing.errors import UnfusableError
 from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place
+from schuss.engines.tracing.several import ApartError
 from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
@@ -25,30 +31,37 @@ TRIALS = 64
 """How often a rule is traced to find out what axes its state has, beside square matrices, say."""
 
 
+class Member(NamedTuple):
+    """A parameter, its state, and the dtype of its gradient."""
+
+    param: Tensor
+    state: State
+    grad_dtype: torch.dtype
+
+
 class Cohort:
-    """Parameters of one group that share a dtype, a device, and all of their state but the tensors.
+    """Parameters of one group whose states hold the same kinds of things, in the same precision.
 
     Attributes:
-        indices: Their positions in the batch.
         params: The parameters.
         states: Their states, in the same order. Of `scalars` they may hold old values.
         inputs: The places that a program for them reads. Of state along some dimensions the form is
             not told here, but by the program of a trace.
-        scalars: What their states have in common: numbers, and tensors of one number.
+        scalars: The numbers of their states, and tensors of one number.
         like: A tensor with the dtype and the device that the rule sees.
+        grad_dtype: The dtype of their gradients.
         dimensions: What the rule is to know of their dimensions.
         aliases: Keys of the state under which the parameters themselves are kept.
         has_master: They have master weights.
+        is_broken: A step has made their states unlike each other, or unlike `inputs`.
     """
 
-    def __init__(
-        self, batch: Batch, indices: list[int], states: list[State], needs: Needs, fits: Fits
-    ) -> None:
-        self.indices = indices
-        self.params = [batch.params[index] for index in indices]
-        self.states = states
+    def __init__(self, group: Group, members: Sequence[Member], needs: Needs, fits: Fits) -> None:
+        self.params = [member.param for member in members]
+        self.states = [member.state for member in members]
+        self.grad_dtype = members[0].grad_dtype
         first = self.params[0]
-        self.has_master = master.wants_master(batch.group, first)
+        self.has_master = master.wants_master(group, first)
         self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
         self._parts = needs.parts
         sizes, axes, divided = layout(_shape(first), needs.parts)
@@ -58,17 +71,23 @@ class Cohort:
             along=needs.along,
             parts=divided,
         )
-        element, whole, self.scalars, self.aliases, along = parts(first, states[0], needs, fits)
+        found = contents(first, self.states[0], needs, fits)
+        self.aliases, along = found.aliases, found.along
+        self.scalars = Scalars(
+            [{k: plain_number(state[k]) for k in found.scalars} for state in self.states]
+        )
         places = [Place(GRAD), Place(PARAM), COUNT]
-        places += [Place(STATE + key) for key in (*element, *along)]
-        self.inputs = (*places, *(Place(STATE + key, Form.TENSOR) for key in whole))
+        places += [Place(STATE + key) for key in (*found.element, *along)]
+        self.inputs = (*places, *(Place(STATE + key, Form.TENSOR) for key in found.whole))
         # A single number may have dimensions too, all of size 1.
-        single = {k: ((),) * states[0][k].dim() for k in whole if needs.along}
+        single = {k: ((),) * self.states[0][k].dim() for k in found.whole if needs.along}
         self._axes: list[dict[str, Axes]] = [
             {**single, **dict(zip(along, axes, strict=True))}
             for axes in islice(product(*along.values()), TRIALS)
         ]
+        self.is_broken = False
         self._stale = False
+        self._together = True
 
     @property
     def layouts(self) -> list[Layout]:
@@ -81,13 +100,20 @@ class Cohort:
             return self.params
         return [state[place.name.removeprefix(STATE)] for state in self.states]
 
-    def trace(self, rule: Rule, group: Group, grad_scale: float | None) -> Trace:
+    def trace(
+        self, rule: Rule, group: Group, grad_scale: float | None, rows: Rows | None = None
+    ) -> list[Part]:
         """Trace a rule, with the gradient prepared as the loop engine does.
 
         Args:
             rule: Called as `rule(state, group, grad, param)`.
             group: The group.
             grad_scale: What the gradients were multiplied by, or None.
+            rows: The parameters whose turn it is; None for all.
+
+        Returns:
+            The parameters, by the program that the rule has made for them: one part, unless it
+            branches on a number in which they differ.
 
         Raises:
             UntraceableError: The rule did what no program can express.
@@ -97,35 +123,71 @@ class Cohort:
         """
         if grad_scale is not None or group["maximize"] or self.has_master:
             rule = _prepared(rule, grad_scale, self.params[0].dtype if self.has_master else None)
+        traced = partial(self._traced, rule, group)
+        if self._together:
+            try:
+                return parts(traced, self.scalars, rows, together=True)
+            except ApartError:
+                self._together = False
+        return parts(traced, self.scalars, rows, together=False)
+
+    def _traced(self, rule: Rule, group: Group, scalars: State) -> Trace:
         while len(self._axes) > 1:
             with suppress(UnfusableError):
-                return self._traced(rule, group, self._axes[0])
+                return self._traced_along(self._axes[0], rule, group, scalars)
             del self._axes[0]
-        return self._traced(rule, group, self._axes[0])
+        return self._traced_along(self._axes[0], rule, group, scalars)
 
-    def _traced(self, rule: Rule, group: Group, axes: dict[str, Axes]) -> Trace:
-        scalars = {k: v.clone() if isinstance(v, Tensor) else v for k, v in self.scalars.items()}
+    def _traced_along(
+        self, axes: dict[str, Axes], rule: Rule, group: Group, scalars: State
+    ) -> Trace:
+        scalars = {k: v.clone() if isinstance(v, Tensor) else v for k, v in scalars.items()}
         known = (self.like, self.dimensions, axes)
         return trace(rule, self.inputs, self.aliases, scalars, group, *known)
 
-    def take_scalars(self, scalars: State) -> None:
-        """Take what a step has made of `scalars`; the states hold old values from here on."""
-        self.scalars = scalars
-        self._stale = True
+    def take(self, taken: Sequence[Part]) -> bool:
+        """Take the numbers that a step has left; the states may hold old ones from here on.
+
+        To take the same numbers twice is to take them once.
+
+        Returns:
+            Whether the parameters are a cohort still.
+        """
+        for part in taken:
+            if part.rows is None and part.which is None:
+                self.scalars.take_for_all(part.after)
+                self._stale = True
+                continue
+            rows = self.rows_of(part)
+            which = np.zeros(len(rows), dtype=np.int64) if part.which is None else part.which
+            whole = len(rows) == len(self.params)
+            if not whole and not self.scalars.accepts(part.after, part.columns):
+                return self._scatter(taken)
+            self.scalars.take(rows, part.after, part.columns, which)
+            self._stale = True
+        return True
+
+    def rows_of(self, part: Part) -> Rows:
+        """Return the parameters of a part, by their position."""
+        return np.arange(len(self.params)) if part.rows is None else part.rows
+
+    def _scatter(self, taken: Sequence[Part]) -> bool:
+        """Write the numbers that a step has left into the states, which have become unlike."""
+        self.write_scalars()
+        for part in taken:
+            lists = {key: column.tolist() for key, column in part.columns.items()}
+            for position, row in enumerate(self.rows_of(part).tolist()):
+                number = 0 if part.which is None else int(part.which[position])
+                own = {key: values[number] for key, values in lists.items()}
+                write(self.states[row], {**part.after, **own})
+        return False
 
     def write_scalars(self) -> None:
         """Write `scalars` into the states, if these hold old values."""
-        if not self._stale:
-            return
-        self._stale = False
-        for state in self.states:
-            for key, value in self.scalars.items():
-                if not isinstance(value, Tensor):
-                    state[key] = value
-                elif key in state:
-                    state[key].copy_(value)
-                else:
-                    state[key] = value.clone()
+        if self._stale:
+            for state, scalars in zip(self.states, self.scalars.of_each(), strict=True):
+                write(state, scalars)
+            self._stale = False
 
 
 def _prepared(rule: Rule, grad_scale: float | None, half: torch.dtype | None) -> Rule:
@@ -154,12 +216,12 @@ def _prepared(rule: Rule, grad_scale: float | None, half: torch.dtype | None) ->
     return prepared
 
 
-def divided(batch: Batch, states: Sequence[State], needs: Needs) -> list[Cohort]:
-    """Divide a batch into cohorts; parameters without numbers are in none, and take no step.
+def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohort]:
+    """Divide parameters of one group into cohorts; those without numbers are in none.
 
     Args:
-        batch: Parameters of one group.
-        states: Their states.
+        group: The group.
+        members: The parameters.
         needs: What the rule is known to need.
 
     Raises:
@@ -167,29 +229,32 @@ def divided(batch: Batch, states: Sequence[State], needs: Needs) -> list[Cohort]
         DimensionsRead: There may be statistics of rows or columns in a state.
         PartsRead: There may be numbers for equal parts in a state.
     """
-    fits = all_fits(batch.params, states, needs) if needs.along else [{}] * len(states)
+    fits: list[Fits] = [{}] * len(members)
+    if needs.along:
+        fits = all_fits([m.param for m in members], [m.state for m in members], needs)
     found: dict[object, list[int]] = {}
-    for index, (param, state) in enumerate(zip(batch.params, states, strict=True)):
-        if param.numel():
-            found.setdefault(_signature(param, state, needs, fits[index]), []).append(index)
-    cohorts = [
-        Cohort(batch, at, [states[i] for i in at], needs, fits[at[0]]) for at in found.values()
-    ]
-    for cohort in cohorts:
-        _check_apart(cohort)
+    for index, member in enumerate(members):
+        if member.param.numel():
+            found.setdefault(_signature(member, needs, fits[index]), []).append(index)
+    cohorts = [Cohort(group, [members[i] for i in at], needs, fits[at[0]]) for at in found.values()]
+    _check_apart(cohorts)
     return cohorts
 
 
-def _signature(param: Tensor, state: State, needs: Needs, fits: Fits) -> object:
+def _signature(member: Member, needs: Needs, fits: Fits) -> object:
     """Return what parameters of one cohort have in common."""
+    param, state, grad_dtype = member
     if type(param) not in (Tensor, torch.nn.Parameter):
         raise UnfusableError(f"a {type(param).__name__} is not a plain tensor")
-    found = parts(param, state, needs, fits)
-    tensors = tuple((key, state[key].dtype) for key in (*found.element, *found.along, *found.whole))
-    numbers = tuple(
-        (key, value.dtype, value.item()) if isinstance(value, Tensor) else (key, value)
-        for key, value in found.scalars.items()
+    if param.device.type != "meta" and not has_memory(param):
+        raise UnfusableError("a lazily conjugated or negated parameter has no memory of its own")
+    found = contents(param, state, needs, fits)
+    tensors = tuple(
+        (kind, key, state[key].dtype)
+        for kind, keys in enumerate((found.element, found.along, found.whole))
+        for key in keys
     )
+    numbers = tuple((key, _common(plain_number(v))) for key, v in found.scalars.items())
     shape: object = None
     if needs.shapes:
         shape = _shape(param)
@@ -197,7 +262,15 @@ def _signature(param: Tensor, state: State, needs: Needs, fits: Fits) -> object:
         _, *of_all_sizes = layout(_shape(param), needs.parts)
         shape = tuple(of_all_sizes)
     along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
-    return param.dtype, param.device, tensors, tuple(found.aliases), numbers, shape, along
+    alike = (param.dtype, param.device, grad_dtype)
+    return alike, tensors, tuple(found.aliases), numbers, shape, along
+
+
+def _common(value: Any) -> object:
+    """Return what parameters of one cohort have in common of a number of their states."""
+    if isinstance(value, Tensor):
+        return value.dtype, value.shape, value.item()
+    return type(value) if is_own(value) else (type(value), value)
 
 
 def _shape(param: Tensor) -> torch.Size:
@@ -205,15 +278,15 @@ def _shape(param: Tensor) -> torch.Size:
     return torch.Size((*param.shape, 2)) if param.is_complex() else param.shape
 
 
-def _check_apart(cohort: Cohort) -> None:
+def _check_apart(cohorts: Sequence[Cohort]) -> None:
     """Refuse tensors that share memory, whose old values an engine would use here and new there."""
-    places = [place for place in cohort.inputs if place.name not in (GRAD, COUNT.name)]
-    tensors = [tensor for place in places for tensor in cohort.tensors(place)]
-    if cohort.like.device.type == "meta":
-        return
-    starts = np.array([tensor.data_ptr() for tensor in tensors])
-    sizes = np.array([tensor.numel() * tensor.element_size() for tensor in tensors])
-    order = np.argsort(starts[sizes > 0], kind="stable")
-    starts, sizes = starts[sizes > 0][order], sizes[sizes > 0][order]
-    if (starts[:-1] + sizes[:-1] > starts[1:]).any():
+    tensors = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
+    starts, ends = ranges(tensor for tensor in tensors if tensor.device.type != "meta")
+    if (ends[:-1] > starts[1:]).any():
         raise UnfusableError("tensors of parameters or of their state share memory")
+
+
+def own_tensors(cohort: Cohort) -> list[Tensor]:
+    """Return the parameters of a cohort and the tensors of their states."""
+    places = [place for place in cohort.inputs if place.name not in (GRAD, COUNT.name)]
+    return [tensor for place in places for tensor in cohort.tensors(place)]

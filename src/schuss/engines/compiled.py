@@ -51,11 +51,11 @@ class CompiledSteps:
         with torch.no_grad():
             for measure in measures:
                 sums = [
-                    measured(self, self._engine._state, measure, group, grad_scale)
+                    measured(self, self._engine.kept.states, measure, group, grad_scale)
                     for group in groups
                 ]
                 groups = with_sums(groups, sums)
-            run(self, self._engine._state, rule, groups, grad_scale)
+            run(self, self._engine.kept.states, rule, groups, grad_scale)
 
     def _begin_compiled(self) -> None:
         self._engine.stay_exposed()
@@ -146,7 +146,7 @@ def take_numbers(
     for group in groups:
         for param in group["params"]:
             for key, value in (states.get(param) or {}).items():
-                if isinstance(value, Tensor) and not value.dim():
+                if isinstance(value, Tensor) and value.numel() == 1:
                     if key not in kinds:
                         initial = loop.initial_state(optimizer, group, param)
                         kinds |= {k: type(v) if _is_number(v) else None for k, v in initial.items()}

@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
-from schuss.engines import foreach, loop
-from schuss.engines.cohort import divided
-from schuss.engines.groups import apart, wanted, with_gradient
-from schuss.engines.parts import Needs
-from schuss.engines.step import Step
+from schuss.engines import loop
+from schuss.engines.groups import apart, filled, wanted, with_gradient
+from schuss.engines.planning import Known, Planned, Planner, options_of
+from schuss.engines.states import Kept, whole
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.engines.tracing.errors import NoDeviceKernelError, Request, UnfusableError
+from schuss.engines.tracing.errors import Request, UnfusableError
 
 if TYPE_CHECKING:
-    from schuss.engines.fused.engine import FusedBatch
+    from schuss.engines.fused.commit import Commit
+    from schuss.engines.fused.run import Run
+    from schuss.engines.fused.step import FusedStep
 
 
 class Engine:
     """Runs rules for all parameters of an optimizer.
 
-    Nothing is written before every group has been planned: a step happens or it does not.
+    Nothing is written before every group has been planned, and all kernels of a step run in one
+    call: a step happens or it does not.
 
     The state of the parameters is kept here. As long as nobody else has a hand on it, scalars that
-    all parameters of a cohort share are kept once, and nothing has to be looked at again before a
-    step but the gradients.
+    the parameters of a cohort share are kept once, and only memory is looked at before a step.
+
+    Attributes:
+        kept: The state of every parameter; `exposed_state` is it for others.
     """
 
     def __init__(self) -> None:
-        self._state: defaultdict[Tensor, State] = defaultdict(dict)
+        self.kept = Kept()
         self._exposed = True
         self._pinned = False
-        self._needs: defaultdict[int, Needs] = defaultdict(Needs)
-        self._fused: dict[int, FusedBatch] = {}
-        self.passed_over: dict[int, dict[str, str]] = {}
-        self._warned: set[int] = set()
+        self._known: dict[int, Known] = {}
+        self._unfinished: list[Commit] = []
+        self._run: Run | None = None
 
     @property
     def is_exposed(self) -> bool:
@@ -53,7 +55,7 @@ class Engine:
         """Return the state of every parameter, to read or to change."""
         self._exposed = True
         self._write_scalars()
-        return self._state
+        return self.kept.states
 
     def stay_exposed(self) -> None:
         """Keep the state of every parameter up to date from here on: compiled steps read it."""
@@ -63,9 +65,9 @@ class Engine:
     def replace_state(self, state: defaultdict[Tensor, State]) -> None:
         """Take another state."""
         self._write_scalars()
-        self._state = state
+        self.kept = Kept(state)
         self._exposed = True
-        self._fused.clear()
+        self._known.clear()
 
     def measured(
         self,
@@ -81,8 +83,12 @@ class Engine:
         """
         scale = None if grad_scale is None else float(grad_scale)
         for measure in measures:
-            numbers = range(len(groups))
-            sums = [self._sums(optimizer, measure, n, groups[n], scale) for n in numbers]
+            known = self._known_of(groups)
+            try:
+                pairs = zip(known, groups, strict=True)
+                sums = [self._sums(optimizer, measure, of, group, scale) for of, group in pairs]
+            finally:
+                self._release()
             groups = with_sums(groups, sums)
         return groups
 
@@ -103,198 +109,177 @@ class Engine:
                 None.
 
         Raises:
-            RuntimeError: A gradient is sparse, or a group asks for an engine that cannot run the
-                rule. Nothing has been changed then.
+            RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
+                engine that cannot run the rule. Nothing has been changed then.
         """
         scale = None if grad_scale is None else float(grad_scale)
-        steps = {
-            number: self._planned(optimizer, rule, number, group, scale)
-            for number, group in enumerate(groups)
-        }
-        for number, planned in steps.items():
-            self._take(number, planned)
+        known = self._known_of(groups)
+        try:
+            self._step(optimizer, rule, list(zip(known, groups, strict=True)), scale)
+        finally:
+            self._release()
         if self._exposed:
             self._exposed = self._is_held()
             if self._exposed:
                 self._write_scalars()
 
-    def _take(self, number: int, steps: list[Step]) -> None:
-        """Take the steps of one group, and drop them: they refer to the state."""
-        remain = True
-        while steps:
-            remain &= steps.pop(0).take()
-        if not remain:
-            self._forget(number)
-
     def planned_for_all(
-        self, optimizer: Stateful, rule: Rule, number: int, group: Group
-    ) -> tuple[str, list[Step], dict[str, str]]:
+        self, optimizer: Stateful, rule: Rule, group: Group
+    ) -> tuple[Planned, Known]:
         """Return how a step of one group would be taken, if every parameter had a gradient.
 
         Returns:
-            The engine, its steps (none on the loop), and why other engines were passed over.
+            The plan, without anything to call on the loop; and why other engines were passed over.
         """
-        params = list(group["params"])
+        self._write_scalars()
+        params = [param for param in group["params"] if param.numel()]
         batch = Batch(group, params, [param.detach() for param in params])
-        reasons = dict(self.passed_over.get(number, {}))
+        states = self.kept.copied(optimizer, group, params)
+        known = Known(group["params"])
+        planner = Planner(optimizer, rule, None, states)
         for name in wanted(group):
-            if name == "loop" or name in reasons:
-                continue
-            try:
-                steps = self._planned_on(name, optimizer, rule, number, batch, None)
-            except UnfusableError as error:
-                reasons[name] = str(error)
-            else:
-                return name, [step for step in steps if step.cohort], reasons
-        return "loop", [], reasons
+            if name != "loop":
+                try:
+                    return planner.on(name, known, batch), known
+                except UnfusableError as error:
+                    known.passed_over[name] = str(error)
+        return Planned("loop"), known
+
+    def _known_of(self, groups: Sequence[Group]) -> list[Known]:
+        """Return what is known of each group, and forget groups that are there no more."""
+        self._settle()
+        known = self._known
+        lists = [group["params"] for group in groups]
+        if [id(params) for params in lists] != list(known):
+            self._known = {id(params): known.get(id(params)) or Known(params) for params in lists}
+            for key in known.keys() - self._known.keys():
+                self._forget(known[key])
+        return [self._known[id(params)] for params in lists]
+
+    def _release(self) -> None:
+        """Let go of the gradients that were kept alive for a step."""
+        for known in self._known.values():
+            if known.fused is not None:
+                known.fused.release()
 
     def _planned(
-        self, optimizer: Stateful, rule: Rule, number: int, group: Group, scale: float | None
-    ) -> list[Step]:
-        """Plan the step of one group; write nothing."""
-        engines = wanted(group)
-        if number in self._fused and not self._exposed and "fused" in engines:
-            try:
-                steps = self._fused[number].plan(rule, group, scale, None)
-            except (UnfusableError, Request):
-                steps = None
-            if steps is not None:
-                return steps
-        self._forget(number)
+        self, optimizer: Stateful, rule: Rule, known: Known, group: Group, scale: float | None
+    ) -> Planned:
+        """Plan the step of one group; write nothing but state that is there, in another form."""
+        kernels = self._replanned(rule, known, group, scale)
+        if kernels is not None:
+            return Planned("fused", (), kernels, fused=known.fused)
+        self._write_scalars()
+        known.fused = None
         dense, sparse = apart(with_gradient(optimizer, group))
-        steps = self._planned_on_fastest(optimizer, rule, number, dense, scale)
+        states = self.kept.of_group(optimizer, group, [*dense.params, *sparse.params])
+        planned = Planner(optimizer, rule, scale, states).on_fastest(known, filled(dense))
         if sparse.params:
-            steps.append(Step(partial(loop.run, optimizer, self._state, rule, sparse, scale)))
-        return steps
+            call = partial(loop.run, optimizer, states, rule, sparse, scale)
+            planned = planned._replace(calls=[*planned.calls, call], fused=None)
+            for step in planned.kernels:
+                step.binding.cohort.is_broken = True  # it is not kept
+        return planned._replace(states=states)
 
-    def _planned_on_fastest(
-        self,
-        optimizer: Stateful,
-        rule: Rule,
-        number: int,
-        batch: Batch,
-        scale: float | None,
-        states: dict[Tensor, State] | None = None,
-    ) -> list[Step]:
-        """Plan a step anew; with `states`, on these instead of the optimizer's."""
-        engines = wanted(batch.group) if batch.params else ()
-        passed_over = self.passed_over.setdefault(number, {})
-        for name in engines:
-            if name in passed_over:
-                continue
-            try:
-                return self._planned_on(name, optimizer, rule, number, batch, scale, states)
-            except UnfusableError as error:
-                if len(engines) == 1:
-                    raise RuntimeError(
-                        f"{type(optimizer).__name__} with {name}=True: {error}; leave {name} out "
-                        "to run it on the fastest engine that can"
-                    ) from None
-                passed_over[name] = str(error)
-                if not isinstance(error, NoDeviceKernelError):
-                    self._warn(optimizer, number, error)
-        return []
-
-    def _planned_on(
-        self,
-        name: str,
-        optimizer: Stateful,
-        rule: Rule,
-        number: int,
-        batch: Batch,
-        scale: float | None,
-        given: dict[Tensor, State] | None = None,
-    ) -> list[Step]:
-        """Plan the step of one group on one engine."""
-        group = batch.group
-        if name == "loop":
-            kept = self._state if given is None else given
-            return [Step(partial(loop.run, optimizer, kept, rule, batch, scale))]
-        states = list(given.values()) if given else self._states(optimizer, batch)
-        steps = [] if given else [Step(partial(self._adopt, batch.params, states))]
+    def _replanned(
+        self, rule: Rule, known: Known, group: Group, scale: float | None
+    ) -> list[FusedStep] | None:
+        """Plan a step with the parameters as they were bound, or return None if that is not so."""
+        if known.fused is None or self._exposed or not known.is_bound_for(group):
+            return None
         try:
-            cohorts = divided(batch, states, self._needs[number])
-            if name == "foreach":
-                return steps + [foreach.plan(cohort, rule, batch, scale) for cohort in cohorts]
-            from schuss.engines.fused.engine import FusedBatch
+            return known.fused.plan(rule, group, scale)
+        except (UnfusableError, Request):
+            return None
 
-            fused = FusedBatch(cohorts, batch, group["params"])
-            steps += fused.plan(rule, group, scale, batch) or ()
-            if not given:
-                steps.append(Step(partial(self._keep, number, fused)))
-        except Request as request:
-            self._needs[number] = self._needs[number].after(request)
-        else:
-            return steps
-        return self._planned_on(name, optimizer, rule, number, batch, scale, given)
+    def _step(
+        self,
+        optimizer: Stateful,
+        rule: Rule,
+        pairs: Sequence[tuple[Known, Group]],
+        scale: float | None,
+    ) -> None:
+        """Plan the step of all groups, and take it."""
+        plans = [self._planned(optimizer, rule, known, group, scale) for known, group in pairs]
+        for (known, group), planned in zip(pairs, plans, strict=True):
+            known.fused, known.options = planned.fused, options_of(group)
+        for planned in plans:
+            if planned.states:
+                self._call(planned)
+        kernels = [step for planned in plans for step in planned.kernels]
+        if kernels:
+            from schuss.engines.fused.commit import Commit
 
-    def _states(self, optimizer: Stateful, batch: Batch) -> list[State]:
-        """Return the states of parameters, new ones for those that have none yet."""
-        return [
-            self._state.get(param) or loop.initial_state(optimizer, batch.group, param)
-            for param in batch.params
-        ]
+            commit = Commit(kernels, self._run)
+            self._run = commit.run
+            self._unfinished = [commit]
+            try:
+                commit.take()
+            finally:
+                self._settle()
+
+    def _call(self, planned: Planned) -> None:
+        """Take the part of a step that is not run by kernels."""
+        self.kept.adopt(planned.states)
+        undone = nullcontext() if self.kept.are_as_before(planned.states) else whole(planned.states)
+        with undone if planned.calls else nullcontext():
+            for call in planned.calls:
+                call()
+        self.kept.note(planned.states)
+
+    def _settle(self) -> None:
+        """Finish a step that was cut off after its kernels had run."""
+        while self._unfinished:
+            self._unfinished[-1].finish()
+            self._unfinished.pop()
 
     def _sums(
-        self, optimizer: Stateful, measure: Measure, number: int, group: Group, scale: float | None
+        self, optimizer: Stateful, measure: Measure, known: Known, group: Group, scale: float | None
     ) -> Mapping[str, Tensor | float]:
         """Return the sums of what is measured over the parameters of one group."""
+        from schuss.engines.fused.engine import sums
+
         rule = measuring(measure)
-        if number in self._fused and not self._exposed and "fused" in wanted(group):
+        kernels = self._replanned(rule, known, group, scale)
+        if kernels is not None:
             try:
-                sums = self._fused[number].sums(rule, group, scale)
-            except (UnfusableError, Request):
-                sums = None
-            if sums is not None:
-                return sums
+                return sums(kernels)
+            except UnfusableError:
+                pass
         self._write_scalars()
-        batch = with_gradient(optimizer, group)
-        states = [dict(state) for state in self._states(optimizer, batch)]
-        given = dict(zip(batch.params, states, strict=True))
-        for step in self._planned_on_fastest(optimizer, rule, number, batch, scale, given):
-            step.take()
-            if step.cohort is not None:
-                step.cohort.write_scalars()
-        return added_up([given[param] for param in batch.params if param.numel()])
+        batch = filled(with_gradient(optimizer, group))
+        states = self.kept.copied(optimizer, group, batch.params)
+        planner = Planner(optimizer, rule, scale, states)
+        planned = planner.on_fastest(known, batch)
+        if planned.kernels:
+            try:
+                return sums(planned.kernels)
+            except UnfusableError:
+                planned = planner.on("loop", known, batch)
+        for call in planned.calls:
+            call()
+        for piece in planned.pieces:
+            piece.cohort.write_scalars()
+        return added_up([states[param] for param in batch.params])
 
-    def _adopt(self, params: Sequence[Tensor], states: Sequence[State]) -> bool:
-        self._state.update(zip(params, states, strict=True))
-        return True
-
-    def _keep(self, number: int, fused: FusedBatch) -> bool:
-        self._fused[number] = fused
-        return True
-
-    def _warn(self, optimizer: Stateful, number: int, error: UnfusableError) -> None:
-        """Say once why a group is not run by the fastest engine."""
-        if number not in self._warned:
-            self._warned.add(number)
-            warnings.warn(
-                f"{type(optimizer).__name__} cannot run parameter group {number} on the fastest "
-                f"engine, but on a slower one: {error}",
-                stacklevel=2,
-            )
-
-    def _forget(self, number: int) -> None:
+    def _forget(self, known: Known) -> None:
         """Forget the cohorts of a group."""
-        fused = self._fused.pop(number, None)
-        for cohort in fused.cohorts if fused else ():
+        for cohort in known.fused.cohorts if known.fused else ():
             cohort.write_scalars()
+        known.fused = None
 
     def _write_scalars(self) -> None:
-        for fused in self._fused.values():
-            for cohort in fused.cohorts:
+        self._settle()
+        for known in self._known.values():
+            for cohort in known.fused.cohorts if known.fused else ():
                 cohort.write_scalars()
 
     def _is_held(self) -> bool:
-        """Tell whether somebody else refers to the state, and so could change it unseen."""
+        """Tell whether somebody else refers to the dictionaries of the state."""
         # By the attribute and the argument.
-        if self._pinned or sys.getrefcount(self._state) > 2:
+        if self._pinned or sys.getrefcount(self.kept.states) > 2:
             return True
-        states = [s for fused in self._fused.values() for c in fused.cohorts for s in c.states]
-        tensors = [value for s in states for value in s.values() if torch.is_tensor(value)]
-        # States: by the dictionary of all, the cohort, the list above, the argument. Tensors: by
-        # their state, the list above, the argument.
-        return any(count > 4 for count in map(sys.getrefcount, states)) or any(
-            count > 3 for count in map(sys.getrefcount, tensors)
-        )
+        fused = [known.fused for known in self._known.values() if known.fused]
+        states = [state for each in fused for cohort in each.cohorts for state in cohort.states]
+        # By the dictionary of all, the cohort, the list above, the argument.
+        return any(count > 4 for count in map(sys.getrefcount, states))

@@ -16,7 +16,7 @@ from torch import Tensor
 from schuss.contract import Group, Measure, Rule, Stateful
 from schuss.engines.engine import Engine
 from schuss.engines.loop import initial_state
-from schuss.engines.step import Step
+from schuss.engines.planning import Piece
 from schuss.engines.sums import added_up, measuring, with_sums
 from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.program import COUNT, GRAD
@@ -116,9 +116,9 @@ def explained(
     measured: dict[tuple[int, int], list[_Traffic]] = defaultdict(list)
     for measure in measures:
         for number, group in enumerate(groups):
-            _, steps, _ = engine.planned_for_all(optimizer, measuring(measure), number, group)
-            for position, step in enumerate(steps):
-                measured[number, position].append(_traffic(step))
+            planned, _ = engine.planned_for_all(optimizer, measuring(measure), group)
+            for position, piece in enumerate(planned.pieces):
+                measured[number, position].append(_traffic(piece))
         groups = with_sums(groups, [_of_one(optimizer, measure, group) for group in groups])
     for number, whole in enumerate(groups):
         sparse = [p for p in whole["params"] if p.grad is not None and p.grad.is_sparse]
@@ -128,12 +128,12 @@ def explained(
         group = {**whole, "params": dense}
         if not group["params"]:
             continue
-        name, steps, passed_over = engine.planned_for_all(optimizer, rule, number, group)
-        reason = _reason(group, name, passed_over)
-        if steps:
+        planned, known = engine.planned_for_all(optimizer, rule, group)
+        reason = _reason(group, planned.engine, known.passed_over)
+        if planned.pieces:
             cohorts += [
-                _explained(number, name, reason, step, measured[number, position])
-                for position, step in enumerate(steps)
+                _explained(number, planned.engine, reason, piece, measured[number, position])
+                for position, piece in enumerate(planned.pieces)
             ]
         else:
             cohorts.append(_on_the_loop(number, group["params"], reason))
@@ -162,16 +162,16 @@ class _Traffic(NamedTuple):
 
 
 def _explained(
-    number: int, name: str, reason: str, step: Step, measured: Sequence[_Traffic]
+    number: int, name: str, reason: str, piece: Piece, measured: Sequence[_Traffic]
 ) -> CohortExplanation:
-    cohort, program, kernel = step.cohort, step.program, step.kernel
-    if cohort is None or program is None:
-        raise ValueError("the step of a cohort has a program")
-    traffic = [*measured, _traffic(step)] if kernel else []
+    cohort, part, kernel = piece
+    program = part.trace.program
+    params = [cohort.params[row] for row in cohort.rows_of(part)]
+    traffic = [*measured, _traffic(piece)] if kernel else []
     return CohortExplanation(
         group=number,
-        parameters=len(cohort.params),
-        numbers=sum(p.numel() * (2 if p.is_complex() else 1) for p in cohort.params),
+        parameters=len(params),
+        numbers=sum(p.numel() * (2 if p.is_complex() else 1) for p in params),
         dtype=cohort.params[0].dtype,
         engine=name,
         reason=reason,
@@ -197,11 +197,9 @@ def _reason(group: Group, name: str, passed_over: dict[str, str]) -> str:
     return "it is the fastest"
 
 
-def _traffic(step: Step) -> _Traffic:
-    """Return what the kernel of a step moves."""
-    cohort, program = step.cohort, step.program
-    if cohort is None or program is None:
-        raise ValueError("the step of a cohort has a program")
+def _traffic(piece: Piece) -> _Traffic:
+    """Return what a kernel moves for some parameters."""
+    cohort, program = piece.cohort, piece.part.trace.program
     param = cohort.params[0]
     plain = param.element_size() // (2 if param.is_complex() else 1)
     sizes = {GRAD: plain} | {

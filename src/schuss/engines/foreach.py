@@ -6,17 +6,18 @@ operation that needs it, which writes its result in the same place if it can.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Rule
+from schuss.contract import Group, Rule, State
 from schuss.engines.cohort import Cohort
 from schuss.engines.folded import FoldedView, reduced
-from schuss.engines.step import Step
+from schuss.engines.traces import Part
 from schuss.engines.tracing.primitives import (
     DRAWS,
     PRIMITIVES,
@@ -27,76 +28,132 @@ from schuss.engines.tracing.primitives import (
 )
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
-from schuss.storage.precision import computable, stored
+from schuss.storage.precision import computable, gradient, stored
 
 _KEYWORDS = {"add_scaled": ("add", "alpha"), "addcdiv": ("addcdiv", "value")}
 _KEYWORDS["addcmul"] = ("addcmul", "value")
 """What torch calls some operations on lists, and their last operand."""
 
 
-def plan(cohort: Cohort, rule: Rule, batch: Batch, grad_scale: float | None) -> Step:
-    """Plan the step of a cohort: trace, but write nothing."""
-    trace = cohort.trace(rule, batch.group, grad_scale)
-    grads = [batch.grads[index] for index in cohort.indices]
-    return Step(partial(run, cohort, trace, grads), cohort, trace.program)
+def plan(
+    cohort: Cohort,
+    rule: Rule,
+    group: Group,
+    grads: Mapping[Tensor, Tensor],
+    grad_scale: float | None,
+) -> tuple[list[Callable[[], None]], list[Part]]:
+    """Plan the step of a cohort: trace, but write nothing.
+
+    Args:
+        cohort: The cohort.
+        rule: Called as `rule(state, group, grad, param)`.
+        group: The group.
+        grads: The gradient of each parameter.
+        grad_scale: What the gradients were multiplied by, or None.
+
+    Returns:
+        What takes the step, and the parts that the cohort is divided into.
+    """
+    parts = cohort.trace(rule, group, grad_scale)
+    of_parts = [
+        partial(run, cohort, part.trace, rows, arguments, [grads[cohort.params[r]] for r in rows])
+        for part in parts
+        for rows, arguments in _sets(cohort, part)
+    ]
+    return [*of_parts, partial(_finish, cohort, parts)], parts
 
 
-def run(cohort: Cohort, trace: Trace, grads: Sequence[Tensor]) -> bool:
+def _sets(cohort: Cohort, part: Part) -> Iterator[tuple[list[int], Sequence[float]]]:
+    """Return the parameters of a part that have one set of numbers, and these numbers."""
+    rows = cohort.rows_of(part)
+    if part.which is None:
+        yield rows.tolist(), list(part.arguments)
+        return
+    for number, arguments in enumerate(np.asarray(part.arguments).tolist()):
+        yield rows[part.which == number].tolist(), arguments
+
+
+def run(
+    cohort: Cohort,
+    trace: Trace,
+    rows: Sequence[int],
+    arguments: Sequence[float],
+    grads: Sequence[Tensor],
+) -> None:
     """Take a step.
 
     Args:
         cohort: The cohort.
         trace: What is to be done.
-        grads: The gradients, in the order of the cohort.
-
-    Returns:
-        Whether the cohort remains as it is: no state has come or gone.
+        rows: The parameters that it is done to, by their position in the cohort.
+        arguments: The numbers of the program.
+        grads: Their gradients.
     """
     program = trace.program
-    views = _views(cohort, trace)
-    inputs = _inputs(cohort, program, grads)
+    members = Members([cohort.params[row] for row in rows], [cohort.states[row] for row in rows])
+    views: list[FoldedView] = []
+    if trace.folds is not None:
+        layouts = cohort.layouts
+        views = [FoldedView(trace.folds, layouts[row], trace.axes) for row in rows]
+    inputs = _inputs(cohort, members, program, grads)
     if views:
         for number, place in enumerate(program.inputs):
             pairs = zip(views, inputs[number], strict=True)
             inputs[number] = [view.folded(tensor, place.form) for view, tensor in pairs]
-    player = _Player(program, trace.arguments, inputs, views)
+    player = _Player(program, arguments, inputs, views)
     player.play()
     for place, tensors in player.outputs():
-        _store(cohort, place, tensors, views)
-    cohort.take_scalars(trace.scalars)
-    cohort.write_scalars()
+        _store(cohort, members, place, tensors, views)
     for key in trace.dropped:
-        for state in cohort.states:
+        for state in members.states:
             del state[key]
-    return not trace.dropped and all(place in program.inputs for place, _ in program.outputs)
 
 
-def _inputs(cohort: Cohort, program: Program, grads: Sequence[Tensor]) -> list[list[Tensor]]:
+def _finish(cohort: Cohort, parts: Sequence[Part]) -> None:
+    cohort.take(parts)
+    cohort.write_scalars()
+
+
+class Members(NamedTuple):
+    """Parameters, and their states in the same order."""
+
+    params: list[Tensor]
+    states: list[State]
+
+    def tensors(self, place: Place) -> list[Tensor]:
+        """Return the tensors at a place of the parameters or of the states."""
+        if place.name == PARAM:
+            return self.params
+        return [state[place.name.removeprefix(STATE)] for state in self.states]
+
+
+def _inputs(
+    cohort: Cohort, members: Members, program: Program, grads: Sequence[Tensor]
+) -> list[list[Tensor]]:
     lists = []
     for place in program.inputs:
         if place == COUNT:
-            numbers = [computable(param.detach()).numel() for param in cohort.params]
+            numbers = [computable(param.detach()).numel() for param in members.params]
             lists.append([cohort.like.new_tensor(float(number)) for number in numbers])
+        elif place.name == GRAD:
+            pairs = zip(grads, members.params, strict=True)
+            lists.append([gradient(grad.detach(), param) for grad, param in pairs])
         else:
-            tensors = grads if place.name == GRAD else cohort.tensors(place)
-            lists.append([computable(tensor.detach()) for tensor in tensors])
+            lists.append([computable(x.detach()) for x in members.tensors(place)])
     return lists
 
 
-def _views(cohort: Cohort, trace: Trace) -> list[FoldedView]:
-    """Return how each parameter is seen, if it is seen as anything but itself."""
-    if trace.folds is None:
-        return []
-    return [FoldedView(trace.folds, layout, trace.axes) for layout in cohort.layouts]
-
-
 def _store(
-    cohort: Cohort, place: Place, tensors: list[Tensor], views: Sequence[FoldedView]
+    cohort: Cohort,
+    members: Members,
+    place: Place,
+    tensors: list[Tensor],
+    views: Sequence[FoldedView],
 ) -> None:
     key = place.name.removeprefix(STATE)
     if views:
         tensors = [view.unfolded(x, key) for view, x in zip(views, tensors, strict=True)]
-    for param, state, tensor in zip(cohort.params, cohort.states, tensors, strict=True):
+    for param, state, tensor in zip(*members, tensors, strict=True):
         target = param.detach() if place.name == PARAM else state.get(key)
         if target is None:
             value = tensor if cohort.has_master else stored(tensor, param)

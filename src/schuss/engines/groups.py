@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Batch, Group, Stateful
+from schuss.engines.memory import has_memory, is_within_storage
 
 
 def wanted(group: Group) -> tuple[str, ...]:
@@ -32,7 +33,25 @@ def with_gradient(optimizer: Stateful, group: Group) -> Batch:
     for param, grad in zip(params, grads, strict=True):
         if grad.layout is not torch.strided:
             _check_sparse(optimizer, group, param, grad)
+        if grad.shape != param.shape:  # which torch refuses, but for `grad.data = ...`
+            raise RuntimeError(
+                f"{type(optimizer).__name__}: the gradient of a parameter of shape "
+                f"{tuple(param.shape)} has shape {tuple(grad.shape)}; compute it anew"
+            )
+        if not torch.compiler.is_compiling() and has_memory(grad) and not is_within_storage(grad):
+            raise RuntimeError(
+                f"{type(optimizer).__name__}: the gradient of a parameter of shape "
+                f"{tuple(param.shape)} has no memory, because its storage was resized; compute it "
+                "anew"
+            )
     return Batch(group, params, grads)
+
+
+def filled(batch: Batch) -> Batch:
+    """Return the parameters that have numbers."""
+    pairs = zip(batch.params, batch.grads, strict=True)
+    found = [(param, grad) for param, grad in pairs if param.numel()]
+    return Batch(batch.group, [param for param, _ in found], [grad for _, grad in found])
 
 
 def apart(batch: Batch) -> tuple[Batch, Batch]:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, State, Stateful
+from schuss.engines.sums import in_precision_of
 from schuss.storage import master
-from schuss.storage.precision import computable, is_computable, run_on_computable
+from schuss.storage.precision import gradient, is_computable, run_on_computable
 
 
 def initial_state(optimizer: Stateful, group: Group, param: Tensor) -> State:
@@ -32,7 +33,7 @@ def run(
     rule: Rule,
     batch: Batch,
     grad_scale: float | Tensor | None,
-) -> bool:
+) -> None:
     """Run `rule` for every parameter of a batch in turn, but for those without numbers.
 
     Args:
@@ -42,9 +43,6 @@ def run(
         batch: Parameters of one group, with their gradients.
         grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or None;
             the rule sees them divided by it.
-
-    Returns:
-        True: the loop keeps nothing that could be out of date.
     """
     group = batch.group
     for param, stored_grad in zip(batch.params, batch.grads, strict=True):
@@ -55,17 +53,17 @@ def run(
             continue
         with torch.set_grad_enabled(group["differentiable"]):
             # Divided after the conversion: a small gradient over a large scale is zero in float16.
-            grad = computable(stored_grad)
+            grad = gradient(stored_grad, param)
             if grad_scale is not None:
                 grad = grad / grad_scale
             if group["maximize"]:
                 grad = -grad
             traced = group["differentiable"] or torch.compiler.is_compiling()
+            own = in_precision_of(grad, group)
             if grad is stored_grad and not traced:
-                _run_guarded(optimizer, rule, state, group, grad, param)
+                _run_guarded(optimizer, rule, state, own, grad, param)
             else:
-                _run_one(rule, state, group, grad, param)
-    return True
+                _run_one(rule, state, own, grad, param)
 
 
 _writers: WeakKeyDictionary[Stateful, dict[str, bool]] = WeakKeyDictionary()

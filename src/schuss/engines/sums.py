@@ -8,11 +8,8 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule, State
-from schuss.storage.precision import HALF
+from schuss.storage.precision import HALF, REAL
 from schuss.storage.ranks import over_ranks
-
-REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
-"""The precision of the parts of complex numbers; Dynamo does not know `torch.dtype.to_real`."""
 
 
 def measuring(measure: Measure) -> Rule:
@@ -64,6 +61,15 @@ def with_sums(groups: Sequence[Group], sums: Sequence[Mapping[str, Tensor | floa
         }
         for group, found in zip(groups, sums, strict=True)
     ]
+
+
+def in_precision_of(grad: Tensor, group: Group) -> Group:
+    """Return a group whose sums have the precision of one gradient, as its rule sees it."""
+    own: Group = {}
+    for key in ("sums_over_group", "sums_over_all"):
+        if key in group:
+            own[key] = {name: total.to(grad.dtype) for name, total in group[key].items()}
+    return {**group, **own} if own else group
 
 
 def _plus(x: Tensor | float, y: Tensor | float) -> Tensor | float:

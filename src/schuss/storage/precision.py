@@ -16,6 +16,9 @@ from schuss.storage.ranks import gathered, is_thin, scattered
 
 HALF = frozenset({torch.float16, torch.bfloat16})
 
+REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+"""The precision of the parts of complex numbers; Dynamo does not know `torch.dtype.to_real`."""
+
 
 def is_computable(tensor: Tensor) -> bool:
     """Tell whether a rule may work on `tensor` itself, in place."""
@@ -32,6 +35,13 @@ def computable(tensor: Tensor) -> Tensor:
         # A lazily conjugated tensor (a gradient, usually) has no real view of its own.
         return torch.view_as_real(tensor.resolve_conj())
     return tensor.float() if tensor.dtype in HALF else tensor
+
+
+def gradient(grad: Tensor, param: Tensor) -> Tensor:
+    """Return a gradient as a rule for a parameter takes it: computable, and in its precision."""
+    real = computable(grad)
+    dtype = torch.float32 if param.dtype in HALF else REAL.get(param.dtype, param.dtype)
+    return real if real.dtype is dtype or grad.is_sparse else real.to(dtype)
 
 
 def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
@@ -56,7 +66,12 @@ def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, para
 
 def _is_copied(tensor: Tensor) -> bool:
     """Tell whether the computable form of a tensor is a copy, and no view of it."""
-    return tensor.dtype in HALF or is_thin(tensor)
+    return tensor.dtype in HALF or _is_conjugated(tensor) or is_thin(tensor)
+
+
+def _is_conjugated(tensor: Tensor) -> bool:
+    """Tell whether a tensor is conjugated lazily; those that Dynamo traces are not."""
+    return tensor.is_complex() and not torch.compiler.is_compiling() and tensor.is_conj()
 
 
 def _write_back(tensor: Tensor, computed: Tensor) -> None:

@@ -202,6 +202,24 @@ def optimizers_command(
         launch_optimizers(options, Document(markdown, section) if markdown else None, memory)
 
 
+@bench.command("uneven")
+def uneven_command(
+    rounds: Annotated[
+        int, typer.Option(min=2, metavar="N", help="How often every contender has its turn.")
+    ] = 15,
+    threads: Threads = None,
+    markdown: Markdown = None,
+) -> None:
+    """Time steps in which gradients are missing, and steps of parameters with counts of their own.
+
+    AdamW, beside torch's. A table follows, with ratios to our step of all parameters at once.
+    """
+    from schuss.cli.bench.uneven import launch_uneven
+
+    with shown_as_message():
+        launch_uneven(rounds, threads, markdown)
+
+
 @bench.command("import")
 def import_command(
     rounds: Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -10,11 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from schuss.engines.cohort import Cohort
+from schuss.engines.cohort import Cohort, own_tensors
 from schuss.engines.folded import FoldedView
 from schuss.engines.fused.kernels import kernel
 from schuss.engines.fused.launch import Launch
 from schuss.engines.fused.storage import KINDS, LOADED, Storage
+from schuss.engines.fused.torch_layout import torch_layout, version_of
+from schuss.engines.memory import Form, form_of, is_within_storage
+from schuss.engines.scalars import Rows
 from schuss.engines.tracing.errors import NoDeviceKernelError, UnfusableError
 from schuss.engines.tracing.folding import Folds
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
@@ -31,6 +34,11 @@ class Binding:
     Args:
         cohort: The cohort.
 
+    Attributes:
+        cohort: The cohort.
+        forms: What a gradient of each parameter has to be like.
+        places: The names of the places that are bound; a program may write to others.
+
     Raises:
         UnfusableError: There is no kernel for such tensors.
     """
@@ -41,97 +49,85 @@ class Binding:
             raise NoDeviceKernelError(param.device)
         if param.dtype not in KINDS:
             raise UnfusableError(f"there is no kernel for {param.dtype}")
+        for tensor in own_tensors(cohort):
+            if not is_within_storage(tensor):
+                raise UnfusableError(f"a tensor of shape {tuple(tensor.shape)} has no memory")
         self.cohort = cohort
-        self.forms = [
-            p if self._is_laid_out(p) else torch.empty(p.shape, dtype=p.dtype)
+        self._arrays = [
+            p if self._is_laid_out(p) else torch.empty(p.shape, dtype=p.dtype, device=p.device)
             for p in cohort.params
         ]
-        self._copies: list[tuple[Tensor, Tensor]] = []
-        self._launches: dict[tuple[int, Folds | None], tuple[Program, Launch]] = {}
-        # Addresses, not tensors: who else refers to those is looked at before every step.
-        arrays = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
-        self._names = {place.name for place in cohort.inputs}
-        self._addresses = {place.name: addresses(tensors) for place, tensors in arrays.items()}
+        self.forms = [form_of(array, cohort.grad_dtype) for array in self._arrays]
+        self._copies: list[tuple[int, Tensor, Tensor]] = []
+        self._launches: dict[tuple[int, Folds | None, int], tuple[Program, Launch]] = {}
+        bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
+        self.places = frozenset(place.name for place in cohort.inputs)
+        self._addresses = {place.name: addresses(tensors) for place, tensors in bound.items()}
         self._addresses[COUNT.name] = np.array(self._counts, dtype=np.int64)
-        self._storage = _storage(cohort, {place: a[0].dtype for place, a in arrays.items()})
+        self._storage = _storage(cohort, {place: a[0].dtype for place, a in bound.items()})
 
-    def launch(self, trace: Trace) -> Launch:
-        """Return the kernel of a trace, ready to run; compile it if it is new."""
-        key = id(trace.program), trace.folds
+    def launch(self, trace: Trace, earlier: int = 0) -> Launch:
+        """Return the kernel of a trace, ready to run; compile it if it is new.
+
+        Args:
+            trace: The trace.
+            earlier: How many launches of the same program there are before in a step.
+        """
+        key = id(trace.program), trace.folds, earlier
         _, launch = self._launches.get(key, (None, None))
         if launch is None:
             launch = self._new_launch(trace)
             self._launches[key] = trace.program, launch  # which keeps the id its own
         return launch
 
-    def run(self, trace: Trace, launch: Launch, grads: NDArray[np.int64] | list[Tensor]) -> bool:
-        """Take a step.
+    @property
+    def has_copies(self) -> bool:
+        """Whether there are tensors that no kernel can take as they lie in memory."""
+        return bool(self._copies)
 
-        Args:
-            trace: What is to be done.
-            launch: Its kernel.
-            grads: The gradients in the layout of `forms`, or their addresses.
-
-        Returns:
-            Whether the cohort remains as it is: no state has come or gone.
-        """
-        launch.addresses[0] = addresses(grads) if isinstance(grads, list) else grads
-        cohort = self.cohort
-        columns = launch.kernel.source.columns
-        made = [place for place in columns if place.name not in self._names]
-        for place in made:
-            launch.addresses[columns.index(place)] = addresses(self._add(place, trace))
-        for tensor, copy in self._copies:
+    def copy_in(self, rows: Rows) -> None:
+        """Copy the tensors of some parameters that no kernel can take as they lie in memory."""
+        for tensor, copy in self._copied(rows):
             copy.copy_(tensor)
-        if trace.program.outputs:
-            launch.run(trace.arguments)
-        for tensor, copy in self._copies:
+
+    def copy_out(self, rows: Rows) -> None:
+        """Copy them back."""
+        for tensor, copy in self._copied(rows):
             tensor.copy_(copy)
-        cohort.take_scalars(trace.scalars)
-        for key in trace.dropped:
-            for state in cohort.states:
-                del state[key]
-        return not made and not trace.dropped
 
-    def sums(self, trace: Trace, launch: Launch, grads: NDArray[np.int64]) -> dict[str, float]:
-        """Return the sums of the numbers that a trace leaves in the states, which stay as they are.
+    def _copied(self, rows: Rows) -> list[tuple[Tensor, Tensor]]:
+        among = set(rows.tolist())
+        return [(tensor, copy) for row, tensor, copy in self._copies if row in among]
 
-        Args:
-            trace: What is to be done.
-            launch: Its kernel.
-            grads: The addresses of the gradients in the layout of `forms`.
+    def forms_by_param(self) -> Iterable[tuple[Tensor, Form]]:
+        """Return each parameter, and what its gradients have to be like."""
+        return zip(self.cohort.params, self.forms, strict=True)
 
-        Raises:
-            UnfusableError: It leaves more than one number for a parameter.
-        """
-        columns = launch.kernel.source.columns
-        made = [place for place in columns if place.name not in self._names]
-        if not all(place.per_tensor for place in made):
-            raise UnfusableError("what is measured has to be one number for each parameter")
-        real = np.float64 if self.cohort.like.dtype is torch.float64 else np.float32
-        values = np.zeros((len(made), len(self.forms)), dtype=real)
-        places = values.ctypes.data + values.itemsize * np.arange(values.size).reshape(values.shape)
-        for row, place in zip(places, made, strict=True):
-            launch.addresses[columns.index(place)] = row
-        launch.addresses[0] = grads
-        for tensor, copy in self._copies:
-            copy.copy_(tensor)
-        launch.run(trace.arguments)
-        totals = values.sum(axis=1, dtype=np.float64).tolist()
-        found = {p.name.removeprefix(STATE): t for p, t in zip(made, totals, strict=True)}
-        for key, value in trace.scalars.items():
-            found[key] = float(value) * len(self.forms)
-        return found
+    def laid_out(self, rows: Sequence[int], grads: Sequence[Tensor]) -> list[Tensor]:
+        """Return gradients of some parameters as kernels take them, as copies where need be."""
+        return [
+            grad
+            if self.forms[row].fits(grad)
+            else torch.empty_like(
+                self._arrays[row], dtype=self.forms[row].dtype, requires_grad=False
+            ).copy_(grad)
+            for row, grad in zip(rows, grads, strict=True)
+        ]
 
-    def laid_out(self, grads: Sequence[Tensor]) -> list[Tensor]:
-        """Return the gradients in the layout of `forms`, as copies where need be."""
-        laid_out = []
-        for form, grad in zip(self.forms, grads, strict=True):
-            plain = is_alike(grad, form) and not grad.is_conj() and not grad.is_neg()
-            laid_out.append(
-                grad if plain else torch.empty_like(form, requires_grad=False).copy_(grad)
-            )
-        return laid_out
+    def made(self, place: Place, trace: Trace, rows: Rows) -> list[Tensor]:
+        """Return new tensors at a place of the states, whose numbers are yet to be written."""
+        key = place.name.removeprefix(STATE)
+        like = self.cohort.like
+        dtype = like.dtype if place.per_tensor else _kept_dtype(self.cohort)
+        if trace.folds is not None and key in trace.axes:
+            layouts = self.cohort.layouts
+            views = [FoldedView(trace.folds, layouts[row], trace.axes) for row in rows]
+            shapes = [view.shape_at(key) for view in views]
+            return [torch.empty(shape, dtype=dtype, device=like.device) for shape in shapes]
+        if place.per_tensor:
+            return [torch.empty((), dtype=dtype, device=like.device) for _ in rows]
+        arrays = [self._arrays[row] for row in rows]
+        return [torch.empty_like(a, dtype=dtype, requires_grad=False) for a in arrays]
 
     def _is_laid_out(self, param: Tensor) -> bool:
         """Tell whether a kernel can take a parameter as it lies in memory."""
@@ -140,52 +136,48 @@ class Binding:
     def _new_launch(self, trace: Trace) -> Launch:
         folds = trace.folds
         sizes = [folds.sizes(each.sizes) for each in self.cohort.layouts] if folds else []
-        launch = Launch(kernel(trace.program, self._storage), self._counts, sizes)
-        for column, place in enumerate(launch.kernel.source.columns):
+        made = kernel(trace.program, self._storage)
+        versions = [self._versions(place) for place, _ in trace.program.outputs]
+        launch = Launch(made, self._counts, sizes, versions)
+        for column, place in enumerate(made.source.columns):
             if place.name in self._addresses:
                 launch.addresses[column] = self._addresses[place.name]
+            elif place.name not in self.places:
+                launch.new_places.append((column, place))
         return launch
+
+    def _versions(self, place: Place) -> list[int]:
+        """Return the addresses of the versions of the tensors at a place; 0 where there is none."""
+        known = torch_layout()
+        if known is None or place.name not in self.places:
+            return [0] * len(self.forms)
+        return [version_of(known, tensor) for tensor in self.cohort.tensors(place)]
 
     @cached_property
     def _counts(self) -> list[int]:
-        return [p.numel() * (2 if p.is_complex() else 1) for p in self.forms]
+        return [p.numel() * (2 if p.is_complex() else 1) for p in self._arrays]
 
     def _bound(self, place: Place) -> list[Tensor]:
         """Return arrays for the tensors at a place, and note which are copies."""
         tensors = self.cohort.tensors(place)
         if place.per_tensor:
             return tensors
-        arrays = []
-        for form, tensor in zip(self.forms, tensors, strict=True):
-            if is_alike(tensor, form) if tensor.shape == form.shape else tensor.is_contiguous():
-                arrays.append(tensor)
+        bound = []
+        for row, (array, tensor) in enumerate(zip(self._arrays, tensors, strict=True)):
+            if is_alike(tensor, array) if tensor.shape == array.shape else tensor.is_contiguous():
+                bound.append(tensor)
                 continue
-            copy = form if place.name == PARAM else _empty_like(form, tensor)
-            self._copies.append((tensor.detach(), copy))
-            arrays.append(copy)
-        return arrays
-
-    def _add(self, place: Place, trace: Trace) -> list[Tensor]:
-        """Give every state a new tensor, whose numbers are yet to be written."""
-        key = place.name.removeprefix(STATE)
-        dtype = self.cohort.like.dtype if place.per_tensor else _kept_dtype(self.cohort)
-        if trace.folds is not None and key in trace.axes:
-            views = [FoldedView(trace.folds, each, trace.axes) for each in self.cohort.layouts]
-            tensors = [torch.empty(view.shape_at(key), dtype=dtype) for view in views]
-        elif place.per_tensor:
-            tensors = [torch.empty((), dtype=dtype) for _ in self.forms]
-        else:
-            tensors = [torch.empty_like(f, dtype=dtype, requires_grad=False) for f in self.forms]
-        for state, tensor in zip(self.cohort.states, tensors, strict=True):
-            state[key] = tensor
-        return tensors
+            copy = array if place.name == PARAM else _empty_like(array, tensor)
+            self._copies.append((row, tensor.detach(), copy))
+            bound.append(copy)
+        return bound
 
 
-def _empty_like(form: Tensor, tensor: Tensor) -> Tensor:
+def _empty_like(array: Tensor, tensor: Tensor) -> Tensor:
     """Return a tensor that kernels can take, for the numbers of another."""
-    if tensor.shape == form.shape:
-        return torch.empty_like(form, dtype=tensor.dtype, requires_grad=False)
-    return torch.empty(tensor.shape, dtype=tensor.dtype)
+    if tensor.shape == array.shape:
+        return torch.empty_like(array, dtype=tensor.dtype, requires_grad=False)
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
 
 
 def _kept_dtype(cohort: Cohort) -> torch.dtype:
@@ -196,7 +188,7 @@ def _kept_dtype(cohort: Cohort) -> torch.dtype:
 def _storage(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Storage:
     """Return how the numbers are stored, given the precision at each place."""
     param = cohort.params[0]
-    kinds = {GRAD: KINDS[param.dtype]}
+    kinds = {GRAD: KINDS[cohort.grad_dtype]}
     for place, dtype in dtypes.items():
         wider = param.dtype in HALF and dtype is torch.float32
         alike = KINDS.get(dtype) == KINDS[param.dtype]

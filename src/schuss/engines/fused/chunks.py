@@ -8,7 +8,7 @@ import numpy as np
 
 from schuss.engines.fused.statements import Statements
 from schuss.engines.fused.table import Table, first_rows
-from schuss.engines.fused.text import indented, job
+from schuss.engines.fused.text import SKIP, indented, job
 from schuss.engines.tracing.program import Place
 from schuss.engines.tracing.schedule import Function
 
@@ -61,8 +61,8 @@ def body(statements: Statements, function: Function) -> list[str]:
     row += [
         f"store_float64(parts, {index} * rows + row, part_{v})" for index, v in enumerate(sinks)
     ]
-    arguments = statements.arguments(function.needed, statements.totals)
-    lines = [*job(shapes=False), *arguments, *_ROWS.splitlines(), *indented(2, row)]
+    row = [*statements.arguments(function.needed, statements.totals), *row]
+    lines = [*job(shapes=False), *_ROWS.splitlines(), f"        {SKIP}", *indented(3, row)]
     return [*lines, "    row = taken(job, grain)"]
 
 
@@ -75,18 +75,14 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
     """
     needed = statements.program.needed([value for _, value in outputs], statements.totals)
     shape = statements.shape(needed)
-    row = [*shape, *map(statements.whole, needed)]
+    row = statements.arguments(needed, statements.totals)
+    row += [*shape, *map(statements.whole, needed)]
     for place, _ in outputs:
         column = statements.columns.index(place)
         row.append(f"p{column} = {statements.address(column)}")
     row += [statements.stored(place, value, "0") for place, value in outputs]
-    arguments = statements.arguments(needed, statements.totals)
-    return [
-        *job(shapes=bool(shape)),
-        *arguments,
-        "for tensor in range(tensors):",
-        *indented(1, row),
-    ]
+    head = [*job(shapes=bool(shape)), "for tensor in range(tensors):", f"    {SKIP}"]
+    return [*head, *indented(2, row)]
 
 
 def _base(statements: Statements, place: Place) -> str:

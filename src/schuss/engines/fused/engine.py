@@ -3,82 +3,124 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule
-from schuss.engines.cohort import Cohort
-from schuss.engines.fused.binding import Binding
+from schuss.contract import Group, Rule
+from schuss.engines.cohort import Cohort, own_tensors
+from schuss.engines.fused.binding import Binding, addresses
 from schuss.engines.fused.gather import Gradients
-from schuss.engines.step import Step
+from schuss.engines.fused.run import Run
+from schuss.engines.fused.step import FusedStep
 
 
 class FusedBatch:
-    """The cohorts of a batch, bound to memory, from step to step.
+    """The cohorts of a group, bound to memory, from step to step.
 
     Args:
         cohorts: The cohorts.
-        batch: The batch that they are of.
-        params: The parameters of the group, those without a gradient too.
+        params: The parameters of the group, those without a gradient and a state too.
 
     Raises:
         UnfusableError: There is no kernel for such tensors.
     """
 
-    def __init__(self, cohorts: Sequence[Cohort], batch: Batch, params: Sequence[Tensor]) -> None:
+    def __init__(self, cohorts: Sequence[Cohort], params: Sequence[Tensor]) -> None:
         self.cohorts = cohorts
         self._bindings = [Binding(cohort) for cohort in cohorts]
-        forms = dict(enumerate(batch.params))  # also of those in no cohort
-        for binding in self._bindings:
-            forms |= zip(binding.cohort.indices, binding.forms, strict=True)
-        self._gradients = Gradients(params, batch, list(forms.values()))
-        self._indices = [np.array(cohort.indices) for cohort in cohorts]
+        forms = {id(p): f for b in self._bindings for p, f in b.forms_by_param()}
+        batch = [param for param in params if id(param) in forms]
+        row = {id(param): number for number, param in enumerate(batch)}
+        self._indices = [np.array([row[id(param)] for param in c.params]) for c in cohorts]
+        own = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
+        self._gradients = Gradients(params, batch, own, [forms[id(param)] for param in batch])
 
-    def plan(
-        self, rule: Rule, group: Group, grad_scale: float | None, batch: Batch | None
-    ) -> list[Step] | None:
+    def release(self) -> None:
+        """Let go of the gradients that `plan` and `sums` have kept alive."""
+        self._gradients.release()
+
+    def plan(self, rule: Rule, group: Group, grad_scale: float | None) -> list[FusedStep] | None:
         """Prepare a step: trace and compile, but write nothing.
 
         Args:
             rule: Called as `rule(state, group, grad, param)`, with stand-ins for the tensors.
             group: The group.
             grad_scale: What the gradients were multiplied by, or None.
-            batch: The parameters and their gradients. None for those of the step before.
 
         Returns:
-            A step for each cohort. Or None, if there was no batch, and more has changed than
-            gradients.
+            What is to be run. Or None, if anything but gradients has changed since the batch was
+            made, or a gradient is not as a kernel takes it.
         """
-        found = None if batch else self._gradients.addresses(group["params"])
-        if batch is None and found is None:
-            return None
-        steps = []
-        for binding, indices in zip(self._bindings, self._indices, strict=True):
-            trace = binding.cohort.trace(rule, group, grad_scale)
-            launch = binding.launch(trace)
-            if batch:
-                grads = binding.laid_out([batch.grads[index] for index in indices])
-                take = partial(binding.run, trace, launch, grads)
-            elif found is not None:
-                take = partial(binding.run, trace, launch, found[indices])
-            steps.append(Step(take, binding.cohort, trace.program, launch.kernel))
-        return steps
-
-    def sums(self, rule: Rule, group: Group, grad_scale: float | None) -> dict[str, float] | None:
-        """Return the sums, over the parameters, of the numbers that a rule leaves in their states.
-
-        The states themselves stay as they are. Takes and raises what `plan` does; returns None if
-        more has changed than gradients since the step before.
-        """
-        found = self._gradients.addresses(group["params"])
+        found = self._gradients.look(group["params"])
         if found is None:
             return None
-        sums: dict[str, float] = {}
-        for binding, indices in zip(self._bindings, self._indices, strict=True):
-            trace = binding.cohort.trace(rule, group, grad_scale)
-            launch = binding.launch(trace)
-            for key, total in binding.sums(trace, launch, found[indices]).items():
-                sums[key] = sums.get(key, 0.0) + total
-        return sums
+        begins = [found] if len(self._bindings) == 1 else [found[at] for at in self._indices]
+        return self._planned(rule, group, grad_scale, begins, whole=not self._gradients.missing)
+
+    def plan_with(
+        self,
+        rule: Rule,
+        group: Group,
+        grad_scale: float | None,
+        grads: Sequence[Sequence[Tensor | None]],
+    ) -> tuple[list[FusedStep], list[Tensor]]:
+        """Prepare a step with gradients that are given for each cohort, None where there is none.
+
+        Takes and raises what `plan` does.
+
+        Returns:
+            What is to be run, and the gradients, which have to be kept alive until then.
+        """
+        kept: list[Tensor] = []
+        begins = []
+        for binding, given in zip(self._bindings, grads, strict=True):
+            rows = [row for row, grad in enumerate(given) if grad is not None]
+            laid_out = binding.laid_out(rows, [grad for grad in given if grad is not None])
+            begin = np.zeros(len(given), dtype=np.int64)
+            begin[rows] = addresses(laid_out)
+            begins.append(begin)
+            kept += laid_out
+        return self._planned(rule, group, grad_scale, begins, whole=False), kept
+
+    def _planned(
+        self,
+        rule: Rule,
+        group: Group,
+        grad_scale: float | None,
+        begins: Sequence[NDArray[np.int64]],
+        *,
+        whole: bool,
+    ) -> list[FusedStep]:
+        steps = []
+        for binding, begin in zip(self._bindings, begins, strict=True):
+            rows = None if whole or begin.all() else np.flatnonzero(begin)
+            if rows is not None and not len(rows):
+                continue
+            before: dict[int, int] = {}  # how many launches of a program there were
+            for part in binding.cohort.trace(rule, group, grad_scale, rows):
+                program = id(part.trace.program)
+                earlier = before.get(program, 0)
+                before[program] = earlier + 1
+                launch = binding.launch(part.trace, earlier)
+                steps.append(FusedStep(binding, part, launch, begin))
+        return steps
+
+
+def sums(steps: Sequence[FusedStep]) -> dict[str, float]:
+    """Run steps, and return the sums of the numbers that their rule leaves in the states.
+
+    The states themselves stay as they are.
+
+    Raises:
+        UnfusableError: The rule leaves more than one number for a parameter.
+    """
+    values = [step.prepare_sums() for step in steps]
+    Run([step.launch for step in steps]).take()
+    total: dict[str, float] = {}
+    for step, numbers in zip(steps, values, strict=True):
+        found = {key: float(of_each.sum(dtype=np.float64)) for key, of_each in numbers.items()}
+        for key, value in {**found, **step.constant_sums()}.items():
+            total[key] = total.get(key, 0.0) + value
+    return total

@@ -60,7 +60,7 @@ def target() -> str:
     versions = (f"{package} {version(package)}" for package in ("numba", "llvmlite"))
     imported = (
         hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest()
-        for name in ("functions.py", "machine.py", "numbers.py", "storage.py")
+        for name in ("functions.py", "machine.py", "numbers.py", "storage.py", "words.py")
     )
     options = (os.environ.get(f"NUMBA_{name}", "") for name in _OPTIONS)
     processor = llvm.get_process_triple(), llvm.get_host_cpu_name(), features

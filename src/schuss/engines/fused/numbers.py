@@ -7,7 +7,7 @@ precision is loaded as float32, and rounded to the nearest, ties to even, when i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -19,6 +19,7 @@ from numpy import uint64
 from schuss.engines.fused.storage import SIZES
 
 _INT16, _INT32, _INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_VOID = ir.VoidType()
 _HALF, _FLOAT, _DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 
 
@@ -165,26 +166,59 @@ joined_sum, joined_amax, joined_amin = map(_joined, (accumulated, larger, smalle
 """The value of some parts, the first at an index and each next one `of_all` numbers further."""
 
 
-def _call(returned: Any, number: Any, arguments: int) -> Any:
-    """Return an intrinsic that calls a function of C by its address, with addresses."""
-    kind = ir.FunctionType(returned, [_INT64] * arguments).as_pointer()
+def _call(returned: Any, number: Any, constants: tuple[Any, ...], kinds: Sequence[Any]) -> Any:
+    """Return an intrinsic that calls a function of C by its address.
+
+    Args:
+        returned: The type that the function returns, to LLVM.
+        number: The same, to Numba.
+        constants: Last arguments that are always the same.
+        kinds: The types of the others.
+    """
+    kind = ir.FunctionType(returned, [*kinds, *(c.type for c in constants)]).as_pointer()
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.call(builder.inttoptr(values[0], kind), values[1:])
+        function, *given = values
+        arguments = [
+            builder.trunc(value, expected) if expected is _INT32 else value
+            for value, expected in zip(given, kinds, strict=True)
+        ]
+        result = builder.call(builder.inttoptr(function, kind), [*arguments, *constants])
+        return context.get_dummy_value() if returned is _VOID else result
 
-    return number(*[types.int64] * (1 + arguments)), generate
+    return number(*[types.int64] * (1 + len(kinds))), generate
+
+
+@intrinsic
+def call(typing_context: Any, function: Any, argument: Any) -> Any:
+    """Call a function that takes an address."""
+    return _call(_VOID, types.void, (), [_INT64])
 
 
 @intrinsic
 def call_into(typing_context: Any, function: Any, object_: Any, into: Any) -> Any:
     """Call a function that writes about an object into memory, and returns 0 if it could."""
-    return _call(_INT32, types.int32, 2)
+    return _call(_INT32, types.int32, (), [_INT64, _INT64])
 
 
 @intrinsic
-def call_for_address(typing_context: Any, function: Any, object_: Any) -> Any:
-    """Call a function that returns the address of something of an object."""
-    return _call(_INT64, types.int64, 1)
+def call_parallel(
+    typing_context: Any, parallel: Any, function: Any, argument: Any, threads: Any
+) -> Any:
+    """Call a function on several threads at once, through OpenMP's entry for compilers."""
+    return _call(_VOID, types.void, (_INT32(0),), [_INT64, _INT64, _INT32])
+
+
+@intrinsic
+def added_int32(typing_context: Any, address: Any, number: Any) -> Any:
+    """Add to a number of 32 bits that other threads may change too; return what it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], _INT32.as_pointer())
+        added = builder.trunc(arguments[1], _INT32)
+        return builder.atomic_rmw("add", place, added, "acq_rel")
+
+    return types.int32(types.int64, types.int64), generate
 
 
 @numba.njit(inline="always")

@@ -51,7 +51,8 @@ class Statements:
     Attributes:
         program: The program.
         real: The type that it computes in.
-        columns: The places whose addresses it takes, in this order; then come `slots`.
+        columns: The places whose addresses it takes, in this order; then come `slots`, and last
+            the arguments. The first is the gradient: a tensor without one has the address 0.
         slots: Its own memory.
         totals: For each reduction that leaves one number for a tensor, its position.
     """
@@ -120,7 +121,7 @@ class Statements:
         return f"(v{operand} != zero)" if truth else f"(one if v{operand} else zero)"
 
     def arguments(self, needed: Iterable[int], given: Mapping[int, int] | set[int]) -> list[str]:
-        """Print the loading of arguments; those that divide are inverted here, once."""
+        """Print the loading of a tensor's arguments; those that divide are inverted here, once."""
         used, divisors = set(), set()
         for operation, *operands in (
             self.program.node(v) or ("",) for v in needed if v not in given
@@ -130,7 +131,8 @@ class Statements:
             divides = operation == "div" and operands[1] < 0
             divisors |= {~operands[1]} if divides else set()
             used |= {~o for o in (operands[:1] if divides else operands) if o < 0}
-        lines = [f"a{n} = real(load_float64(arguments, {n}))" for n in sorted(used)]
+        lines = [f"arguments = {self.address(len(self.columns) + len(self.slots))}"]
+        lines += [f"a{n} = real(load_float64(arguments, {n}))" for n in sorted(used)]
         return lines + [f"r{n} = real(1 / load_float64(arguments, {n}))" for n in sorted(divisors)]
 
     def size(self, place: Place) -> str:

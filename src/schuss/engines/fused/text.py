@@ -10,8 +10,7 @@ JOB = (
     "rows",
     "table",  # address of int64: for each row a tensor, and what of it
     "tensors",
-    "addresses",  # address of int64: for each place, where the numbers of each tensor begin
-    "arguments",  # address of float64
+    "addresses",  # address of int64: for each column, where the numbers of each tensor begin
     "totals",  # address of float64: for each reduction, its value for each tensor
     "parts",  # address of float64: for each reduction of a pass, its value for each row
     "shapes",  # address of int64: for each tensor what it is as matrices, if that matters
@@ -56,6 +55,10 @@ def job(*, shapes: bool) -> list[str]:
     """Print the loading of a job, with the shapes of matrices or without."""
     used = JOB[1:] if shapes else JOB[1 : JOB.index("shapes")]
     return [f"{name} = load_int64(job, {JOB.index(name)})" for name in used]
+
+
+SKIP = "if load_int64(addresses, tensor):"
+"""Begins what is done for a tensor: one without a gradient is passed over."""
 
 
 def loads(base: str, names: Sequence[str]) -> list[str]:

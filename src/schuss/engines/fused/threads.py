@@ -55,6 +55,12 @@ def run(function: int, job: int, threads: int) -> None:
     wait(others)
 
 
+def parallel_entry() -> int | None:
+    """Return the address of the entry that compilers call, or None if there is none."""
+    entry = _openmp()
+    return None if entry is None else ctypes.cast(entry, ctypes.c_void_p).value
+
+
 @cache
 def _callable(function: int) -> ctypes._FuncPointer:
     return ctypes.CFUNCTYPE(None, ctypes.c_int64)(function)

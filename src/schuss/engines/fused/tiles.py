@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from schuss.engines.fused.statements import SHAPE, Statements
 from schuss.engines.fused.table import Table, first_rows
-from schuss.engines.fused.text import indented, job, loads
+from schuss.engines.fused.text import SKIP, indented, job, loads
 from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.schedule import Function, is_kept_when_reduced, of_elements
 
@@ -194,13 +194,14 @@ class _Elements(_Printer):
 
     def body(self) -> list[str]:
         """Print the body."""
-        tensor = [*loads("tile", _TILE), *self.begin(), *self.started(Form.TENSOR)]
+        tensor = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
         tensor += ["for matrix in range(first_matrix, end_matrix):", *indented(1, self._matrix())]
         tensor += [
             f"store_float64(parts, {index} * rows + row, part_{v})"
             for index, v in enumerate(self.reduced(Form.TENSOR))
         ]
-        lines = [*job(shapes=True), *self.arguments(), *_TILES.splitlines(), *indented(2, tensor)]
+        head = [*loads("tile", _TILE), SKIP, *indented(1, tensor)]
+        lines = [*job(shapes=True), *_TILES.splitlines(), *indented(2, head)]
         return [*lines, "    row = taken(job, grain)"]
 
     def _matrix(self) -> list[str]:
@@ -241,15 +242,14 @@ class _Smaller(_Printer):
 
     def body(self) -> list[str]:
         """Print the body."""
-        row = [*self.begin(), *self.started(Form.TENSOR)]
+        row = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
         row += ["for matrix in range(matrices):", *indented(1, self._matrix())]
         row += [
             f"store_float64(totals, {self.statements.totals[v]} * tensors + tensor, part_{v})"
             for v in self.reduced(Form.TENSOR)
         ]
-        row.append("tensor = taken(job, 1)")
-        head = [*job(shapes=True), *self.arguments(), "tensor = taken(job, 1)"]
-        return [*head, "while tensor < tensors:", *indented(1, row)]
+        head = [*job(shapes=True), "tensor = taken(job, 1)", "while tensor < tensors:"]
+        return [*head, f"    {SKIP}", *indented(2, row), "    tensor = taken(job, 1)"]
 
     def _matrix(self) -> list[str]:
         if self.function.form is Form.MATRIX:

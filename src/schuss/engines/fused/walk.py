@@ -1,61 +1,218 @@
-"""The gradients of many parameters, found without Python: compiled like a kernel.
+"""Looking at the memory of all tensors, and running kernels: compiled like a kernel.
 
-Calls, for each parameter, what `walker` has looked up in torch's libraries.
+`look` tells whether the tensors of an optimizer lie where they lay, finds the gradients, and keeps
+these alive; `release` lets go of them. `run` runs the kernels of a step one after the other, so
+that nothing of Python comes between, and a step happens or does not.
 """
 
 import numba
 
-from schuss.engines.fused.numbers import call_for_address, call_into, load_int64, store_int64
+from schuss.engines.fused.numbers import (
+    added_int32,
+    call,
+    call_into,
+    call_parallel,
+    load_float64,
+    load_int64,
+    store_float64,
+    store_int64,
+)
+from schuss.engines.fused.words import *
 
 
 @numba.njit(inline="always")
-def answer(function, tensor, room):
-    """Return what a function of torch writes about a tensor."""
-    store_int64(room, 0, 0)
-    call_into(function, tensor, room)
-    return load_int64(room, 0)
+def is_of_kind(job, tensor, kinds):
+    """Tell whether a tensor has a dtype, a device and a layout."""
+    first = load_int64(tensor + load_int64(job, TORCH_KIND), 0) & load_int64(job, TORCH_MASK)
+    second = load_int64(tensor + load_int64(job, TORCH_KIND_2), 0) & load_int64(job, TORCH_MASK_2)
+    return first == load_int64(kinds, 0) and second == load_int64(kinds, 1)
 
 
 @numba.njit(inline="always")
-def is_as_expected(job, grad, layout, room):
-    """Tell whether a gradient is dense, of a dtype, and has certain strides."""
-    if answer(load_int64(job, 12), grad, room) != load_int64(job, 16):  # its kind of layout
+def has_shape(job, tensor, shape):
+    """Tell whether a tensor has a number of dimensions, sizes, and strides."""
+    place = tensor + load_int64(job, TORCH_DIM)
+    dim = load_int64(shape, 0)
+    if load_int64(place, 0) != dim:
         return False
-    if answer(load_int64(job, 11), grad, room) != load_int64(layout, 0):  # its dtype
-        return False
-    dimensions = answer(load_int64(job, 13), grad, room)
-    if dimensions != load_int64(layout, 1):
-        return False
-    strides = answer(load_int64(job, 14), grad, room)
-    for k in range(dimensions):  # noqa: SIM110  # the compiler knows no all()
-        if load_int64(strides, k) != load_int64(layout, 2 + k):
+    for k in range(dim):
+        if load_int64(place, 1 + k) != load_int64(shape, 1 + k):
+            return False
+        if load_int64(place, 1 + DIMENSIONS + k) != load_int64(shape, 1 + dim + k):
             return False
     return True
 
 
+@numba.njit(inline="always")
+def is_as_before(job, own):
+    """Tell whether a tensor of the optimizer is what it was, where it was."""
+    tensor = load_int64(load_int64(own, OWN_OBJECT) + load_int64(job, TORCH_IMPLEMENTATION), 0)
+    storage = load_int64(tensor + load_int64(job, TORCH_STORAGE), 0)
+    return (
+        tensor == load_int64(own, OWN_IMPLEMENTATION)
+        and storage == load_int64(own, OWN_STORAGE)
+        and load_int64(tensor + load_int64(job, TORCH_VERSION), 0) == load_int64(own, OWN_VERSION)
+        and load_int64(tensor + load_int64(job, TORCH_OFFSET), 0) == load_int64(own, OWN_OFFSET)
+        and load_int64(storage + load_int64(job, TORCH_DATA), 0) == load_int64(own, OWN_DATA)
+        and load_int64(storage + load_int64(job, TORCH_NBYTES), 0) == load_int64(own, OWN_NBYTES)
+        and is_of_kind(job, tensor, own + 8 * OWN_KIND)
+        and has_shape(job, tensor, own + 8 * OWN_DIM)
+    )
+
+
+@numba.njit(inline="always")
+def grad_of(job, tensor):
+    """Return the implementation of the gradient of a parameter."""
+    meta = load_int64(tensor + load_int64(job, TORCH_AUTOGRAD), 0)
+    absent = load_int64(job, TORCH_ABSENT)
+    return load_int64(meta + load_int64(job, TORCH_GRAD), 0) if meta else absent
+
+
+@numba.njit(inline="always")
+def overlaps(job, begin, end):
+    """Tell whether a stretch of memory shares some with the optimizer's own."""
+    starts, ends = load_int64(job, LOOK_STARTS), load_int64(job, LOOK_ENDS)
+    low, high = 0, load_int64(job, LOOK_BOUNDS)
+    while low < high:  # the first that begins behind it
+        middle = (low + high) // 2
+        if load_int64(starts, middle) < end:
+            low = middle + 1
+        else:
+            high = middle
+    return low > 0 and load_int64(ends, low - 1) > begin
+
+
+@numba.njit(inline="always")
+def begin_of(job, grad, like, row):
+    """Return where a gradient begins, or 0 if it is not as it has to be."""
+    if not is_of_kind(job, grad, like) or not has_shape(job, grad, like + 8 * GRAD_DIM):
+        return 0
+    storage = load_int64(grad + load_int64(job, TORCH_STORAGE), 0)
+    offset = load_int64(grad + load_int64(job, TORCH_OFFSET), 0) * load_int64(like, GRAD_ITEM)
+    data = load_int64(storage + load_int64(job, TORCH_DATA), 0)
+    span = load_int64(like, GRAD_SPAN)
+    if data == 0 or offset + span > load_int64(storage + load_int64(job, TORCH_NBYTES), 0):
+        return 0
+    begin = data + offset
+    checked = load_int64(job, LOOK_CHECKED)
+    if load_int64(checked, row) != begin:
+        if overlaps(job, begin, begin + span):
+            return 0
+        store_int64(checked, row, begin)
+    return begin
+
+
 @numba.cfunc("void(int64)", error_model="numpy")
-def walk(job):
-    """Write where each gradient begins, and at last that all is as it was."""
-    items = load_int64(job, 2)  # addresses of the objects now in the list of parameters
-    known = load_int64(job, 3)  # those that were in it
-    offset = load_int64(job, 4)  # of the tensor in its object
-    begins = load_int64(job, 5)  # where the parameters began
-    layout = load_int64(job, 6)  # for each: its dtype, its number of dimensions, its strides
-    found = load_int64(job, 7)  # where to write
-    room = load_int64(job, 8)  # for what the functions return
-    grad_of = load_int64(job, 9)
-    data_of = load_int64(job, 10)
-    absent = load_int64(job, 15)  # the implementation of a gradient that is not there
-    store_int64(job, 0, 0)
-    for i in range(load_int64(job, 1)):
-        param = load_int64(items, i) + offset
-        if param - offset != load_int64(known, i):
+def look(job):
+    """Find the gradients and keep them alive; answer whether all else is as it was."""
+    store_int64(job, LOOK_ANSWER, 0)
+    store_int64(job, LOOK_MISSING, 0)
+    own = load_int64(job, LOOK_OWN)
+    for _ in range(load_int64(job, LOOK_OWN_COUNT)):
+        if not is_as_before(job, own):
             return
-        if answer(data_of, param, room) != load_int64(begins, i):
+        own += 8 * (1 + OWN_DIM + 2 * load_int64(own, OWN_DIM))
+    items, known = load_int64(job, LOOK_ITEMS), load_int64(job, LOOK_KNOWN)
+    rows, like = load_int64(job, LOOK_ROWS), load_int64(job, LOOK_GRADS)
+    found, held = load_int64(job, LOOK_FOUND), load_int64(job, LOOK_HELD)
+    absent, missing = load_int64(job, TORCH_ABSENT), 0
+    for i in range(load_int64(job, LOOK_LISTED)):
+        param = load_int64(items, i)
+        if param != load_int64(known, i):
             return
-        grad = call_for_address(grad_of, load_int64(param, 0))
-        if load_int64(grad, 0) == absent or not is_as_expected(job, grad, layout, room):
+        row = load_int64(rows, i)
+        tensor = load_int64(param + load_int64(job, TORCH_IMPLEMENTATION), 0)
+        grad = grad_of(job, tensor)
+        if row == WITHOUT and grad != absent:
             return
-        layout += 8 * (2 + load_int64(layout, 1))
-        store_int64(found, i, answer(data_of, grad, room))
-    store_int64(job, 0, 1)
+        if row >= 0:
+            begin = 0
+            if grad == absent:
+                missing += 1
+            else:
+                begin = begin_of(job, grad, like, row)
+                if begin == 0:
+                    return
+                added_int32(grad + REFERENCES, 1)
+                store_int64(held, row, grad)
+            store_int64(found, row, begin)
+            like += 8 * (1 + GRAD_DIM + 2 * load_int64(like, GRAD_DIM))
+    store_int64(job, LOOK_MISSING, missing)
+    store_int64(job, LOOK_ANSWER, 1)
+
+
+@numba.cfunc("void(int64)", error_model="numpy")
+def release(job):
+    """Let go of the gradients that were kept alive."""
+    held, objects = load_int64(job, LOOK_HELD), load_int64(job, LOOK_OBJECTS)
+    room = load_int64(job, LOOK_ROOM)
+    for row in range(load_int64(job, LOOK_BATCH)):
+        grad = load_int64(held, row)
+        if grad != 0:
+            param = load_int64(objects, row)
+            tensor = load_int64(param + load_int64(job, TORCH_IMPLEMENTATION), 0)
+            if grad_of(job, tensor) == grad:  # which has a reference of its own
+                added_int32(grad + REFERENCES, -1)
+            else:  # ours may be the last: torch is to end it
+                call_into(load_int64(job, TORCH_NEW_REFERENCE), held + 8 * row, room)
+                added_int32(grad + REFERENCES, -1)
+                call(load_int64(job, TORCH_END_REFERENCE), load_int64(room, 0))
+            store_int64(held, row, 0)
+
+
+@numba.njit(inline="always")
+def join(launch, parts, total, kind):
+    """Join the parts that the rows of each tensor have made."""
+    owners, firsts = load_int64(launch, LAUNCH_OWNER), load_int64(launch, LAUNCH_FIRST)
+    totals = load_int64(launch, LAUNCH_TOTALS) + 8 * total * load_int64(launch, LAUNCH_TENSORS)
+    for k in range(load_int64(launch, LAUNCH_OWNERS)):
+        first = load_int64(firsts, k)
+        joined = load_float64(parts, first)
+        for row in range(first + 1, load_int64(firsts, k + 1)):
+            part = load_float64(parts, row)
+            if kind == 0:
+                joined += part
+            elif kind == 1:
+                joined = part if part > joined or part != part else joined
+            else:
+                joined = part if part < joined or part != part else joined
+        store_float64(totals, load_int64(owners, k), joined)
+
+
+@numba.njit(inline="always")
+def raise_versions(launch):
+    """Count one more change of every tensor that a launch has written to."""
+    addresses, tensors = load_int64(launch, LAUNCH_ADDRESSES), load_int64(launch, LAUNCH_TENSORS)
+    versions = load_int64(launch, LAUNCH_VERSIONS)
+    for column in range(load_int64(launch, LAUNCH_WRITTEN)):
+        for tensor in range(tensors):
+            version = load_int64(versions, column * tensors + tensor)
+            if version != 0 and load_int64(addresses, tensor) != 0:
+                added_int32(version, 1)
+
+
+@numba.cfunc("void(int64)", error_model="numpy")
+def run(job):
+    """Run kernels, and say at last that they were."""
+    launches = load_int64(job, RUN_LAUNCHES)
+    for k in range(load_int64(job, RUN_COUNT)):
+        launch = load_int64(launches, k)
+        kernel, threads = load_int64(launch, LAUNCH_JOB), load_int64(launch, LAUNCH_THREADS)
+        functions = load_int64(launch, LAUNCH_FUNCTIONS)
+        joins = load_int64(launch, LAUNCH_JOINS)
+        for number in range(load_int64(launch, LAUNCH_PASSES)):
+            function = load_int64(functions, number)
+            store_int64(kernel, 0, 0)  # the next row
+            if threads > 1:
+                call_parallel(load_int64(job, RUN_PARALLEL), function, kernel, threads)
+            else:
+                call(function, kernel)
+            parts = load_int64(launch, LAUNCH_PARTS)
+            for _ in range(load_int64(load_int64(launch, LAUNCH_REDUCTIONS), number)):
+                join(launch, parts, load_int64(joins, 0), load_int64(joins, 1))
+                parts += 8 * load_int64(launch, LAUNCH_ROWS)
+                joins += 16
+        if load_int64(launch, LAUNCH_CLOSING) != 0:
+            call(load_int64(launch, LAUNCH_CLOSING), kernel)
+        raise_versions(launch)
+    store_int64(job, RUN_DONE, 1)

@@ -1,10 +1,6 @@
-"""Walking over parameters to their gradients without Python, where torch lets itself be read.
+"""Looking at the memory of all tensors of a group without Python, where torch lets itself be read.
 
-`p.grad` and what has to be known of it cost Python about half a microsecond a parameter, which for
-thousands of small ones is more than the step. torch's libraries export what answers the same for
-compiled code: the functions that ahead-of-time compiled models call, and `TensorImpl::grad`. What
-is assumed about the objects of Python is looked up in real ones first; if anything is not as
-expected, there is no walker, and Python goes on.
+See `torch_layout` for how the objects of torch are read, and `walk` for the compiled look.
 """
 
 from __future__ import annotations
@@ -13,7 +9,7 @@ import ctypes
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,155 +17,137 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from schuss.engines.fused import kernels
-
-_FUNCTIONS = (
-    "_ZNK3c1010TensorImpl4gradEv",
-    "aoti_torch_get_data_ptr",
-    "aoti_torch_get_dtype",
-    "aoti_torch_get_layout",
-    "aoti_torch_get_dim",
-    "aoti_torch_get_strides",
+from schuss.engines.fused.torch_layout import TorchLayout, identity, kinds_of, torch_layout
+from schuss.engines.fused.words import (
+    DIMENSIONS,
+    LOOK_ANSWER,
+    LOOK_ITEMS,
+    LOOK_MISSING,
 )
-_SOURCE = Path(__file__).with_name("walk.py")
+from schuss.engines.memory import Form, ranges
 
+_SOURCE = Path(__file__).with_name("walk.py")
 
 _ITEMS = 24
 """Where a list keeps the address of its items, after its type and its length."""
 
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-class _Torch(NamedTuple):
-    """What is known of the torch that runs here.
-
-    Attributes:
-        offset: Of the tensor in its object.
-        functions: Addresses of `_FUNCTIONS`.
-        absent: Address of the implementation that a missing gradient has.
-        strided: Code of the layout that is not sparse.
-        dtypes: Codes of dtypes.
-    """
-
-    offset: int
-    functions: tuple[int, ...]
-    absent: int
-    strided: int
-    dtypes: dict[torch.dtype, int]
-
 
 class Walker:
-    """Walks over the same parameters in every step.
+    """Looks at the same tensors in every step.
 
     Args:
-        about: What is known of torch and Python.
-        function: The compiled walk.
-        params: The parameters.
-        begins: Where they begin.
-        forms: What has the layout that the gradients are to have.
+        layout: How torch keeps its tensors.
+        listed: The parameters of the group.
+        rows: For each of these its position in the batch, or -1.
+        own: The tensors that belong to the optimizer: parameters, and those of their states.
+        forms: For each parameter of the batch, what its gradients have to be like.
+
+    Attributes:
+        missing: How many parameters of the batch had no gradient in the last look.
     """
 
     def __init__(
         self,
-        about: _Torch,
-        function: int,
-        params: Sequence[Tensor],
-        begins: NDArray[np.int64],
-        forms: Sequence[Tensor],
+        layout: TorchLayout,
+        listed: Sequence[Tensor],
+        rows: Sequence[int],
+        own: Sequence[Tensor],
+        forms: Sequence[Form],
     ) -> None:
-        self._walk = ctypes.PYFUNCTYPE(None, ctypes.c_int64)(function)
-        layouts: list[int] = []
-        for form in forms:
-            layouts += (about.dtypes[form.dtype], form.dim(), *form.stride())
-        self._found = np.zeros(len(params), dtype=np.int64)
-        self._arrays = (
-            np.array([id(param) for param in params], dtype=np.int64),
-            begins.copy(),
-            np.array(layouts, dtype=np.int64),
+        self.missing = 0
+        self._kept = (*listed, *own)  # so that their addresses remain theirs
+        self._count = len(listed)
+        batch = {row: id(param) for param, row in zip(listed, rows, strict=True) if row >= 0}
+        likes = [number for form in forms for number in _like(layout, form)]
+        self._found = np.zeros(len(forms), dtype=np.int64)
+        starts, ends = ranges(own)
+        self._arrays = [
+            _words([id(param) for param in listed]),
+            _words(rows),
+            _words([batch[row] for row in range(len(forms))]),
+            _words([number for tensor in own for number in identity(layout, tensor)]),
+            _words(likes),
             self._found,
+            np.zeros(len(forms), dtype=np.int64),
+            np.zeros(len(forms), dtype=np.int64),
+            starts,
+            ends,
             np.zeros(1, dtype=np.int64),
-        )
-        known, begin, layout, found, room = (array.ctypes.data for array in self._arrays)
-        functions = (*about.functions, about.absent, about.strided)
-        self._job = np.array(
-            [0, len(params), 0, known, about.offset, begin, layout, found, room, *functions],
-            dtype=np.int64,
-        )
+        ]
+        known, at, objects, of_own, of_grads, *rest = (a.ctypes.data for a in self._arrays)
+        found, held, checked, begin, end, room = rest
+        job = [0, 0, len(listed), 0, known, at, len(forms), objects, len(own), of_own, of_grads]
+        job += [found, held, checked, len(starts), begin, end, room]
+        self._job = _words([*job, *_torch_words(layout)])
         self._address = self._job.ctypes.data
+        self._look, self._release = _functions()
 
-    def walk(self, params: list[Tensor]) -> NDArray[np.int64] | None:
-        """Return where the gradients begin, or None if anything but them has changed."""
-        if len(params) != len(self._found):
+    def look(self, params: list[Tensor]) -> NDArray[np.int64] | None:
+        """Return where the gradients begin, 0 for none; None if anything but them has changed.
+
+        The gradients are kept alive until `release`.
+        """
+        self.release()  # those of a step that was cut off
+        if len(params) != self._count:
             return None
-        self._job[2] = ctypes.c_int64.from_address(id(params) + _ITEMS).value
-        self._walk(self._address)
-        return self._found if self._job[0] else None
+        self._job[LOOK_ITEMS] = ctypes.c_int64.from_address(id(params) + _ITEMS).value
+        self._look(self._address)
+        self.missing = int(self._job[LOOK_MISSING])
+        return self._found if self._job[LOOK_ANSWER] else None
+
+    def release(self) -> None:
+        """Let go of the gradients."""
+        self._release(self._address)
+
+    def __del__(self) -> None:
+        """Let go of what a step that was cut off still holds."""
+        if "_release" in self.__dict__:
+            self.release()
 
 
 def walker(
-    params: Sequence[Tensor], begins: NDArray[np.int64], forms: Sequence[Tensor]
+    listed: Sequence[Tensor], rows: Sequence[int], own: Sequence[Tensor], forms: Sequence[Form]
 ) -> Walker | None:
-    """Return a walker over parameters, or None if there is none for them.
-
-    Args:
-        params: The parameters, each with a gradient.
-        begins: Where they begin.
-        forms: What has the layout that the gradients are to have.
-    """
-    about = _about_torch()
-    if about is None or any(form.dtype not in about.dtypes for form in forms):
+    """Return a walker over tensors, or None if there is none for them; see `Walker`."""
+    layout = torch_layout()
+    dims = [tensor.dim() for tensor in (*listed, *own)] + [len(form.shape) for form in forms]
+    if layout is None or max(dims, default=0) > DIMENSIONS:
         return None
-    return Walker(about, _compiled(), params, begins, forms)
+    return Walker(layout, listed, rows, own, forms)
+
+
+def is_compiled() -> bool:
+    """Tell whether a walker could look at once."""
+    return bool(compiled.cache_info().currsize)
 
 
 @cache
-def _compiled() -> int:
-    _, (address,) = kernels.functions("walk", _SOURCE.read_text(encoding="utf-8"), ["walk"])
-    return address
+def compiled() -> dict[str, int]:
+    """Return the addresses of the functions of `walk`, by name."""
+    names = ["look", "release", "run"]
+    _, addresses = kernels.functions("walk", _SOURCE.read_text(encoding="utf-8"), names)
+    return dict(zip(names, addresses, strict=True))
 
 
 @cache
-def _about_torch() -> _Torch | None:
-    """Look up what a walk needs, and check all of it on real tensors; None if anything differs."""
-    tensor, absent = (torch.ones(2, 3, requires_grad=True) for _ in range(2))
-    tensor.grad = torch.zeros(2, 3)
-    try:
-        library = ctypes.CDLL(torch._C.__file__)
-        functions = tuple(_address(getattr(library, name)) for name in _FUNCTIONS)
-        offset = next(k for k in (16, 24, 32) if _word(id(tensor) + k) == tensor._cdata)
-    except (OSError, AttributeError, StopIteration):
-        return None
-    grad_of = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(functions[0])
-    about = _Torch(
-        offset,
-        functions,
-        absent=_word(grad_of(absent._cdata)),
-        strided=_asked(functions[3], tensor, offset),
-        dtypes={d: _asked(functions[2], torch.empty(0, dtype=d), offset) for d in _DTYPES},
-    )
-    params = [tensor, absent]
-    strides = _asked(functions[5], tensor, offset)
-    expected = (
-        _word(_word(id(params) + _ITEMS)) == id(tensor),
-        _word(grad_of(tensor._cdata)) == tensor.grad._cdata != about.absent,
-        _asked(functions[1], tensor, offset) == tensor.data_ptr(),
-        _asked(functions[4], tensor, offset) == tensor.dim(),
-        (_word(strides), _word(strides + 8)) == tensor.stride(),
-        len(set(about.dtypes.values())) == len(_DTYPES),
-    )
-    return about if all(expected) else None
+def _functions() -> tuple[Any, Any]:
+    """Return `look` and `release`, which are called with the lock of Python held."""
+    kind = ctypes.PYFUNCTYPE(None, ctypes.c_int64)
+    return kind(compiled()["look"]), kind(compiled()["release"])
 
 
-def _word(address: int) -> int:
-    return ctypes.c_int64.from_address(address).value
+def _like(layout: TorchLayout, form: Form) -> list[int]:
+    """Return what a gradient has to be like, in the order of the `GRAD` words."""
+    kinds = kinds_of(layout, torch.empty(0, dtype=form.dtype, device=form.device))
+    size = form.dtype.itemsize
+    shape = [len(form.shape), *form.shape, *form.stride]
+    return [*kinds, size, form.span(), *shape]
 
 
-def _address(function: ctypes._FuncPointer) -> int:
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
+def _torch_words(layout: TorchLayout) -> list[int]:
+    """Return a layout in the order of the `TORCH` words."""
+    return [number for each in layout for number in (each if isinstance(each, tuple) else [each])]
 
 
-def _asked(function: int, tensor: Tensor, offset: int) -> int:
-    """Return what a function of torch writes about a tensor."""
-    room = ctypes.c_int64(0)
-    call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_int64)(function)
-    call(id(tensor) + offset, ctypes.addressof(room))
-    return room.value
+def _words(numbers: Sequence[int]) -> NDArray[np.int64]:
+    return np.array(numbers, dtype=np.int64)

@@ -207,6 +207,8 @@ def _in_place(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn
 
 def _view(name: str, view: Callable[..., StandIn]) -> Callable[..., StandIn]:
     def method(x: StandIn, *args: Any, **kwargs: Any) -> StandIn:
+        if type(x) is not StandIn:
+            raise UntraceableError(f"Tensor.{name} of a single number")
         try:
             return view(x, *args, **kwargs)
         except TypeError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from schuss.engines.tracing.axes import (
 from schuss.engines.tracing.errors import DimensionsRead, UntraceableError
 from schuss.engines.tracing.primitives import DRAWS, PREDICATES, REDUCTIONS
 from schuss.engines.tracing.program import COUNT, Node, Place
+from schuss.engines.tracing.several import Several
 
 if TYPE_CHECKING:
     from schuss.engines.tracing.standin import StandIn
@@ -54,7 +55,7 @@ class Tape:
     Attributes:
         inputs: Where the first values are read.
         nodes: The operations.
-        arguments: The numbers that met stand-ins.
+        arguments: The numbers that met stand-ins; arrays, where they differ among parameters.
         like: A tensor with the dtype and the device of all tensors that are stood in for.
         dimensions: What is known of theirs.
         numbers: Keys of the state whose tensors of one number are real ones, by their identity.
@@ -65,7 +66,7 @@ class Tape:
     def __init__(self, inputs: Sequence[Place], like: Tensor, dimensions: Dimensions) -> None:
         self.inputs = inputs
         self.nodes: list[Node] = []
-        self.arguments: list[float] = []
+        self.arguments: list[Any] = []
         self.like = like
         self.dimensions = dimensions
         self.numbers: dict[int, str] = {}
@@ -190,6 +191,9 @@ class Tape:
 
     def _argument(self, operand: Any) -> int:
         if type(operand) is not float:
+            if type(operand) is Several:
+                self.arguments.append(operand.values)
+                return -len(self.arguments)
             if type(operand) is UnknownSize or (type(operand) is Size and self.dimensions.along):
                 return self.size(operand.axes).value
             if isinstance(operand, Tensor) and operand.numel() == 1:
@@ -199,7 +203,3 @@ class Tape:
             operand = float(operand)
         self.arguments.append(operand)
         return -len(self.arguments)  # ~k is -k - 1
-
-
-AxesOf = Mapping[str, Axes]
-"""The axes of the state that has others than its parameter, by key."""

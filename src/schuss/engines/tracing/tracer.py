@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -29,7 +29,7 @@ class Trace(NamedTuple):
 
     Attributes:
         program: To all tensors.
-        arguments: With these numbers.
+        arguments: With these numbers; arrays, where they differ among parameters.
         scalars: To the state that is not part of the program: its new values.
         dropped: Keys of the state that it deleted.
         folds: What the matrices, rows and columns of the program are.
@@ -37,7 +37,7 @@ class Trace(NamedTuple):
     """
 
     program: Program
-    arguments: list[float]
+    arguments: list[Any]
     scalars: State
     dropped: frozenset[str]
     folds: Folds | None = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from schuss.contract import State
+from schuss.engines.memory import has_memory
 from schuss.engines.tracing.axes import Axes, Layout, fitting, kept, layout
 from schuss.engines.tracing.errors import (
     DimensionsRead,
@@ -52,7 +54,7 @@ class Needs(NamedTuple):
         return self._replace(shapes=True)
 
 
-class Parts(NamedTuple):
+class Contents(NamedTuple):
     """The keys of a state by what is under them.
 
     Attributes:
@@ -70,7 +72,7 @@ class Parts(NamedTuple):
     along: Fits
 
 
-def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
+def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
     """Divide the keys of a state.
 
     Args:
@@ -84,8 +86,10 @@ def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
         DimensionsRead: There may be statistics of rows or columns in it.
         PartsRead: There may be a number for each of some equal parts in it.
     """
-    found = Parts([], [], {}, [], {key: fits[key] for key in state if key in fits})
+    found = Contents([], [], {}, [], {key: fits[key] for key in state if key in fits})
     for key, value in state.items():
+        if isinstance(value, Tensor):
+            _check_plain(key, value, param, along=key in fits)
         if key in fits:
             continue
         if isinstance(value, Tensor):
@@ -96,15 +100,13 @@ def parts(param: Tensor, state: State, needs: Needs, fits: Fits) -> Parts:
                     raise DimensionsRead(along=True)
                 if not needs.parts and _is_of_parts(value, param):
                     raise PartsRead(len(value))
-                raise UnfusableError(
-                    f"state {key!r} has shape {tuple(value.shape)}, unlike its parameter's "
-                    f"{tuple(param.shape)}"
-                )
+                shapes = f"{tuple(value.shape)}, unlike its parameter's {tuple(param.shape)}"
+                raise UnfusableError(f"state {key!r} has shape {shapes}")
             elif key in needs.per_tensor:
                 found.whole.append(key)
             else:
                 found.scalars[key] = value
-        elif isinstance(value, (int, float, str, type(None))):
+        elif isinstance(value, (int, float, str, np.integer, np.floating, type(None))):
             found.scalars[key] = value
         else:
             raise UnfusableError(f"state {key!r} is a {type(value).__name__}")
@@ -122,6 +124,24 @@ def is_like_state(tensor: Tensor, param: Tensor) -> bool:
     if tensor.dim() > param.dim():
         return False
     return bool(fitting(tensor.shape, layout(param.shape))) or _is_of_parts(tensor, param)
+
+
+def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None:
+    """Refuse a tensor that no program is for, whatever its shape."""
+    if value.device.type != "meta" and not has_memory(value):
+        raise UnfusableError(f"state {key!r} is no plain tensor with memory of its own")
+    if value.device != param.device and value.dim():
+        raise UnfusableError(
+            f"state {key!r} is on {value.device}, and its parameter on {param.device}"
+        )
+    kept_as = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
+    if (along or (value.shape == param.shape and value.dim())) and value.dtype not in kept_as:
+        raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
+
+
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy as Python's, and everything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def all_fits(params: Sequence[Tensor], states: Sequence[State], needs: Needs) -> list[Fits]:

@@ -1,0 +1,135 @@
+"""Parameters that come and go: gradients that are missing, and step counts that differ."""
+
+from __future__ import annotations
+
+import random
+import shlex
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, Final
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from schuss.cli.bench.heats import Heat, Settings, Step, Watcher, run_heat
+from schuss.cli.bench.markdown import read_document, write_section
+from schuss.cli.bench.progress import shown_progress
+from schuss.optimizers import AdamW
+
+UNEVEN: Final = "uneven"
+
+COMING: Final = (60, 120_000)
+"""How many parameters come and go, and how many numbers each has: experts of a mixture, say."""
+
+COUNTED: Final = (500, 288)
+"""How many parameters have a step count of their own, and how many numbers each has."""
+
+MADE: Final[dict[str, Callable[..., torch.optim.Optimizer]]] = {
+    "schuss fused": lambda params: AdamW(params, fused=True),
+    "torch foreach": lambda params: torch.optim.AdamW(params, foreach=True),
+    "torch fused": lambda params: torch.optim.AdamW(params, fused=True),
+}
+"""The contenders."""
+
+WHOLE: Final = "every gradient, one count"
+_BLOCK: Final = 0.04  # seconds, as for single steps
+
+COMES: Final = "half of the gradients, at random"
+COUNTS: Final = "every gradient, 500 counts"
+
+CASES: Final = (
+    ("60 parameters of 120,000 numbers", COMING, (WHOLE, COMES)),
+    ("500 parameters of 288 numbers", COUNTED, (WHOLE, COUNTS)),
+)
+
+
+def measure_uneven(settings: Settings, watcher: Watcher) -> list[tuple[str, Heat]]:
+    """Time what steps take of which half of the parameters, or every count, is another."""
+    found = []
+    for title, shape, cases in CASES:
+        names = [f"{name}: {case}" for case in cases for name in MADE]
+        found.append((title, run_heat(names, partial(_step, shape), settings, watcher)))
+    return found
+
+
+def _step(shape: tuple[int, int], name: str) -> Step:
+    """Return the step of a contender."""
+    contender, _, case = name.partition(": ")
+    count, numbers = shape
+    generator = torch.Generator().manual_seed(0)
+    params = [nn.Parameter(torch.randn(numbers, generator=generator)) for _ in range(count)]
+    grads = [torch.randn(numbers, generator=generator) for _ in params]
+    optimizer = MADE[contender](params)
+    if case == COUNTS:
+        _count_apart(optimizer, params, grads)
+    for param, grad in zip(params, grads, strict=True):
+        param.grad = grad
+    if case != COMES:
+        return optimizer.step
+    chance = random.Random(0)
+
+    def step() -> None:
+        for param, grad in zip(params, grads, strict=True):
+            param.grad = grad if chance.random() < 0.5 else None
+        optimizer.step()
+
+    return step
+
+
+def _count_apart(
+    optimizer: torch.optim.Optimizer, params: Sequence[Tensor], grads: Sequence[Tensor]
+) -> None:
+    """Give every parameter a step count of its own, as if it had come one step after another."""
+    for param, grad in zip(params, grads, strict=True):
+        param.grad = grad
+    optimizer.step()
+    for count, param in enumerate(params, start=1):
+        step: Any = optimizer.state[param]["step"]
+        optimizer.state[param]["step"] = (
+            torch.full_like(step, count) if torch.is_tensor(step) else count
+        )
+
+
+def lines(title: str, heat: Heat) -> list[str]:
+    """Return what came of a heat: times, and their ratios within rounds, as lines of Markdown."""
+    ours = heat.runners[f"schuss fused: {WHOLE}"].rounds_ms
+    found = [
+        f"### {title}",
+        "",
+        "| gradients | contender | ms | x schuss fused, every gradient |",
+        "| --- | --- | --: | --: |",
+    ]
+    for name, runner in heat.runners.items():
+        contender, _, case = name.partition(": ")
+        ratios = [time / own for time, own in zip(runner.rounds_ms, ours, strict=True)]
+        low, middle, high = quantiles(ratios, n=4)
+        ratio = f"{middle:.2f} [{low:.2f} {high:.2f}]"
+        found.append(f"| {case} | {contender} | {median(runner.rounds_ms):.3f} | {ratio} |")
+    return [*found, ""]
+
+
+def launch_uneven(rounds: int, threads: int | None, document: Path | None) -> None:
+    """Measure steps of parameters that come and go, and show what came of it.
+
+    Args:
+        rounds: How often every contender has its turn.
+        threads: How many threads they may use; as many as torch takes, if None.
+        document: A document, whose section `uneven` takes the tables.
+    """
+    if document is not None:
+        read_document(document, UNEVEN)
+    torch.set_num_threads(threads or torch.get_num_threads())
+    settings = Settings(rounds, torch.get_num_threads(), _BLOCK)
+    console = Console()
+    words = ["schuss", "bench", UNEVEN, "--rounds", str(rounds), "--threads", str(settings.threads)]
+    text = [f"    {shlex.join(words)}", ""]
+    with shown_progress(console) as progress:
+        progress.begins("AdamW, unevenly", 0)
+        for title, heat in measure_uneven(settings, progress):
+            text += lines(title, heat)
+    console.print("\n".join(text), markup=False)
+    if document is not None:
+        write_section(document, UNEVEN, "\n".join(text))

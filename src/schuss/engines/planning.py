@@ -1,0 +1,245 @@
+"""Planning the step of one group: on which engine, and what is to be done there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Batch, Group, Rule, Stateful, States
+from schuss.engines import foreach, loop
+from schuss.engines.cohort import Cohort, Member, divided
+from schuss.engines.contents import Needs
+from schuss.engines.groups import wanted
+from schuss.engines.memory import unshared
+from schuss.engines.tracing.errors import NoDeviceKernelError, Request, UnfusableError
+
+if TYPE_CHECKING:
+    from schuss.engines.fused.engine import FusedBatch
+    from schuss.engines.fused.kernels import Kernel
+    from schuss.engines.fused.step import FusedStep
+    from schuss.engines.traces import Part
+
+
+class Piece(NamedTuple):
+    """Parameters that are stepped together.
+
+    Attributes:
+        cohort: Their cohort.
+        part: The parameters, and what is done to them.
+        kernel: What does it, on the fused engine.
+    """
+
+    cohort: Cohort
+    part: Part
+    kernel: Kernel | None = None
+
+
+class Planned(NamedTuple):
+    """What is to be done for the parameters of one group.
+
+    Attributes:
+        engine: On which engine.
+        calls: What is called for it; nothing on the fused engine.
+        kernels: What is run for it, on the fused engine.
+        kept: What has to be kept alive until then.
+        states: The states that it is planned with, to be adopted.
+        pieces: The parameters that are stepped together; nothing on the loop.
+        fused: The parameters as the fused engine keeps them from step to step.
+    """
+
+    engine: str
+    calls: Sequence[Callable[[], None]] = ()
+    kernels: Sequence[FusedStep] = ()
+    kept: Sequence[Tensor] = ()
+    states: States = {}  # noqa: RUF012  # which nobody writes to
+    pieces: Sequence[Piece] = ()
+    fused: FusedBatch | None = None
+
+
+class Known:
+    """What is known of a group of parameters from earlier steps, by its list of parameters.
+
+    All of it is either looked at again in every step, or only saves the time of finding it anew.
+
+    Attributes:
+        params: The list, so that no other one is taken for it.
+        needs: What the rule was found to need of the parameters of a cohort.
+        fused: The parameters, bound to memory, if the fused engine runs them.
+        options: What the group asked for when they were.
+        passed_over: Why engines that the group would allow cannot run it.
+    """
+
+    def __init__(self, params: object) -> None:
+        self.params = params
+        self.needs = Needs()
+        self.fused: FusedBatch | None = None
+        self.options: object = None
+        self.passed_over: dict[str, str] = {}
+        self._asked: object = None
+        self._warned = False
+
+    def is_bound_for(self, group: Group) -> bool:
+        """Tell whether a step may go on with the parameters as they were bound."""
+        if self.fused is None or any(cohort.is_broken for cohort in self.fused.cohorts):
+            return False
+        return self.options == options_of(group)
+
+    def look_again(self, asked: object) -> None:
+        """Forget why engines were passed over, if they were asked for something else then."""
+        if asked != self._asked:
+            self._asked = asked
+            self.passed_over = {}
+
+    def warn(self, optimizer: Stateful, error: UnfusableError) -> None:
+        """Say once why a group is not run by the fastest engine."""
+        if not self._warned:
+            self._warned = True
+            groups = getattr(optimizer, "param_groups", [])
+            at = [n for n, group in enumerate(groups) if group["params"] is self.params]
+            which = f"parameter group {at[0]}" if at else "a parameter group"
+            warnings.warn(
+                f"{type(optimizer).__name__} cannot run {which} on the fastest engine, but on a "
+                f"slower one: {error}",
+                stacklevel=2,
+            )
+
+
+def options_of(group: Group) -> object:
+    """Return the options of a group that cohorts are made with."""
+    return wanted(group), group["master_weights"]
+
+
+class Planner:
+    """Plans steps.
+
+    Args:
+        optimizer: Whose rule it is.
+        rule: Called as `rule(state, group, grad, param)`.
+        grad_scale: What the gradients were multiplied by, or None.
+        states: The states of the parameters that have one or need one.
+    """
+
+    def __init__(
+        self,
+        optimizer: Stateful,
+        rule: Rule,
+        grad_scale: float | None,
+        states: States,
+    ) -> None:
+        self._optimizer = optimizer
+        self._rule = rule
+        self._scale = grad_scale
+        self._states = states
+
+    def on_fastest(self, known: Known, batch: Batch) -> Planned:
+        """Plan a step anew on the fastest engine that can, and write nothing.
+
+        Raises:
+            RuntimeError: The group asks for an engine that cannot run the rule.
+        """
+        group = batch.group
+        engines = wanted(group) if batch.params else ()
+        known.look_again(_asked(self._rule, batch))
+        for name in engines:
+            if name in known.passed_over and len(engines) > 1:
+                continue
+            try:
+                return self.on(name, known, batch)
+            except UnfusableError as error:
+                if len(engines) == 1:
+                    raise RuntimeError(
+                        f"{type(self._optimizer).__name__} with {name}=True: {error}; leave {name} "
+                        "out to run it on the fastest engine that can"
+                    ) from None
+                known.passed_over[name] = str(error)
+                if not isinstance(error, NoDeviceKernelError):
+                    known.warn(self._optimizer, error)
+        return Planned("loop")
+
+    def on(self, name: str, known: Known, batch: Batch) -> Planned:
+        """Plan a step on one engine.
+
+        Raises:
+            UnfusableError: It cannot run the rule.
+        """
+        batch = batch._replace(grads=unshared(batch.grads, self._own_tensors(batch)))
+        if name == "loop":
+            run = partial(loop.run, self._optimizer, self._states, self._rule, batch, self._scale)
+            return Planned(name, [run])
+        found = known.needs
+        try:
+            return self._on_cohorts(name, known, batch)
+        except UnfusableError:
+            if found == Needs():
+                raise
+            known.needs = Needs()  # which may have been found for other hyper-parameters
+            return self._on_cohorts(name, known, batch)
+
+    def _own_tensors(self, batch: Batch) -> list[Tensor]:
+        states = [self._states[param] for param in batch.params]
+        kept = [v for state in states for v in state.values() if isinstance(v, Tensor)]
+        return [*batch.params, *kept]
+
+    def _on_cohorts(self, name: str, known: Known, batch: Batch) -> Planned:
+        plan = self._on_foreach if name == "foreach" else self._on_fused
+        try:
+            return plan(known, batch)
+        except Request as request:
+            known.needs = known.needs.after(request)
+        return self._on_cohorts(name, known, batch)
+
+    def _on_foreach(self, known: Known, batch: Batch) -> Planned:
+        pairs = zip(batch.params, batch.grads, strict=True)
+        members = [Member(p, self._states[p], p.dtype) for p, _ in pairs]
+        cohorts = divided(batch.group, members, known.needs)
+        grads = dict(zip(batch.params, batch.grads, strict=True))
+        calls: list[Callable[[], None]] = []
+        pieces: list[Piece] = []
+        for cohort in cohorts:
+            found, parts = foreach.plan(cohort, self._rule, batch.group, grads, self._scale)
+            calls += found
+            pieces += [Piece(cohort, part) for part in parts]
+        return Planned("foreach", calls, pieces=pieces)
+
+    def _may_come(self, param: Tensor) -> bool:
+        """Tell whether a parameter without a gradient may get one that a kernel takes."""
+        tensors = [param.grad, *self._states[param].values()]
+        return not any(isinstance(x, Tensor) and x.layout is not torch.strided for x in tensors)
+
+    def _on_fused(self, known: Known, batch: Batch) -> Planned:
+        from schuss.engines.fused.engine import FusedBatch
+
+        group = batch.group
+        grads = dict(zip(batch.params, batch.grads, strict=True))
+        members = [
+            Member(param, self._states[param], _grad_dtype(param, grads.get(param)))
+            for param in group["params"]
+            if param in self._states and (param in grads or self._may_come(param))
+        ]
+        cohorts = divided(group, members, known.needs)
+        fused = FusedBatch(cohorts, list(group["params"]))
+        given = [[grads.get(param) for param in cohort.params] for cohort in cohorts]
+        kernels, kept = fused.plan_with(self._rule, group, self._scale, given)
+        pieces = [Piece(s.binding.cohort, s.part, s.launch.kernel) for s in kernels]
+        return Planned("fused", (), kernels, kept, {}, pieces, fused)
+
+
+def _grad_dtype(param: Tensor, grad: Tensor | None) -> torch.dtype:
+    """Return the dtype in which a kernel reads the gradients of a parameter."""
+    dtype = param.dtype if grad is None else grad.dtype
+    return dtype if dtype.is_floating_point and dtype.itemsize > 1 else param.dtype
+
+
+def _asked(rule: Rule, batch: Batch) -> object:
+    """Return what decides which engines can run a rule."""
+    options = tuple(
+        (key, value if isinstance(value, (bool, int, str, type(None))) else type(value))
+        for key, value in batch.group.items()
+    )
+    kinds = tuple((id(p), p.dtype, p.device, p.shape, p.stride()) for p in batch.params)
+    return getattr(rule, "__qualname__", rule), options, kinds

@@ -1,0 +1,163 @@
+"""The states of all parameters of an optimizer, as its rules expect them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State, Stateful, States
+from schuss.engines.contents import plain_number
+from schuss.engines.loop import initial_state
+from schuss.engines.memory import has_memory, is_within_storage
+from schuss.storage import master
+from schuss.storage.precision import HALF
+
+Kind: TypeAlias = tuple[object, ...]
+"""The dtypes and the shapes of a parameter and of the tensors of its state."""
+
+
+class Kept:
+    """States, and what they were like when a step was last taken with them.
+
+    Attributes:
+        states: The state of every parameter.
+    """
+
+    def __init__(self, states: defaultdict[Tensor, State] | None = None) -> None:
+        self.states = defaultdict(dict) if states is None else states
+        self._kinds: dict[Tensor, Kind] = {}
+
+    def of_group(self, optimizer: Stateful, group: Group, stepped: Sequence[Tensor]) -> States:
+        """Return the states of a group's parameters in the form that a rule expects.
+
+        Numbers are Python's, whatever was put there; a master weight is there if the group asks for
+        it, and then the state is in float32. A state that is there is brought into that form; a new
+        one is yet to be adopted.
+
+        Args:
+            optimizer: Whose rule it is.
+            group: The group.
+            stepped: The parameters whose turn it is.
+
+        Raises:
+            RuntimeError: A parameter has another dtype or shape than its state. Nothing has been
+                changed then.
+        """
+        found = {p: self.states[p] for p in group["params"] if p in self.states}
+        for param in stepped:
+            state = found.get(param)
+            if state:
+                self._check(optimizer, state, param)
+            else:
+                _check_memory(optimizer, {}, param)
+        for param in stepped:
+            state = found.get(param)
+            if state:
+                _mend(group, param, state)
+            else:
+                found[param] = initial_state(optimizer, group, param)
+        return found
+
+    def copied(self, optimizer: Stateful, group: Group, stepped: Sequence[Tensor]) -> States:
+        """Return copies of the states of some parameters, complete, with the same tensors."""
+        found = {}
+        for param in stepped:
+            state = dict(self.states.get(param) or {})
+            if state:
+                self._check(optimizer, state, param)
+                _mend(group, param, state)
+            found[param] = state or initial_state(optimizer, group, param)
+        return found
+
+    def adopt(self, states: States) -> None:
+        """Take new states."""
+        for param, state in states.items():
+            if self.states.get(param) is not state:
+                self.states[param] = state
+                self._kinds[param] = _kind(param, state)
+
+    def are_as_before(self, states: States) -> bool:
+        """Tell whether tensors have the dtypes and shapes with which a step was taken before."""
+        return all(self._kinds.get(param) == _kind(param, states[param]) for param in states)
+
+    def note(self, states: States) -> None:
+        """Note that a step was taken with some states."""
+        self._kinds.update((param, _kind(param, state)) for param, state in states.items())
+
+    def _check(self, optimizer: Stateful, state: State, param: Tensor) -> None:
+        _check_memory(optimizer, state, param)
+        known = self._kinds.get(param)
+        if known is None or known[:2] == (param.dtype, param.shape):
+            return
+        dtypes = {param.dtype} | ({torch.float32} if param.dtype in HALF else set())
+        for key, value in state.items():
+            if not isinstance(value, Tensor) or not value.dim() or value.is_sparse:
+                continue
+            if value.shape != param.shape or value.dtype not in dtypes:
+                raise RuntimeError(
+                    f"{type(optimizer).__name__}: a parameter was {known[0]} of shape "
+                    f"{known[1]}, and is {param.dtype} of shape {tuple(param.shape)} now, "
+                    f"but its state {key!r} is {value.dtype} of shape {tuple(value.shape)} still; "
+                    "change the state too, or clear it with optimizer.state[param].clear()"
+                )
+
+
+@contextmanager
+def whole(states: States) -> Iterator[None]:
+    """Undo what is done to parameters and their states within, if it ends in an error.
+
+    It takes copies, which a step does only where a parameter or a state is not what it was.
+    """
+    tensors = [*states, *(v for s in states.values() for v in s.values() if isinstance(v, Tensor))]
+    before = [(tensor, tensor.detach().clone()) for tensor in tensors]
+    contents = [(state, dict(state)) for state in states.values()]
+    try:
+        yield
+    except BaseException:
+        for state, content in contents:
+            state.clear()
+            state.update(content)
+        with torch.no_grad():
+            for tensor, copy in before:
+                tensor.detach().copy_(copy)
+        raise
+
+
+def _kind(param: Tensor, state: State) -> Kind:
+    tensors = [(k, v.dtype, v.shape) for k, v in state.items() if isinstance(v, Tensor)]
+    return (param.dtype, param.shape, *tensors)
+
+
+def _check_memory(optimizer: Stateful, state: State, param: Tensor) -> None:
+    """Refuse a parameter whose numbers, or those of whose state, are nowhere."""
+    for key, value in (("", param), *state.items()):
+        if not isinstance(value, Tensor) or value.layout is not torch.strided:
+            continue
+        whose = f"the state {key!r} of a parameter" if key else "a parameter"
+        if 0 in [n for n, size in zip(value.stride(), value.shape, strict=True) if size > 1]:
+            raise RuntimeError(
+                f"{type(optimizer).__name__}: {whose} of shape {tuple(param.shape)} is expanded, "
+                "so that several of its numbers are one in memory; clone it"
+            )
+        is_meta = value.device.type == "meta" != param.device.type
+        if is_meta or (has_memory(value) and not is_within_storage(value)):
+            raise RuntimeError(
+                f"{type(optimizer).__name__}: {whose} of shape {tuple(param.shape)} has no memory, "
+                "because its storage was resized or it is on the meta device; put a tensor there"
+            )
+
+
+def _mend(group: Group, param: Tensor, state: State) -> None:
+    """Change a state to the form that rules expect, where it is not in that form."""
+    for key, value in state.items():
+        state[key] = plain_number(value)
+    if master.wants_master(group, param) and master.KEY not in state:
+        for key, value in state.items():
+            if isinstance(value, Tensor) and value.dtype in HALF:
+                state[key] = value.float()
+        state[master.KEY] = master.new_master(param)

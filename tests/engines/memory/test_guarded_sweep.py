@@ -1,0 +1,33 @@
+"""No engine touches memory beside a tensor, of whatever size, or where one was before."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.conformance.trajectories import REAL_ONLY, TOLERANCE
+from tests.covers import EXHAUSTIVE
+from tests.engines.memory.sweep import ON, VARIANTS, Case, swept
+
+DTYPES = [dtype for dtype in TOLERANCE if dtype.itemsize <= 8]
+EVERY = [
+    Case(name, dtype, engine, at_end)
+    for name, dtype, engine, at_end in itertools.product(VARIANTS, DTYPES, ON, (True, False))
+    if not (dtype.is_complex and VARIANTS[name][0] in REAL_ONLY)
+]
+
+
+def some() -> list[Case]:
+    """Return a case of each optimizer in a kernel, of some elsewhere; dtypes and ends in turn."""
+    chosen = []
+    for turn, (engine, name) in enumerate(itertools.product(ON, VARIANTS)):
+        cases = [case for case in EVERY if (case.engine, case.name) == (engine, name)]
+        if engine == "fused" or turn % 4 == 0:
+            chosen.append(cases[7 * turn % len(cases)])
+    return chosen
+
+
+@pytest.mark.parametrize("case", EVERY if EXHAUSTIVE else some(), ids=str)
+def test_only_own_memory_is_touched(case, child):
+    child.call(swept, case)

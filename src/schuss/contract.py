@@ -73,5 +73,8 @@ class Stateful(Protocol):
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""
 
+    def check_listed(self) -> None:
+        """Check what the lists of parameters hold, if that is not what it was."""
+
     def sparse_obstacle(self, group: Group) -> str | None:
         """Return why a step cannot take sparse gradients of a group, or None if it can."""

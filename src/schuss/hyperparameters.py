@@ -117,8 +117,10 @@ class CheckedGroups(Checked):
     defaults: dict[str, Any]
     _seen_values: list[object]
     """The keys and the values of all groups when they were last checked."""
+    _seen_lists: list[object]
+    """The lists of parameters of all groups when they were last checked."""
     _seen_params: list[object]
-    """The parameters of all groups when they were last checked."""
+    """These lists and the parameters in them when they were last checked."""
     _all_domains: Domains
     """The domains of the decay and of the transforms too."""
     _odd: bool
@@ -154,18 +156,37 @@ class CheckedGroups(Checked):
             return
         groups = self.param_groups
         try:
-            same = all(map(is_, _params_of(groups), self._seen_params))
+            same = all(map(is_, _lists_of(groups), self._seen_lists))
         except (AttributeError, KeyError, TypeError):  # some group is none
             same = False
         if not same:
-            check_params(groups)
-            self._seen_params = list(_params_of(groups))
+            self.check_listed()
+            self._seen_lists = list(_lists_of(groups))
         if not all(map(is_, _values_of(groups), self._seen_values)):
             for number, group in enumerate(groups):
                 for key in OPTION_DEFAULTS.keys() - group.keys():
                     group[key] = self.defaults.get(key, OPTION_DEFAULTS[key])
                 self._check_group_number(number, group)
             self._seen_values = list(_values_of(groups))
+
+    def check_listed(self) -> None:
+        """Check what the lists of parameters hold, if that is not what it was.
+
+        The engine calls it when it plans a step anew. A step that goes on with parameters as they
+        were bound has compared each with the list already.
+
+        Raises:
+            TypeError: A group is no dictionary, or its parameters are not tensors in a list.
+            ValueError: A parameter is listed twice.
+        """
+        groups = self.param_groups
+        try:
+            same = all(map(is_, _params_of(groups), self._seen_params))
+        except (AttributeError, KeyError, TypeError):
+            same = False
+        if not same:
+            check_params(groups)
+            self._seen_params = list(_params_of(groups))
 
     def _for_rules(self, groups: Sequence[Group]) -> Sequence[Group]:
         """Return groups as rules see them: with Python's numbers and tensors of no dimensions."""
@@ -176,6 +197,11 @@ class CheckedGroups(Checked):
 
 _END: Final = (object(),)
 """What ends a sequence, so that none is the beginning of another."""
+
+
+def _lists_of(groups: Sequence[Group]) -> Iterator[object]:
+    """Yield the lists of parameters."""
+    return chain([group["params"] for group in groups], _END)
 
 
 def _params_of(groups: Sequence[Group]) -> Iterator[object]:

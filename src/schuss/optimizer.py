@@ -89,7 +89,8 @@ class Optimizer(Stepping):
         self._mode = {"evaluating": False}
         self._trained = {}
         self._versions = {}
-        self._seen_values, self._seen_params, self._odd = [None], [None], False
+        self._seen_values, self._seen_lists, self._seen_params = [None], [None], [None]
+        self._odd = False
         domains = {**self._chain.domains(), **self.weight_decay.domains, **self.domains}
         self._all_domains = Domains(domains)
         super().__init__(params, {**OPTION_DEFAULTS, **around, **options, **defaults})

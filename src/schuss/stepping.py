@@ -123,7 +123,7 @@ class Stepping(Evaluating):
             RuntimeError: A gradient is sparse and the optimizer does not take it, or a transform
                 needs a closure. Nothing has been changed then.
         """
-        if self._is_decided_on_the_host() and "torch._dynamo" in sys.modules:
+        if "torch._dynamo" in sys.modules and self._is_decided_on_the_host():
             return self._step_outside_of_graphs(closure)
         return self._step(closure)
 

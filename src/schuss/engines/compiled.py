@@ -9,7 +9,7 @@ other hyper-parameters are constants. The next eager step takes the numbers back
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class CompiledSteps:
     None for those that are to be tensors.
     """
     param_groups: list[Group]
+    check_listed: Callable[[], None]
 
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""

@@ -82,6 +82,8 @@ class Engine:
         `measure(state, group, grad, param)`, and finds the sums of those before it in the group.
         """
         scale = None if grad_scale is None else float(grad_scale)
+        if not measures:
+            return groups
         for measure in measures:
             known = self._known_of(groups)
             try:
@@ -147,14 +149,16 @@ class Engine:
 
     def _known_of(self, groups: Sequence[Group]) -> list[Known]:
         """Return what is known of each group, and forget groups that are there no more."""
-        self._settle()
+        if self._unfinished:
+            self._settle()
         known = self._known
-        lists = [group["params"] for group in groups]
-        if [id(params) for params in lists] != list(known):
-            self._known = {id(params): known.get(id(params)) or Known(params) for params in lists}
+        keys = [id(group["params"]) for group in groups]
+        if keys != list(known):
+            lists = {id(group["params"]): group["params"] for group in groups}
+            self._known = {key: known.get(key) or Known(params) for key, params in lists.items()}
             for key in known.keys() - self._known.keys():
                 self._forget(known[key])
-        return [self._known[id(params)] for params in lists]
+        return [self._known[key] for key in keys]
 
     def _release(self) -> None:
         """Let go of the gradients that were kept alive for a step."""
@@ -165,10 +169,8 @@ class Engine:
     def _planned(
         self, optimizer: Stateful, rule: Rule, known: Known, group: Group, scale: float | None
     ) -> Planned:
-        """Plan the step of one group; write nothing but state that is there, in another form."""
-        kernels = self._replanned(rule, known, group, scale)
-        if kernels is not None:
-            return Planned("fused", (), kernels, fused=known.fused)
+        """Plan the step of one group anew; write nothing but state, in another form."""
+        optimizer.check_listed()
         self._write_scalars()
         known.fused = None
         dense, sparse = apart(with_gradient(optimizer, group))
@@ -183,7 +185,7 @@ class Engine:
 
     def _replanned(
         self, rule: Rule, known: Known, group: Group, scale: float | None
-    ) -> list[FusedStep] | None:
+    ) -> Sequence[FusedStep] | None:
         """Plan a step with the parameters as they were bound, or return None if that is not so."""
         if known.fused is None or self._exposed or not known.is_bound_for(group):
             return None
@@ -200,13 +202,19 @@ class Engine:
         scale: float | None,
     ) -> None:
         """Plan the step of all groups, and take it."""
-        plans = [self._planned(optimizer, rule, known, group, scale) for known, group in pairs]
-        for (known, group), planned in zip(pairs, plans, strict=True):
-            known.fused, known.options = planned.fused, options_of(group)
-        for planned in plans:
-            if planned.states:
-                self._call(planned)
-        kernels = [step for planned in plans for step in planned.kernels]
+        kernels: list[FusedStep] = []
+        anew: list[tuple[Known, Group, Planned]] = []
+        for known, group in pairs:
+            planned = self._replanned(rule, known, group, scale)
+            if planned is None:
+                of_group = self._planned(optimizer, rule, known, group, scale)
+                anew.append((known, group, of_group))
+                planned = of_group.kernels
+            kernels += planned
+        for known, group, of_group in anew:
+            known.fused, known.options = of_group.fused, options_of(group)
+        for _, _, of_group in anew:
+            self._call(of_group)
         if kernels:
             from schuss.engines.fused.commit import Commit
 
@@ -246,6 +254,7 @@ class Engine:
                 return sums(kernels)
             except UnfusableError:
                 pass
+        optimizer.check_listed()
         self._write_scalars()
         batch = filled(with_gradient(optimizer, group))
         states = self.kept.copied(optimizer, group, batch.params)

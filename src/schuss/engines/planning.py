@@ -85,9 +85,8 @@ class Known:
 
     def is_bound_for(self, group: Group) -> bool:
         """Tell whether a step may go on with the parameters as they were bound."""
-        if self.fused is None or any(cohort.is_broken for cohort in self.fused.cohorts):
-            return False
-        return self.options == options_of(group)
+        fused = self.fused
+        return fused is not None and not fused.is_broken() and self.options == options_of(group)
 
     def look_again(self, asked: object) -> None:
         """Forget why engines were passed over, if they were asked for something else then."""
@@ -111,7 +110,7 @@ class Known:
 
 def options_of(group: Group) -> object:
     """Return the options of a group that cohorts are made with."""
-    return wanted(group), group["master_weights"]
+    return group["fused"], group["foreach"], group["differentiable"], group["master_weights"]
 
 
 class Planner:

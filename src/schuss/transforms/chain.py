@@ -243,8 +243,10 @@ class _Measured:
 def _any_skips(
     transforms: Sequence[Transform], measured: Sequence[Group], groups: Sequence[Group]
 ) -> bool:
+    if not transforms:
+        return False
     sums: dict[str, Tensor] = {}
-    for group in measured if transforms else ():
+    for group in measured:
         sums |= group.get("sums_over_all", {})
     wishes = [transform.skips(sums, groups) for transform in transforms]  # each may count
     return any(wishes)

@@ -37,6 +37,13 @@ class FusedBatch:
         own = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
         self._gradients = Gradients(params, batch, own, [forms[id(param)] for param in batch])
 
+    def is_broken(self) -> bool:
+        """Tell whether some cohort is none any more."""
+        for cohort in self.cohorts:  # noqa: SIM110  # any() takes longer than the rest
+            if cohort.is_broken:
+                return True
+        return False
+
     def release(self) -> None:
         """Let go of the gradients that `plan` and `sums` have kept alive."""
         self._gradients.release()

@@ -51,6 +51,12 @@ _KINDS: dict[str, tuple[Any, Any, Callable[..., Any], Callable[..., Any]]] = {
     ),
     "float32": (_FLOAT, types.float32, _itself, _itself),
     "float64": (_DOUBLE, types.float64, _itself, _itself),
+    "int32": (
+        _INT32,
+        types.int64,
+        lambda builder, number: builder.zext(number, _INT64),
+        lambda builder, number: builder.trunc(number, _INT32),
+    ),
     "int64": (_INT64, types.int64, _itself, _itself),
 }
 
@@ -91,6 +97,7 @@ load_bfloat16, store_bfloat16 = _load("bfloat16"), _store("bfloat16")
 load_float16, store_float16 = _load("float16"), _store("float16")
 load_float32, store_float32 = _load("float32"), _store("float32")
 load_float64, store_float64 = _load("float64"), _store("float64")
+load_int32, store_int32 = _load("int32"), _store("int32")
 load_int64, store_int64 = _load("int64"), _store("int64")
 
 size_of_bfloat16, size_of_float16 = SIZES["bfloat16"], SIZES["float16"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -66,6 +66,10 @@ class TorchLayout(NamedTuple):
     end_reference: int
 
 
+_LOW = 0xFFFF
+"""The bits of a word that hold the code of a dtype."""
+
+
 @cache
 def torch_layout() -> TorchLayout | None:
     """Return the layout of the torch that runs here, or None if it is not as expected."""
@@ -111,52 +115,44 @@ def _looked_up() -> TorchLayout:
     )
 
 
-def _sample(dtype: torch.dtype = torch.float32) -> Tensor:
+def _sample() -> Tensor:
     """Return a tensor whose sizes, strides and offset are found nowhere else in it."""
     with torch.device("cpu"):
-        return torch.zeros(1237, dtype=dtype).as_strided((3, 5, 7), (211, 29, 2), 17)
+        return torch.zeros(1237).as_strided((3, 5, 7), (211, 29, 2), 17)
 
 
 def _kinds(after: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the words that differ between kinds of tensors, and the bits that tell kinds apart.
+    """Return where the dtype is, and where the device, the layout and the lazy bits are.
+
+    Beside the dtype there are bits that say nothing, or what sizes and strides say. The keys by
+    which torch finds its functions tell everything else: they are the same for all dense tensors of
+    a device.
 
     Args:
-        after: Which word they come after.
+        after: Which word they come after, with one between.
+
+    Returns:
+        Two words, and the bits of each that count.
     """
-    plain = _sample()
-    with torch.enable_grad():
-        leaf = _sample().requires_grad_()
+    dtype, keys = after + 2, after + 3
+    with torch.device("cpu"), torch.enable_grad():
+        codes = {_implementation(torch.zeros(2, dtype=d))[dtype] & _LOW for d in _DTYPES}
+        lazy = torch.zeros(2, dtype=torch.complex64).conj()
+        other = [torch.zeros(2).to_sparse(), lazy, lazy.imag, torch._efficientzerotensor(2)]
+        leaf = torch.zeros(2, requires_grad=True)
         leaf.sum().backward()
-    like = [plain.detach(), plain.data, _sample(), leaf, torch.nn.Parameter(plain)]
-    with torch.device("cpu"):  # sizes and strides are compared by themselves
-        images, films = torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 4, 5, 6)
-        like += [torch.zeros(()), torch.zeros(2, 3), torch.zeros(3, 2).t(), torch.zeros(0, 2)]
-    like += [images.to(memory_format=torch.channels_last)]
-    like += [films.to(memory_format=torch.channels_last_3d)]
-    with torch.device("cpu"):
-        real = [torch.zeros(3, 5, 7, dtype=dtype) for dtype in _DTYPES]
-        lazy = torch.zeros(3, 5, 7, dtype=torch.complex64)
-        base = torch.zeros(3, 5, 7)
-        others = [base.to_sparse(), lazy.conj(), lazy.conj().imag, torch._efficientzerotensor(3)]
-    others.append(torch.zeros(3, 5, 7, device="meta"))
-    told = _changed(base, [*real, *others], after)
-    noise = _changed(plain, like, after)
-    known = sorted({word: told[word] & ~noise[word] for word in told if told[word]}.items())
-    if len(known) != 2:
+        with torch.inference_mode():
+            like = [torch.zeros(2)]
+    other.append(torch.zeros(2, device="meta"))
+    like += [leaf, leaf.detach(), leaf.data, torch.nn.Parameter(leaf.detach().clone()), leaf.t()]
+    known = _implementation(torch.zeros(2, device="cpu"))[keys]
+    noise = 0
+    for tensor in (*like, *([] if leaf.grad is None else [leaf.grad])):
+        noise |= known ^ _implementation(tensor)[keys]
+    told = [(known ^ _implementation(tensor)[keys]) & ~noise for tensor in other]
+    if len(codes) != len(_DTYPES) or not all(told):
         raise LookupError
-    (first, one), (second, two) = known
-    return (8 * first, 8 * second), (_signed(one), _signed(two))
-
-
-def _changed(base: Tensor, others: Iterable[Tensor], after: int) -> dict[int, int]:
-    """Return the bits of each word in which some tensors differ from another one."""
-    words = _implementation(base)
-    found = dict.fromkeys(range(after + 2, min(after + 4, _WORDS)), 0)  # after the element count
-    for other in others:
-        theirs = _implementation(other)
-        for word in found:
-            found[word] |= (words[word] ^ theirs[word]) & (2**64 - 1)
-    return found
+    return (8 * dtype, 8 * keys), (_LOW, _signed(~noise & (2**64 - 1)))
 
 
 def _version_counter(tensor: Tensor) -> int:

@@ -13,8 +13,10 @@ from schuss.engines.fused.numbers import (
     call_into,
     call_parallel,
     load_float64,
+    load_int32,
     load_int64,
     store_float64,
+    store_int32,
     store_int64,
 )
 from schuss.engines.fused.words import *
@@ -25,39 +27,55 @@ def is_of_kind(job, tensor, kinds):
     """Tell whether a tensor has a dtype, a device and a layout."""
     first = load_int64(tensor + load_int64(job, TORCH_KIND), 0) & load_int64(job, TORCH_MASK)
     second = load_int64(tensor + load_int64(job, TORCH_KIND_2), 0) & load_int64(job, TORCH_MASK_2)
-    return first == load_int64(kinds, 0) and second == load_int64(kinds, 1)
+    return (first ^ load_int64(kinds, 0)) | (second ^ load_int64(kinds, 1)) == 0
 
 
 @numba.njit(inline="always")
-def has_shape(job, tensor, shape):
-    """Tell whether a tensor has a number of dimensions, sizes, and strides."""
-    place = tensor + load_int64(job, TORCH_DIM)
+def shape_differs(place, shape):
+    """Return 0 if a tensor has a number of dimensions, sizes, and strides."""
     dim = load_int64(shape, 0)
-    if load_int64(place, 0) != dim:
-        return False
+    differs = load_int64(place, 0) ^ dim
     for k in range(dim):
-        if load_int64(place, 1 + k) != load_int64(shape, 1 + k):
-            return False
-        if load_int64(place, 1 + DIMENSIONS + k) != load_int64(shape, 1 + dim + k):
-            return False
-    return True
+        differs |= load_int64(place, 1 + k) ^ load_int64(shape, 1 + k)
+        differs |= load_int64(place, 1 + DIMENSIONS + k) ^ load_int64(shape, 1 + dim + k)
+    return differs
 
 
 @numba.njit(inline="always")
-def is_as_before(job, own):
-    """Tell whether a tensor of the optimizer is what it was, where it was."""
-    tensor = load_int64(load_int64(own, OWN_OBJECT) + load_int64(job, TORCH_IMPLEMENTATION), 0)
-    storage = load_int64(tensor + load_int64(job, TORCH_STORAGE), 0)
-    return (
-        tensor == load_int64(own, OWN_IMPLEMENTATION)
-        and storage == load_int64(own, OWN_STORAGE)
-        and load_int64(tensor + load_int64(job, TORCH_VERSION), 0) == load_int64(own, OWN_VERSION)
-        and load_int64(tensor + load_int64(job, TORCH_OFFSET), 0) == load_int64(own, OWN_OFFSET)
-        and load_int64(storage + load_int64(job, TORCH_DATA), 0) == load_int64(own, OWN_DATA)
-        and load_int64(storage + load_int64(job, TORCH_NBYTES), 0) == load_int64(own, OWN_NBYTES)
-        and is_of_kind(job, tensor, own + 8 * OWN_KIND)
-        and has_shape(job, tensor, own + 8 * OWN_DIM)
+def are_as_before(job):
+    """Tell whether all tensors of the optimizer are what they were, where they were."""
+    implementation, at_storage = (
+        load_int64(job, TORCH_IMPLEMENTATION),
+        load_int64(job, TORCH_STORAGE),
     )
+    at_version, at_offset = load_int64(job, TORCH_VERSION), load_int64(job, TORCH_OFFSET)
+    at_data, at_nbytes = load_int64(job, TORCH_DATA), load_int64(job, TORCH_NBYTES)
+    at_kind, at_kind_2 = load_int64(job, TORCH_KIND), load_int64(job, TORCH_KIND_2)
+    mask, mask_2, at_dim = (
+        load_int64(job, TORCH_MASK),
+        load_int64(job, TORCH_MASK_2),
+        load_int64(job, TORCH_DIM),
+    )
+    own = load_int64(job, LOOK_OWN)
+    for _ in range(load_int64(job, LOOK_OWN_COUNT)):
+        tensor = load_int64(own, OWN_IMPLEMENTATION)
+        storage = load_int64(own, OWN_STORAGE)
+        # The object and the implementation of each are kept alive, and the storage by these.
+        differs = load_int64(load_int64(own, OWN_OBJECT) + implementation, 0) ^ tensor
+        differs |= load_int64(tensor + at_storage, 0) ^ storage
+        if differs:
+            return False
+        differs = load_int64(tensor + at_version, 0) ^ load_int64(own, OWN_VERSION)
+        differs |= load_int64(tensor + at_offset, 0) ^ load_int64(own, OWN_OFFSET)
+        differs |= load_int64(tensor + at_kind, 0) & mask ^ load_int64(own, OWN_KIND)
+        differs |= load_int64(tensor + at_kind_2, 0) & mask_2 ^ load_int64(own, OWN_KIND_2)
+        differs |= load_int64(storage + at_data, 0) ^ load_int64(own, OWN_DATA)
+        differs |= load_int64(storage + at_nbytes, 0) ^ load_int64(own, OWN_NBYTES)
+        differs |= shape_differs(tensor + at_dim, own + 8 * OWN_DIM)
+        if differs:
+            return False
+        own += 8 * (1 + OWN_DIM + 2 * load_int64(own, OWN_DIM))
+    return True
 
 
 @numba.njit(inline="always")
@@ -85,7 +103,8 @@ def overlaps(job, begin, end):
 @numba.njit(inline="always")
 def begin_of(job, grad, like, row):
     """Return where a gradient begins, or 0 if it is not as it has to be."""
-    if not is_of_kind(job, grad, like) or not has_shape(job, grad, like + 8 * GRAD_DIM):
+    place = grad + load_int64(job, TORCH_DIM)
+    if not is_of_kind(job, grad, like) or shape_differs(place, like + 8 * GRAD_DIM):
         return 0
     storage = load_int64(grad + load_int64(job, TORCH_STORAGE), 0)
     offset = load_int64(grad + load_int64(job, TORCH_OFFSET), 0) * load_int64(like, GRAD_ITEM)
@@ -107,11 +126,8 @@ def look(job):
     """Find the gradients and keep them alive; answer whether all else is as it was."""
     store_int64(job, LOOK_ANSWER, 0)
     store_int64(job, LOOK_MISSING, 0)
-    own = load_int64(job, LOOK_OWN)
-    for _ in range(load_int64(job, LOOK_OWN_COUNT)):
-        if not is_as_before(job, own):
-            return
-        own += 8 * (1 + OWN_DIM + 2 * load_int64(own, OWN_DIM))
+    if not are_as_before(job):
+        return
     items, known = load_int64(job, LOOK_ITEMS), load_int64(job, LOOK_KNOWN)
     rows, like = load_int64(job, LOOK_ROWS), load_int64(job, LOOK_GRADS)
     found, held = load_int64(job, LOOK_FOUND), load_int64(job, LOOK_HELD)
@@ -188,7 +204,7 @@ def raise_versions(launch):
         for tensor in range(tensors):
             version = load_int64(versions, column * tensors + tensor)
             if version != 0 and load_int64(addresses, tensor) != 0:
-                added_int32(version, 1)
+                store_int32(version, 0, load_int32(version, 0) + 1)
 
 
 @numba.cfunc("void(int64)", error_model="numpy")

@@ -81,16 +81,19 @@ class Walker:
         self._job = _words([*job, *_torch_words(layout)])
         self._address = self._job.ctypes.data
         self._look, self._release = _functions()
+        self._holds = False
 
     def look(self, params: list[Tensor]) -> NDArray[np.int64] | None:
         """Return where the gradients begin, 0 for none; None if anything but them has changed.
 
         The gradients are kept alive until `release`.
         """
-        self.release()  # those of a step that was cut off
+        if self._holds:
+            self.release()  # those of a step that was cut off
         if len(params) != self._count:
             return None
         self._job[LOOK_ITEMS] = ctypes.c_int64.from_address(id(params) + _ITEMS).value
+        self._holds = True
         self._look(self._address)
         self.missing = int(self._job[LOOK_MISSING])
         return self._found if self._job[LOOK_ANSWER] else None
@@ -98,10 +101,11 @@ class Walker:
     def release(self) -> None:
         """Let go of the gradients."""
         self._release(self._address)
+        self._holds = False
 
     def __del__(self) -> None:
         """Let go of what a step that was cut off still holds."""
-        if "_release" in self.__dict__:
+        if self.__dict__.get("_holds"):
             self.release()
 
 

@@ -70,6 +70,7 @@ class Cohort:
             sizes if needs.shapes else None,
             along=needs.along,
             parts=divided,
+            single=_is_single(first),
         )
         found = contents(first, self.states[0], needs, fits)
         self.aliases, along = found.aliases, found.along
@@ -262,7 +263,7 @@ def _signature(member: Member, needs: Needs, fits: Fits) -> object:
         _, *of_all_sizes = layout(_shape(param), needs.parts)
         shape = tuple(of_all_sizes)
     along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
-    alike = (param.dtype, param.device, grad_dtype)
+    alike = (param.dtype, param.device, grad_dtype, _is_single(param))
     return alike, tensors, tuple(found.aliases), numbers, shape, along
 
 
@@ -271,6 +272,11 @@ def _common(value: Any) -> object:
     if isinstance(value, Tensor):
         return value.dtype, value.shape, value.item()
     return type(value) if is_own(value) else (type(value), value)
+
+
+def _is_single(param: Tensor) -> bool:
+    """Tell whether a rule sees one number of a parameter: its norm is that number then."""
+    return param.numel() == 1 and not param.is_complex()
 
 
 def _shape(param: Tensor) -> torch.Size:

@@ -38,6 +38,11 @@ def with_gradient(optimizer: Stateful, group: Group) -> Batch:
                 f"{type(optimizer).__name__}: the gradient of a parameter of shape "
                 f"{tuple(param.shape)} has shape {tuple(grad.shape)}; compute it anew"
             )
+        if grad.is_complex() and not param.is_complex():
+            raise RuntimeError(
+                f"{type(optimizer).__name__}: the gradient of a real parameter of shape "
+                f"{tuple(param.shape)} is {grad.dtype}; take its real part"
+            )
         if not torch.compiler.is_compiling() and has_memory(grad) and not is_within_storage(grad):
             raise RuntimeError(
                 f"{type(optimizer).__name__}: the gradient of a parameter of shape "

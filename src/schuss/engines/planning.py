@@ -230,8 +230,9 @@ class Planner:
 
 def _grad_dtype(param: Tensor, grad: Tensor | None) -> torch.dtype:
     """Return the dtype in which a kernel reads the gradients of a parameter."""
-    dtype = param.dtype if grad is None else grad.dtype
-    return dtype if dtype.is_floating_point and dtype.itemsize > 1 else param.dtype
+    if grad is None or param.is_complex() or not grad.is_floating_point():
+        return param.dtype
+    return grad.dtype if grad.dtype.itemsize > 1 else param.dtype
 
 
 def _asked(rule: Rule, batch: Batch) -> object:

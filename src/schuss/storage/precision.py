@@ -39,6 +39,8 @@ def computable(tensor: Tensor) -> Tensor:
 
 def gradient(grad: Tensor, param: Tensor) -> Tensor:
     """Return a gradient as a rule for a parameter takes it: computable, and in its precision."""
+    if param.is_complex() and not grad.is_complex():
+        grad = grad.to(param.dtype)
     real = computable(grad)
     dtype = torch.float32 if param.dtype in HALF else REAL.get(param.dtype, param.dtype)
     return real if real.dtype is dtype or grad.is_sparse else real.to(dtype)

@@ -83,7 +83,12 @@ def grad_of(job, tensor):
     """Return the implementation of the gradient of a parameter."""
     meta = load_int64(tensor + load_int64(job, TORCH_AUTOGRAD), 0)
     absent = load_int64(job, TORCH_ABSENT)
-    return load_int64(meta + load_int64(job, TORCH_GRAD), 0) if meta else absent
+    grad = load_int64(meta + load_int64(job, TORCH_GRAD), 0) if meta else absent
+    # Another thread that drops a gradient first counts down, and then clears the place. With no
+    # references, or none but that of its object in Python (the sign says that there is one), a
+    # gradient is about to be freed.
+    count, references = load_int32(grad + REFERENCES, 0), load_int64(grad + REFERENCES, 0)
+    return absent if count == 0 or (count == 1 and references < 0) else grad
 
 
 @numba.njit(inline="always")

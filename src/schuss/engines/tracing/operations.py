@@ -54,6 +54,9 @@ class Tape(Protocol):
     def size(self, axes: Iterable[int]) -> Any:
         """Return the product of some sizes of a parameter, as an operand."""
 
+    def is_single(self, x: Any) -> bool:
+        """Tell whether there is only one number of a value, whatever the parameter."""
+
     def is_predicate(self, x: Any) -> bool:
         """Tell whether a value is true or false."""
 
@@ -223,6 +226,8 @@ def _norm(
     *,
     dtype: Any = None,
 ) -> Any:
+    if tape.is_single(x) and p in (1, 2, "fro", None):  # a square may be too large, or too small
+        p = float("inf")
     if p in (2, "fro", None):
         return tape.record("sqrt", _sum(tape, tape.record("square", x), dim, keepdim, dtype=dtype))
     if p == 1:

@@ -33,6 +33,7 @@ class Dimensions:
         sizes: The sizes of the axes; None if they differ.
         along: Statistics along them may be made: stand-ins know their axes.
         parts: Into how many equal parts the first is divided; 0 if it is not, None if it cannot be.
+        single: The parameters are of one number.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class Dimensions:
         *,
         along: bool = False,
         parts: int | None = 0,
+        single: bool = False,
     ) -> None:
         self.axes = axes
         self.sizes = sizes
         self.along = along
         self.parts = parts
+        self.single = single
 
 
 class Tape:
@@ -179,6 +182,10 @@ class Tape:
                 alike = operation not in DRAWS and all(known[o] for o in operands if o >= 0)
                 known.append(operation in REDUCTIONS or alike)
         return known[x.value]
+
+    def is_single(self, x: StandIn) -> bool:
+        """Tell whether there is only one number of a value, whatever the parameter."""
+        return self.dimensions.single or self.is_per_tensor(x)
 
     def is_predicate(self, x: StandIn) -> bool:
         """Tell whether a value is true or false."""

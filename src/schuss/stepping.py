@@ -229,20 +229,21 @@ class Stepping(Evaluating):
                 return False
             groups = self._for_rules(self.param_groups)
             groups = self._engine.measured(self, measures, groups, scale)
-            if self._chain.skips_call(groups, self.param_groups):
+            chain = self._chain
+            if chain and chain.skips_call(groups, self.param_groups):
                 self._put_away(self._chain.call_skipped)
                 return False
-            if is_step and self._chain.skips_step(groups, self.param_groups):
-                self._put_away(self._chain.step_skipped)
-                self._chain.stepped(self.param_groups)
+            if is_step and chain and chain.skips_step(groups, self.param_groups):
+                self._put_away(chain.step_skipped)
+                chain.stepped(self.param_groups)
                 return False
             if is_step and measures and self._overrides("summed"):
                 self.summed(groups)
                 changed = self._for_rules(self.param_groups)
                 groups = [{**g, **now} for g, now in zip(groups, changed, strict=True)]
             self._engine.run(self, rule, groups, scale)
-            if is_step:
-                self._chain.stepped(self.param_groups)
+            if is_step and chain:
+                chain.stepped(self.param_groups)
         return True
 
     def _put_away(self, rule: Rule) -> None:

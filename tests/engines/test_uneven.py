@@ -13,7 +13,7 @@ import schuss
 from schuss.engines.fused.launch import Launch
 from tests.conformance.strangers import Ruled
 
-SHAPES = ((3,), (40,), (2, 5), (17_000,), ())
+SHAPES = ((3,), (40,), (2, 5), (17_000,), (1, 7))
 
 
 def created(create, **options) -> schuss.Optimizer:

@@ -82,8 +82,6 @@ class Engine:
         `measure(state, group, grad, param)`, and finds the sums of those before it in the group.
         """
         scale = None if grad_scale is None else float(grad_scale)
-        if not measures:
-            return groups
         for measure in measures:
             known = self._known_of(groups)
             try:
@@ -203,28 +201,37 @@ class Engine:
     ) -> None:
         """Plan the step of all groups, and take it."""
         kernels: list[FusedStep] = []
-        anew: list[tuple[Known, Group, Planned]] = []
+        plans: list[tuple[Sequence[FusedStep], Planned | None]] = []
         for known, group in pairs:
-            planned = self._replanned(rule, known, group, scale)
-            if planned is None:
-                of_group = self._planned(optimizer, rule, known, group, scale)
-                anew.append((known, group, of_group))
-                planned = of_group.kernels
-            kernels += planned
-        for known, group, of_group in anew:
-            known.fused, known.options = of_group.fused, options_of(group)
-        for _, _, of_group in anew:
-            self._call(of_group)
-        if kernels:
-            from schuss.engines.fused.commit import Commit
+            anew = None
+            found = self._replanned(rule, known, group, scale)
+            if found is None:
+                anew = self._planned(optimizer, rule, known, group, scale)
+                found = anew.kernels
+            plans.append((found, anew))
+        for (known, group), (found, anew) in zip(pairs, plans, strict=True):
+            if anew is not None:
+                known.fused, known.options = anew.fused, options_of(group)
+                if anew.calls:  # in the order of the groups, as on the loop
+                    self._run_kernels(kernels)
+                    kernels = []
+                self._call(anew)
+            kernels += found
+        self._run_kernels(kernels)
 
-            commit = Commit(kernels, self._run)
-            self._run = commit.run
-            self._unfinished = [commit]
-            try:
-                commit.take()
-            finally:
-                self._settle()
+    def _run_kernels(self, kernels: Sequence[FusedStep]) -> None:
+        """Run kernels, all of them or none."""
+        if not kernels:
+            return
+        from schuss.engines.fused.commit import Commit
+
+        commit = Commit(kernels, self._run)
+        self._run = commit.run
+        self._unfinished = [commit]
+        try:
+            commit.take()
+        finally:
+            self._settle()
 
     def _call(self, planned: Planned) -> None:
         """Take the part of a step that is not run by kernels."""

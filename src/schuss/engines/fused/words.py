@@ -1,4 +1,4 @@
-"""What the words of a job are, for compiled code that is not printed from a program."""
+"""The words of jobs, for compiled code that is not printed from a program."""
 
 # A look at memory, and its end.
 (

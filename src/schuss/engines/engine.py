@@ -29,10 +29,8 @@ class Engine:
     """Runs rules for all parameters of an optimizer.
 
     Nothing is written before every group has been planned, and all kernels of a step run in one
-    call: a step happens or it does not.
-
-    The state of the parameters is kept here. As long as nobody else has a hand on it, scalars that
-    the parameters of a cohort share are kept once, and only memory is looked at before a step.
+    call. The state of the parameters is kept here. As long as nobody else has a hand on it, numbers
+    that a cohort shares are kept once, and only memory is looked at before a step.
 
     Attributes:
         kept: The state of every parameter; `exposed_state` is it for others.

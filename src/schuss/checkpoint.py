@@ -178,7 +178,7 @@ class _Made(NamedTuple):
     Attributes:
         groups: The groups.
         state: The states.
-        trained: What parameters become.
+        trained: The new values of parameters.
     """
 
     groups: list[Group]

@@ -193,8 +193,7 @@ class Planner:
         return self._on_cohorts(name, known, batch)
 
     def _on_foreach(self, known: Known, batch: Batch) -> Planned:
-        pairs = zip(batch.params, batch.grads, strict=True)
-        members = [Member(p, self._states[p], p.dtype) for p, _ in pairs]
+        members = [Member(p, self._states[p], p.dtype) for p in batch.params]
         cohorts = divided(batch.group, members, known.needs)
         grads = dict(zip(batch.params, batch.grads, strict=True))
         calls: list[Callable[[], None]] = []

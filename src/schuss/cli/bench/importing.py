@@ -10,7 +10,7 @@ from typing import Final
 from schuss.cli.errors import UserError
 
 AIM_MS: Final = 60
-"""What an import may cost; torch's own is two seconds."""
+"""The time that an import may take; torch's own is two seconds."""
 
 _PROGRAM: Final = """
 import time

@@ -242,12 +242,12 @@ def _finish(
 
 @dataclass(frozen=True)
 class _Report:
-    """What is told of a record; all of it is made before any of it is written.
+    """The output of a record; all of it is made before any of it is written.
 
     Attributes:
         kind: The kind of the record.
-        figures: What files of the figure hold, by their formats.
-        text: What a document takes.
+        figures: The content of the files of the figure, by their formats.
+        text: The text for a document.
         shown: The tables for a terminal.
     """
 

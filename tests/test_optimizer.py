@@ -9,6 +9,11 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from torch.profiler import ProfilerActivity, profile
 
 import schuss
 from schuss import GenericAdaptiveOptimizer, Optimizer, WeightDecay
@@ -289,6 +294,27 @@ def test_hooks_run_around_steps_zero_grad_and_checkpoints():
     optimizer.zero_grad()
     assert events == ["before step", "after step", "before save", "kept", "after load"]
     assert param.grad is None
+
+
+def test_hooks_for_all_optimizers_run_around_steps_too():
+    optimizer, events = schuss.Adam([weight()]), []
+    optimizer.step()
+    before = register_optimizer_step_pre_hook(lambda *_: events.append("before"))
+    after = register_optimizer_step_post_hook(lambda *_: events.append("after"))
+    optimizer.step()
+    before.remove()
+    after.remove()
+    optimizer.step()
+    assert events == ["before", "after"]
+
+
+def test_a_profile_names_the_steps():
+    optimizer = schuss.Lion([weight()])
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        optimizer.step()
+        optimizer.step()
+    (steps,) = [e for e in found.key_averages() if e.key == "Optimizer.step#Lion.step"]
+    assert steps.count == 2
 
 
 def test_a_group_may_be_added_in_the_middle_of_training():

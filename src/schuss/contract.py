@@ -59,6 +59,21 @@ def scalar_dtype() -> torch.dtype:
     return torch.float64 if torch.get_default_dtype() is torch.float64 else torch.float32
 
 
+class Work(NamedTuple):
+    """What is to be done to every parameter.
+
+    Attributes:
+        rule: Called as `rule(state, group, grad, param)`.
+        grad_scale: What the gradients were multiplied by, or None.
+        pure: If the rule is a function of its arguments alone, so that what it did once can be
+            repeated with other numbers: something that differs between two such rules. Else None.
+    """
+
+    rule: Rule
+    grad_scale: float | None = None
+    pure: object = None
+
+
 class Batch(NamedTuple):
     """The parameters of one group whose turn it is, with their gradients in the same order."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -65,6 +65,12 @@ class Optimizer(Stepping):
         >>> optimizer.step()
         >>> weight.data
         tensor([ 0.5000, -1.5000])
+    """
+
+    traced_once: ClassVar[bool]
+    """Whether the methods of a class are functions of their arguments: they read nothing else, and
+    nothing that changes. The engine then calls them once, and from then on computes only the
+    numbers anew. Every class that does not come with this library has to say so itself.
     """
 
     domains = Domains(lr=at_least(0), **OPTION_DOMAINS)

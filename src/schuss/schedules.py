@@ -74,7 +74,8 @@ def noam(step: float, warmup_steps: float, d_model: float = 512) -> float:
     factor: float = step**-0.5
     if warmup_steps > 0:
         factor = min(factor, step * warmup_steps**-1.5)
-    return float(d_model**-0.5) * factor
+    scale: float = d_model**-0.5
+    return scale * factor
 
 
 def warmup_stable_decay(

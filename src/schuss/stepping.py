@@ -14,6 +14,8 @@ from torch import Tensor
 from schuss.contract import Group, Measure, Rule, State
 from schuss.engines import Explanation, explained
 from schuss.evaluation import Evaluating
+from schuss.observed import observed
+from schuss.repeating import pure
 from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.chain import HELD_ONLY, Chain
 
@@ -104,6 +106,7 @@ class Stepping(Evaluating):
     @overload
     def step(self, closure: Callable[[], float]) -> float: ...
 
+    @observed
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Take one step with every parameter that has a gradient.
 
@@ -241,7 +244,7 @@ class Stepping(Evaluating):
                 self.summed(groups)
                 changed = self._for_rules(self.param_groups)
                 groups = [{**g, **now} for g, now in zip(groups, changed, strict=True)]
-            self._engine.run(self, rule, groups, scale)
+            self._engine.run(self, rule, groups, scale, pure(self, rule))
             if is_step and chain:
                 chain.stepped(self.param_groups)
         return True

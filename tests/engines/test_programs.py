@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 import schuss
-from schuss.contract import State
+from schuss.contract import State, Work
 from schuss.engines.cohort import Member, divided
 from schuss.engines.contents import Needs
 
@@ -15,7 +15,7 @@ def traced(optimizer: schuss.Optimizer):
     state: State = {}
     optimizer.init_state(state, group, param)
     (cohort,) = divided(group, [Member(param, state, param.dtype)], Needs())
-    (part,) = cohort.trace(optimizer.step_param, group, None)
+    (part,) = cohort.trace(Work(optimizer.step_param), group)
     return part.trace
 
 

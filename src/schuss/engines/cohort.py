@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice, product
@@ -12,15 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, Rule, State
+from schuss.contract import Group, Rule, State, Work
 from schuss.engines.contents import Fits, Needs, all_fits, contents, plain_number
 from schuss.engines.memory import has_memory, ranges
 from schuss.engines.scalars import Rows, Scalars, is_own, write
+from schuss.engines.surroundings import prepared
 from schuss.engines.traces import Part, parts
 from schuss.engines.tracing.axes import Axes, Layout, layout
+from schuss.engines.tracing.calculation import drawn
 from schuss.engines.tracing.errors import UnfusableError
 from schuss.engines.tracing.primitives import Form
 from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place
+from schuss.engines.tracing.replay import Replays
 from schuss.engines.tracing.several import ApartError
 from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
@@ -89,6 +92,7 @@ class Cohort:
         self.is_broken = False
         self._stale = False
         self._together = True
+        self._replays = Replays()
 
     @property
     def layouts(self) -> list[Layout]:
@@ -101,15 +105,12 @@ class Cohort:
             return self.params
         return [state[place.name.removeprefix(STATE)] for state in self.states]
 
-    def trace(
-        self, rule: Rule, group: Group, grad_scale: float | None, rows: Rows | None = None
-    ) -> list[Part]:
+    def trace(self, work: Work, group: Group, rows: Rows | None = None) -> list[Part]:
         """Trace a rule, with the gradient prepared as the loop engine does.
 
         Args:
-            rule: Called as `rule(state, group, grad, param)`.
+            work: The rule, and what is done around it.
             group: The group.
-            grad_scale: What the gradients were multiplied by, or None.
             rows: The parameters whose turn it is; None for all.
 
         Returns:
@@ -122,9 +123,7 @@ class Cohort:
             DimensionsRead: The rule needs to know the number of dimensions.
             PerTensorState: The rule writes a value of the program into a tensor of one number.
         """
-        if grad_scale is not None or group["maximize"] or self.has_master:
-            rule = _prepared(rule, grad_scale, self.params[0].dtype if self.has_master else None)
-        traced = partial(self._traced, rule, group)
+        traced = partial(self._traced, work, group)
         if self._together:
             try:
                 return parts(traced, self.scalars, rows, together=True)
@@ -132,19 +131,40 @@ class Cohort:
                 self._together = False
         return parts(traced, self.scalars, rows, together=False)
 
-    def _traced(self, rule: Rule, group: Group, scalars: State) -> Trace:
+    def _traced(self, work: Work, group: Group, scalars: State) -> Trace:
+        """Return what a rule does with one set of numbers, or with several at once."""
+        tracing = partial(self._traced_anew, work.rule)
+        if work.pure is None:
+            return tracing(scalars, group, work.grad_scale)
+        return self._replays.trace(work.pure, tracing, scalars, group, work.grad_scale)
+
+    def _traced_anew(
+        self,
+        rule: Rule,
+        scalars: State,
+        group: Group,
+        scale: float | None,
+        drawn: Callable[[], Any] = drawn,
+    ) -> Trace:
+        if scale is not None or group["maximize"] or self.has_master:
+            rule = prepared(rule, scale, self.params[0].dtype if self.has_master else None)
         while len(self._axes) > 1:
             with suppress(UnfusableError):
-                return self._traced_along(self._axes[0], rule, group, scalars)
+                return self._traced_along(self._axes[0], rule, scalars, group, drawn)
             del self._axes[0]
-        return self._traced_along(self._axes[0], rule, group, scalars)
+        return self._traced_along(self._axes[0], rule, scalars, group, drawn)
 
     def _traced_along(
-        self, axes: dict[str, Axes], rule: Rule, group: Group, scalars: State
+        self,
+        axes: dict[str, Axes],
+        rule: Rule,
+        scalars: State,
+        group: Group,
+        drawn: Callable[[], Any],
     ) -> Trace:
         scalars = {k: v.clone() if isinstance(v, Tensor) else v for k, v in scalars.items()}
         known = (self.like, self.dimensions, axes)
-        return trace(rule, self.inputs, self.aliases, scalars, group, *known)
+        return trace(rule, self.inputs, self.aliases, scalars, group, *known, drawn)
 
     def take(self, taken: Sequence[Part]) -> bool:
         """Take the numbers that a step has left; the states may hold old ones from here on.
@@ -189,32 +209,6 @@ class Cohort:
             for state, scalars in zip(self.states, self.scalars.of_each(), strict=True):
                 write(state, scalars)
             self._stale = False
-
-
-def _prepared(rule: Rule, grad_scale: float | None, half: torch.dtype | None) -> Rule:
-    """Return a rule with what the loop engine does around it.
-
-    Args:
-        rule: The rule.
-        grad_scale: What the gradient was multiplied by.
-        half: The precision of the parameter, if the rule is to see its master weight.
-    """
-
-    def prepared(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        if grad_scale is not None:
-            grad = grad / grad_scale
-        if group["maximize"]:
-            grad = -grad
-        if half is None:
-            rule(state, group, grad, param)
-            return
-        weight = state[master.KEY]
-        rounded = weight.tape.record(f"rounded_to_{str(half).removeprefix('torch.')}", weight)
-        weight.copy_(torch.where(rounded == param, weight, param))
-        rule(state, group, grad, weight)
-        param.copy_(weight)
-
-    return prepared
 
 
 def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohort]:

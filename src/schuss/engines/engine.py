@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
+from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, Work
 from schuss.engines import loop
 from schuss.engines.groups import apart, filled, wanted, with_gradient
 from schuss.engines.planning import Known, Planned, Planner, options_of
@@ -82,9 +82,10 @@ class Engine:
         scale = None if grad_scale is None else float(grad_scale)
         for measure in measures:
             known = self._known_of(groups)
+            work = Work(measuring(measure), scale)
             try:
                 pairs = zip(known, groups, strict=True)
-                sums = [self._sums(optimizer, measure, of, group, scale) for of, group in pairs]
+                sums = [self._sums(optimizer, work, of, group) for of, group in pairs]
             finally:
                 self._release()
             groups = with_sums(groups, sums)
@@ -96,6 +97,7 @@ class Engine:
         rule: Rule,
         groups: Sequence[Group],
         grad_scale: Tensor | None = None,
+        pure: object = None,
     ) -> None:
         """Run `rule` for every parameter that has a gradient.
 
@@ -105,15 +107,16 @@ class Engine:
             groups: The parameters by group.
             grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or
                 None.
+            pure: If the rule is a function of its arguments alone, what stands for it; see `Work`.
 
         Raises:
             RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
                 engine that cannot run the rule. Nothing has been changed then.
         """
-        scale = None if grad_scale is None else float(grad_scale)
+        work = Work(rule, None if grad_scale is None else float(grad_scale), pure)
         known = self._known_of(groups)
         try:
-            self._step(optimizer, rule, list(zip(known, groups, strict=True)), scale)
+            self._step(optimizer, work, list(zip(known, groups, strict=True)))
         finally:
             self._release()
         if self._exposed:
@@ -134,7 +137,7 @@ class Engine:
         batch = Batch(group, params, [param.detach() for param in params])
         states = self.kept.copied(optimizer, group, params)
         known = Known(group["params"])
-        planner = Planner(optimizer, rule, None, states)
+        planner = Planner(optimizer, Work(rule), states)
         for name in wanted(group):
             if name != "loop":
                 try:
@@ -162,49 +165,39 @@ class Engine:
             if known.fused is not None:
                 known.fused.release()
 
-    def _planned(
-        self, optimizer: Stateful, rule: Rule, known: Known, group: Group, scale: float | None
-    ) -> Planned:
+    def _planned(self, optimizer: Stateful, work: Work, known: Known, group: Group) -> Planned:
         """Plan the step of one group anew; write nothing but state, in another form."""
         optimizer.check_listed()
         self._write_scalars()
         known.fused = None
         dense, sparse = apart(with_gradient(optimizer, group))
         states = self.kept.of_group(optimizer, group, [*dense.params, *sparse.params])
-        planned = Planner(optimizer, rule, scale, states).on_fastest(known, filled(dense))
+        planned = Planner(optimizer, work, states).on_fastest(known, filled(dense))
         if sparse.params:
-            call = partial(loop.run, optimizer, states, rule, sparse, scale)
+            call = partial(loop.run, optimizer, states, work.rule, sparse, work.grad_scale)
             planned = planned._replace(calls=[*planned.calls, call], fused=None)
             for step in planned.kernels:
                 step.binding.cohort.is_broken = True  # it is not kept
         return planned._replace(states=states)
 
-    def _replanned(
-        self, rule: Rule, known: Known, group: Group, scale: float | None
-    ) -> Sequence[FusedStep] | None:
+    def _replanned(self, work: Work, known: Known, group: Group) -> Sequence[FusedStep] | None:
         """Plan a step with the parameters as they were bound, or return None if that is not so."""
         if known.fused is None or self._exposed or not known.is_bound_for(group):
             return None
         try:
-            return known.fused.plan(rule, group, scale)
+            return known.fused.plan(work, group)
         except (UnfusableError, Request):
             return None
 
-    def _step(
-        self,
-        optimizer: Stateful,
-        rule: Rule,
-        pairs: Sequence[tuple[Known, Group]],
-        scale: float | None,
-    ) -> None:
+    def _step(self, optimizer: Stateful, work: Work, pairs: Sequence[tuple[Known, Group]]) -> None:
         """Plan the step of all groups, and take it."""
         kernels: list[FusedStep] = []
         plans: list[tuple[Sequence[FusedStep], Planned | None]] = []
         for known, group in pairs:
             anew = None
-            found = self._replanned(rule, known, group, scale)
+            found = self._replanned(work, known, group)
             if found is None:
-                anew = self._planned(optimizer, rule, known, group, scale)
+                anew = self._planned(optimizer, work, known, group)
                 found = anew.kernels
             plans.append((found, anew))
         for (known, group), (found, anew) in zip(pairs, plans, strict=True):
@@ -247,13 +240,12 @@ class Engine:
             self._unfinished.pop()
 
     def _sums(
-        self, optimizer: Stateful, measure: Measure, known: Known, group: Group, scale: float | None
+        self, optimizer: Stateful, work: Work, known: Known, group: Group
     ) -> Mapping[str, Tensor | float]:
         """Return the sums of what is measured over the parameters of one group."""
         from schuss.engines.fused.engine import sums
 
-        rule = measuring(measure)
-        kernels = self._replanned(rule, known, group, scale)
+        kernels = self._replanned(work, known, group)
         if kernels is not None:
             try:
                 return sums(kernels)
@@ -263,7 +255,7 @@ class Engine:
         self._write_scalars()
         batch = filled(with_gradient(optimizer, group))
         states = self.kept.copied(optimizer, group, batch.params)
-        planner = Planner(optimizer, rule, scale, states)
+        planner = Planner(optimizer, work, states)
         planned = planner.on_fastest(known, batch)
         if planned.kernels:
             try:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, Rule, State
+from schuss.contract import Group, State, Work
 from schuss.engines.cohort import Cohort
 from schuss.engines.folded import FoldedView, reduced
 from schuss.engines.traces import Part
@@ -37,24 +37,22 @@ _KEYWORDS["addcmul"] = ("addcmul", "value")
 
 def plan(
     cohort: Cohort,
-    rule: Rule,
+    work: Work,
     group: Group,
     grads: Mapping[Tensor, Tensor],
-    grad_scale: float | None,
 ) -> tuple[list[Callable[[], None]], list[Part]]:
     """Plan the step of a cohort: trace, but write nothing.
 
     Args:
         cohort: The cohort.
-        rule: Called as `rule(state, group, grad, param)`.
+        work: The rule, and what is done around it.
         group: The group.
         grads: The gradient of each parameter.
-        grad_scale: What the gradients were multiplied by, or None.
 
     Returns:
         What takes the step, and the parts that the cohort is divided into.
     """
-    parts = cohort.trace(rule, group, grad_scale)
+    parts = cohort.trace(work, group)
     of_parts = [
         partial(run, cohort, part.trace, rows, arguments, [grads[cohort.params[r]] for r in rows])
         for part in parts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule, Stateful, States
+from schuss.contract import Batch, Group, Rule, Stateful, States, Work
 from schuss.engines import foreach, loop
 from schuss.engines.cohort import Cohort, Member, divided
 from schuss.engines.contents import Needs
@@ -118,21 +118,18 @@ class Planner:
 
     Args:
         optimizer: Whose rule it is.
-        rule: Called as `rule(state, group, grad, param)`.
-        grad_scale: What the gradients were multiplied by, or None.
+        work: The rule, and what is done around it.
         states: The states of the parameters that have one or need one.
     """
 
     def __init__(
         self,
         optimizer: Stateful,
-        rule: Rule,
-        grad_scale: float | None,
+        work: Work,
         states: States,
     ) -> None:
         self._optimizer = optimizer
-        self._rule = rule
-        self._scale = grad_scale
+        self._work = work
         self._states = states
 
     def on_fastest(self, known: Known, batch: Batch) -> Planned:
@@ -143,7 +140,7 @@ class Planner:
         """
         group = batch.group
         engines = wanted(group) if batch.params else ()
-        known.look_again(_asked(self._rule, batch))
+        known.look_again(_asked(self._work.rule, batch))
         for name in engines:
             if name in known.passed_over and len(engines) > 1:
                 continue
@@ -168,7 +165,8 @@ class Planner:
         """
         batch = batch._replace(grads=unshared(batch.grads, self._own_tensors(batch)))
         if name == "loop":
-            run = partial(loop.run, self._optimizer, self._states, self._rule, batch, self._scale)
+            rule, scale, _ = self._work
+            run = partial(loop.run, self._optimizer, self._states, rule, batch, scale)
             return Planned(name, [run])
         found = known.needs
         try:
@@ -199,7 +197,7 @@ class Planner:
         calls: list[Callable[[], None]] = []
         pieces: list[Piece] = []
         for cohort in cohorts:
-            found, parts = foreach.plan(cohort, self._rule, batch.group, grads, self._scale)
+            found, parts = foreach.plan(cohort, self._work, batch.group, grads)
             calls += found
             pieces += [Piece(cohort, part) for part in parts]
         return Planned("foreach", calls, pieces=pieces)
@@ -222,7 +220,7 @@ class Planner:
         cohorts = divided(group, members, known.needs)
         fused = FusedBatch(cohorts, list(group["params"]))
         given = [[grads.get(param) for param in cohort.params] for cohort in cohorts]
-        kernels, kept = fused.plan_with(self._rule, group, self._scale, given)
+        kernels, kept = fused.plan_with(self._work, group, given)
         pieces = [Piece(s.binding.cohort, s.part, s.launch.kernel) for s in kernels]
         return Planned("fused", (), kernels, kept, {}, pieces, fused)
 

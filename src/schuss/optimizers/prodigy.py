@@ -160,7 +160,8 @@ class Prodigy(DistanceAdaptive):
     def beta3(self, group: Group) -> float:
         """Return the decay rate of the estimate."""
         beta3: float | None = group["beta3"]
-        return float(group["betas"][1] ** 0.5) if beta3 is None else beta3
+        root: float = group["betas"][1] ** 0.5
+        return root if beta3 is None else beta3
 
     def share(self, group: Group) -> float:
         """Return what the gradient is multiplied by in the sum of gradients."""

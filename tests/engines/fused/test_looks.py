@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from schuss.engines.fused import walker as walkers
 from schuss.engines.fused.gather import Gradients
 from schuss.engines.fused.torch_layout import torch_layout, version_of
 from schuss.engines.fused.walker import Walker, walker
@@ -39,11 +40,28 @@ class Scene:
         self.gradients = Gradients(self.params, self.batch, [*self.batch, self.state], self.forms)
         return self.gradients._look_by_python
 
+    def shared(self) -> Callable[[list[Tensor]], Any]:
+        """Return a look that threads share among themselves, a tensor at a time."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(walkers, "SHARE", 1)
+            look = self.compiled()
+        assert self.walker._shares.count == len(self.own)
+        return look
+
     def compiled(self) -> Callable[[list[Tensor]], Any]:
         found = walker(self.params, [0, 1, 2, -2], self.own, self.forms)
         assert isinstance(found, Walker)
         self.walker = found
         return found.look
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    """Let threads share a look, if it has more than one share."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def data_moved(scene):
@@ -151,7 +169,7 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("how", ["python", "compiled"])
+@pytest.mark.parametrize("how", ["python", "compiled", "shared"])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_whatever_changes_is_noticed(how, change):
     scene = Scene()
@@ -161,7 +179,7 @@ def test_whatever_changes_is_noticed(how, change):
     assert look(scene.params) is None
 
 
-@pytest.mark.parametrize("how", ["python", "compiled"])
+@pytest.mark.parametrize("how", ["python", "compiled", "shared"])
 def test_gradients_are_found_wherever_they_lie(how):
     scene = Scene()
     look = getattr(scene, how)()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from schuss.contract import Group, Rule
+from schuss.contract import Group, Work
 from schuss.engines.cohort import Cohort, own_tensors
 from schuss.engines.fused.binding import Binding, addresses
 from schuss.engines.fused.gather import Gradients
@@ -48,13 +48,12 @@ class FusedBatch:
         """Let go of the gradients that `plan` and `sums` have kept alive."""
         self._gradients.release()
 
-    def plan(self, rule: Rule, group: Group, grad_scale: float | None) -> list[FusedStep] | None:
+    def plan(self, work: Work, group: Group) -> list[FusedStep] | None:
         """Prepare a step: trace and compile, but write nothing.
 
         Args:
-            rule: Called as `rule(state, group, grad, param)`, with stand-ins for the tensors.
+            work: The rule, and what is done around it.
             group: The group.
-            grad_scale: What the gradients were multiplied by, or None.
 
         Returns:
             What is to be run. Or None, if anything but gradients has changed since the batch was
@@ -64,13 +63,12 @@ class FusedBatch:
         if found is None:
             return None
         begins = [found] if len(self._bindings) == 1 else [found[at] for at in self._indices]
-        return self._planned(rule, group, grad_scale, begins, whole=not self._gradients.missing)
+        return self._planned(work, group, begins, whole=not self._gradients.missing)
 
     def plan_with(
         self,
-        rule: Rule,
+        work: Work,
         group: Group,
-        grad_scale: float | None,
         grads: Sequence[Sequence[Tensor | None]],
     ) -> tuple[list[FusedStep], list[Tensor]]:
         """Prepare a step with gradients that are given for each cohort, None where there is none.
@@ -89,13 +87,12 @@ class FusedBatch:
             begin[rows] = addresses(laid_out)
             begins.append(begin)
             kept += laid_out
-        return self._planned(rule, group, grad_scale, begins, whole=False), kept
+        return self._planned(work, group, begins, whole=False), kept
 
     def _planned(
         self,
-        rule: Rule,
+        work: Work,
         group: Group,
-        grad_scale: float | None,
         begins: Sequence[NDArray[np.int64]],
         *,
         whole: bool,
@@ -106,7 +103,7 @@ class FusedBatch:
             if rows is not None and not len(rows):
                 continue
             before: dict[int, int] = {}  # how many launches of a program there were
-            for part in binding.cohort.trace(rule, group, grad_scale, rows):
+            for part in binding.cohort.trace(work, group, rows):
                 program = id(part.trace.program)
                 earlier = before.get(program, 0)
                 before[program] = earlier + 1

@@ -18,6 +18,7 @@ from schuss.engines.fused.numbers import (
     store_float64,
     store_int32,
     store_int64,
+    taken,
 )
 from schuss.engines.fused.words import *
 
@@ -42,8 +43,8 @@ def shape_differs(place, shape):
 
 
 @numba.njit(inline="always")
-def are_as_before(job):
-    """Tell whether all tensors of the optimizer are what they were, where they were."""
+def are_as_before(job, own, count):
+    """Tell whether some tensors of the optimizer are what they were, where they were."""
     implementation, at_storage = (
         load_int64(job, TORCH_IMPLEMENTATION),
         load_int64(job, TORCH_STORAGE),
@@ -56,8 +57,7 @@ def are_as_before(job):
         load_int64(job, TORCH_MASK_2),
         load_int64(job, TORCH_DIM),
     )
-    own = load_int64(job, LOOK_OWN)
-    for _ in range(load_int64(job, LOOK_OWN_COUNT)):
+    for _ in range(count):
         tensor = load_int64(own, OWN_IMPLEMENTATION)
         storage = load_int64(own, OWN_STORAGE)
         # The object and the implementation of each are kept alive, and the storage by these.
@@ -126,26 +126,22 @@ def begin_of(job, grad, like, row):
     return begin
 
 
-@numba.cfunc("void(int64)", error_model="numpy")
-def look(job):
-    """Find the gradients and keep them alive; answer whether all else is as it was."""
-    store_int64(job, LOOK_ANSWER, 0)
-    store_int64(job, LOOK_MISSING, 0)
-    if not are_as_before(job):
-        return
+@numba.njit(inline="always")
+def gradients_differ(job, share):
+    """Find the gradients of some parameters; tell whether one is not as it has to be."""
     items, known = load_int64(job, LOOK_ITEMS), load_int64(job, LOOK_KNOWN)
-    rows, like = load_int64(job, LOOK_ROWS), load_int64(job, LOOK_GRADS)
+    rows, like = load_int64(job, LOOK_ROWS), load_int64(share, SHARE_GRADS)
     found, held = load_int64(job, LOOK_FOUND), load_int64(job, LOOK_HELD)
     absent, missing = load_int64(job, TORCH_ABSENT), 0
-    for i in range(load_int64(job, LOOK_LISTED)):
+    for i in range(load_int64(share, SHARE_FIRST), load_int64(share, SHARE_LAST)):
         param = load_int64(items, i)
         if param != load_int64(known, i):
-            return
+            return True
         row = load_int64(rows, i)
         tensor = load_int64(param + load_int64(job, TORCH_IMPLEMENTATION), 0)
         grad = grad_of(job, tensor)
         if row == WITHOUT and grad != absent:
-            return
+            return True
         if row >= 0:
             begin = 0
             if grad == absent:
@@ -153,13 +149,45 @@ def look(job):
             else:
                 begin = begin_of(job, grad, like, row)
                 if begin == 0:
-                    return
+                    return True
                 added_int32(grad + REFERENCES, 1)
                 store_int64(held, row, grad)
             store_int64(found, row, begin)
             like += 8 * (1 + GRAD_DIM + 2 * load_int64(like, GRAD_DIM))
+    store_int64(share, SHARE_MISSING, missing)
+    return False
+
+
+@numba.cfunc("void(int64)", error_model="numpy")
+def check(job):
+    """Look at one share after the other, until none is left."""
+    while True:
+        number = taken(job + 8 * LOOK_NEXT, 1)
+        if number >= load_int64(job, LOOK_SHARES):
+            return
+        share = load_int64(job, LOOK_SHARE) + 8 * SHARE_WORDS * number
+        own, count = load_int64(share, SHARE_OWN), load_int64(share, SHARE_COUNT)
+        if not are_as_before(job, own, count) or gradients_differ(job, share):
+            store_int64(job, LOOK_DIFFERS, 1)
+            return
+
+
+@numba.cfunc("void(int64)", error_model="numpy")
+def look(job):
+    """Find the gradients and keep them alive; answer whether all else is as it was."""
+    store_int64(job, LOOK_NEXT, 0)
+    store_int64(job, LOOK_DIFFERS, 0)
+    function, threads = load_int64(job, LOOK_CHECK), load_int64(job, LOOK_THREADS)
+    if threads > 1:
+        call_parallel(load_int64(job, LOOK_PARALLEL), function, job, threads)
+    else:
+        call(function, job)
+    missing, share = 0, load_int64(job, LOOK_SHARE)
+    for _ in range(load_int64(job, LOOK_SHARES)):
+        missing += load_int64(share, SHARE_MISSING)
+        share += 8 * SHARE_WORDS
     store_int64(job, LOOK_MISSING, missing)
-    store_int64(job, LOOK_ANSWER, 1)
+    store_int64(job, LOOK_ANSWER, load_int64(job, LOOK_DIFFERS) == 0)
 
 
 @numba.cfunc("void(int64)", error_model="numpy")

@@ -16,17 +16,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from schuss.engines.fused import kernels
+from schuss.engines.fused import kernels, threads
 from schuss.engines.fused.torch_layout import TorchLayout, identity, kinds_of, torch_layout
 from schuss.engines.fused.words import (
     DIMENSIONS,
     LOOK_ANSWER,
     LOOK_ITEMS,
     LOOK_MISSING,
+    LOOK_THREADS,
+    SHARE_COUNT,
+    SHARE_FIRST,
+    SHARE_GRADS,
+    SHARE_LAST,
+    SHARE_OWN,
+    SHARE_WORDS,
 )
 from schuss.engines.memory import Form, ranges
 
 _SOURCE = Path(__file__).with_name("walk.py")
+
+SHARE = 256
+"""How many tensors of the optimizer a thread looks at, and the gradients that go with them, before
+it comes for more: some microseconds of work.
+"""
 
 _ITEMS = 24
 """Where a list keeps the address of its items, after its type and its length."""
@@ -58,15 +70,14 @@ class Walker:
         self._kept = (*listed, *own)  # so that their addresses remain theirs
         self._count = len(listed)
         batch = {row: id(param) for param, row in zip(listed, rows, strict=True) if row >= 0}
-        likes = [number for form in forms for number in _like(layout, form)]
         self._found = np.zeros(len(forms), dtype=np.int64)
+        shares = _Shares(layout, rows, own, forms)
         starts, ends = ranges(own)
         self._arrays = [
             _words([id(param) for param in listed]),
             _words(rows),
             _words([batch[row] for row in range(len(forms))]),
-            _words([number for tensor in own for number in identity(layout, tensor)]),
-            _words(likes),
+            shares.words,
             self._found,
             np.zeros(len(forms), dtype=np.int64),
             np.zeros(len(forms), dtype=np.int64),
@@ -74,10 +85,13 @@ class Walker:
             ends,
             np.zeros(1, dtype=np.int64),
         ]
-        known, at, objects, of_own, of_grads, *rest = (a.ctypes.data for a in self._arrays)
+        self._shares = shares
+        known, at, objects, share, *rest = (a.ctypes.data for a in self._arrays)
         found, held, checked, begin, end, room = rest
-        job = [0, 0, len(listed), 0, known, at, len(forms), objects, len(own), of_own, of_grads]
-        job += [found, held, checked, len(starts), begin, end, room]
+        entry = threads.parallel_entry() or 0
+        self._is_alone = shares.count == 1 or not entry
+        job = [0, 0, 0, known, at, len(forms), objects, shares.count, share, 0, 0]
+        job += [compiled()["check"], 1, entry, found, held, checked, len(starts), begin, end, room]
         self._job = _words([*job, *_torch_words(layout)])
         self._address = self._job.ctypes.data
         self._look, self._release = _functions()
@@ -94,6 +108,8 @@ class Walker:
             return None
         self._job[LOOK_ITEMS] = ctypes.c_int64.from_address(id(params) + _ITEMS).value
         self._holds = True
+        if not self._is_alone:
+            self._job[LOOK_THREADS] = threads.available()
         self._look(self._address)
         self.missing = int(self._job[LOOK_MISSING])
         return self._found if self._job[LOOK_ANSWER] else None
@@ -128,7 +144,7 @@ def is_compiled() -> bool:
 @cache
 def compiled() -> dict[str, int]:
     """Return the addresses of the functions of `walk`, by name."""
-    names = ["look", "release", "run"]
+    names = ["look", "release", "run", "check"]
     _, addresses = kernels.functions("walk", _SOURCE.read_text(encoding="utf-8"), names)
     return dict(zip(names, addresses, strict=True))
 
@@ -151,6 +167,45 @@ def _like(layout: TorchLayout, form: Form) -> list[int]:
 def _torch_words(layout: TorchLayout) -> list[int]:
     """Return a layout in the order of the `TORCH` words."""
     return [number for each in layout for number in (each if isinstance(each, tuple) else [each])]
+
+
+class _Shares:
+    """What threads look at, in shares of about the same size.
+
+    Attributes:
+        count: How many shares there are.
+        words: The shares, in the order of the `SHARE` words.
+    """
+
+    def __init__(
+        self,
+        layout: TorchLayout,
+        rows: Sequence[int],
+        own: Sequence[Tensor],
+        forms: Sequence[Form],
+    ) -> None:
+        self.count = max(1, -(-len(own) // SHARE))
+        tensors, of_tensors = _joined([identity(layout, tensor) for tensor in own])
+        grads, of_grads = _joined([_like(layout, form) for form in forms])
+        self._kept = tensors, grads
+        self.words = np.zeros((self.count, SHARE_WORDS), dtype=np.int64)
+        batched = np.cumsum([0, *(row >= 0 for row in rows)])
+        for number, share in enumerate(self.words):
+            own_first, own_last = self._part(number, len(own))
+            first, last = self._part(number, len(rows))
+            share[SHARE_OWN], share[SHARE_COUNT] = of_tensors[own_first], own_last - own_first
+            share[SHARE_FIRST], share[SHARE_LAST] = first, last
+            share[SHARE_GRADS] = of_grads[batched[first]]
+
+    def _part(self, number: int, total: int) -> tuple[int, int]:
+        return number * total // self.count, (number + 1) * total // self.count
+
+
+def _joined(parts: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], list[int]]:
+    """Return numbers one after the other, and the addresses of the parts that they come in."""
+    words = _words([number for part in parts for number in part])
+    ends = np.cumsum([0, *map(len, parts)])
+    return words, (words.ctypes.data + 8 * ends).tolist()
 
 
 def _words(numbers: Sequence[int]) -> NDArray[np.int64]:

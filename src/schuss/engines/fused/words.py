@@ -4,15 +4,18 @@
 (
     LOOK_ANSWER,  # whether everything was as before
     LOOK_MISSING,  # how many parameters had no gradient
-    LOOK_LISTED,  # how many objects are in the list of the group
     LOOK_ITEMS,  # address of the addresses of these
     LOOK_KNOWN,  # address of those that were in it
     LOOK_ROWS,  # address of their positions in the batch; see below for those that are not in it
     LOOK_BATCH,  # how many are in it
     LOOK_OBJECTS,  # address of the addresses of these
-    LOOK_OWN_COUNT,  # how many tensors belong to the optimizer
-    LOOK_OWN,  # address of what is known of them, see OWN
-    LOOK_GRADS,  # address of what gradients have to be like, see GRAD
+    LOOK_SHARES,  # in how many shares threads look
+    LOOK_SHARE,  # address of the shares, see SHARE
+    LOOK_NEXT,  # the share that no thread has taken yet
+    LOOK_DIFFERS,  # whether something was found to be other than before
+    LOOK_CHECK,  # address of the function that looks at shares
+    LOOK_THREADS,  # on how many threads
+    LOOK_PARALLEL,  # address of OpenMP's entry for compilers
     LOOK_FOUND,  # address of where gradients begin, to be written; 0 for none
     LOOK_HELD,  # address of the implementations of gradients that are kept alive; 0 for none
     LOOK_CHECKED,  # address of where gradients began that were seen not to overlap
@@ -36,7 +39,18 @@
     TORCH_NBYTES,
     TORCH_NEW_REFERENCE,
     TORCH_END_REFERENCE,
-) = range(34)
+) = range(37)
+
+# A share of a look.
+(
+    SHARE_OWN,  # address of what is known of some tensors of the optimizer, see OWN
+    SHARE_COUNT,  # how many these are
+    SHARE_FIRST,  # the first of some objects in the list of the group
+    SHARE_LAST,  # that behind the last of them
+    SHARE_GRADS,  # address of what their gradients have to be like, see GRAD
+    SHARE_MISSING,  # how many of them had no gradient
+    SHARE_WORDS,
+) = range(7)
 
 WITHOUT, IDLE = -1, -2
 """Positions of parameters that are not in a batch: one that must not have a gradient, and one

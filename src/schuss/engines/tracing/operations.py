@@ -33,6 +33,9 @@ class Tape(Protocol):
     def record(self, operation: str, *operands: Any) -> Any:
         """Add an operation on stand-ins and numbers, and return the stand-in for its value."""
 
+    def drawn(self) -> Any:
+        """Return a random number from which each element gets its own."""
+
     def copy(self, x: Any) -> Any:
         """Return another stand-in with the same value."""
 
@@ -88,15 +91,11 @@ def _rdiv(tape: Tape, x: Any, y: Any) -> Any:
 
 
 def _pow(tape: Tape, x: Any, exponent: Any) -> Any:
-    # Part of the program, not arguments of it: what exact operations there are for an exponent.
-    if isinstance(exponent, Real) and float(exponent) in POWERS:
-        name = POWERS[float(exponent)]
-        return tape.copy(x) if name is None else tape.record(name, x)
+    # An exponent with an exact operation is part of the program, not an argument of it.
+    for power, name in POWERS.items() if isinstance(exponent, Real) else ():
+        if exponent == power:
+            return tape.record(name, x) if name else tape.copy(x)
     return tape.record("pow", x, exponent)
-
-
-def _rpow(tape: Tape, x: Any, base: Any) -> Any:
-    return tape.record("pow", base, x)
 
 
 def _addcmul(tape: Tape, x: Any, y: Any, z: Any, *, value: Any = 1.0) -> Any:
@@ -245,8 +244,7 @@ def _drawn(name: str) -> Callable[..., Any]:
     def operation(tape: Tape, x: Any, *, memory_format: Any = None) -> Any:
         if tape.is_per_tensor(x):
             raise TypeError("only for every element of a parameter")
-        # From torch's generator, so that torch.manual_seed makes a run repeatable.
-        return tape.record(name, float(torch.randint(1 << 53, ())))
+        return tape.record(name, tape.drawn())
 
     return operation
 
@@ -286,7 +284,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "rand_like": _drawn("uniform"),
     "randn_like": _drawn("normal"),
     "rdiv": _rdiv,
-    "rpow": _rpow,
+    "rpow": lambda tape, x, base: tape.record("pow", base, x),
     "rsub": _rsub,
     "sub": _sub,
     "sum": _sum,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from schuss.engines.tracing.axes import (
     kept,
     reduced,
 )
+from schuss.engines.tracing.calculation import Number, drawn
 from schuss.engines.tracing.errors import DimensionsRead, UntraceableError
 from schuss.engines.tracing.primitives import DRAWS, PREDICATES, REDUCTIONS
 from schuss.engines.tracing.program import COUNT, Node, Place
@@ -62,17 +63,25 @@ class Tape:
         like: A tensor with the dtype and the device of all tensors that are stood in for.
         dimensions: What is known of theirs.
         numbers: Keys of the state whose tensors of one number are real ones, by their identity.
+        drawn: Returns a random number from which each element gets its own.
     """
 
     stand_in: type[StandIn]  # set by the module that defines it, and needs this one
 
-    def __init__(self, inputs: Sequence[Place], like: Tensor, dimensions: Dimensions) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Place],
+        like: Tensor,
+        dimensions: Dimensions,
+        drawn: Callable[[], Any] = drawn,
+    ) -> None:
         self.inputs = inputs
         self.nodes: list[Node] = []
         self.arguments: list[Any] = []
         self.like = like
         self.dimensions = dimensions
         self.numbers: dict[int, str] = {}
+        self.drawn = drawn
         self._next = len(inputs)
         self._per_tensor = [place.per_tensor for place in inputs]
 
@@ -198,6 +207,9 @@ class Tape:
 
     def _argument(self, operand: Any) -> int:
         if type(operand) is not float:
+            if type(operand) is Number:
+                self.arguments.append(operand)
+                return -len(self.arguments)
             if type(operand) is Several:
                 self.arguments.append(operand.values)
                 return -len(self.arguments)

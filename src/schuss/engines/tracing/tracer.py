@@ -8,7 +8,7 @@ a program cannot express (the value of a tensor, say, which a stand-in does not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from schuss.contract import Group, Rule, State
 from schuss.engines.tracing.axes import Axes, kept
+from schuss.engines.tracing.calculation import drawn
 from schuss.engines.tracing.errors import PerTensorState, UnfusableError
 from schuss.engines.tracing.folding import Folds, folded
 from schuss.engines.tracing.program import GRAD, PARAM, STATE, Place, Program, program
@@ -53,6 +54,7 @@ def trace(
     like: Tensor,
     dimensions: Dimensions,
     axes: Mapping[str, Axes],
+    drawn: Callable[[], Any] = drawn,
 ) -> Trace:
     """Run a rule on stand-ins for a parameter, its gradient, and its state.
 
@@ -65,14 +67,13 @@ def trace(
         like: Tensor with the dtype and the device that the rule is to see.
         dimensions: What it is to know of the dimensions of the parameters.
         axes: The axes of the state that has others than its parameter, by key.
+        drawn: Returns random numbers.
 
     Raises:
         UnfusableError: The rule did what no program can express, or left state that none can keep.
-        ShapeRead: The rule needs to know the shape.
-        DimensionsRead: The rule needs to know the number of dimensions.
-        PerTensorState: The rule writes a value of the program into a tensor of one number.
+        Request: The rule is to be traced again, with parameters divided otherwise.
     """
-    tape = Tape(inputs, like, dimensions)
+    tape = Tape(inputs, like, dimensions, drawn)
     tape.numbers = {id(value): key for key, value in scalars.items() if isinstance(value, Tensor)}
     grad, param, of_state = _stand_ins(tape, inputs, axes)
     before: State = {**of_state, **scalars, **dict.fromkeys(aliases, param)}
@@ -82,8 +83,13 @@ def trace(
     after = {k: v for k, v in after.items() if k not in aliases or v is not param}
     outputs, rest = _divided(after, before, scalars, param)
     made, folds = _written(tape, inputs, axes, (*outputs, (PARAM, param.value)))
-    left = {k: x.axes for k, x in after.items() if type(x) is StandIn and x.axes is not None}
+    left = _axes_of(after)
     return Trace(made, tape.arguments, rest, dropped, folds, left if folds else {})
+
+
+def _axes_of(state: State) -> dict[str, Axes]:
+    """Return the axes of what a rule leaves in a state, where they are not its parameter's."""
+    return {k: x.axes for k, x in state.items() if type(x) is StandIn and x.axes is not None}
 
 
 def _stand_ins(

@@ -1,0 +1,213 @@
+"""Calculations: the arithmetic that a rule does with Python numbers, written down as Python.
+
+A learning rate, a decay rate or a step count is a number, and a rule may do anything with it:
+`1 - beta ** step`, say. While a rule is traced to be repeated later, each number is a `Number`: it
+has the value, so that all that depends on it really happens, and it writes down the expression that
+it came from. A comparison writes down how it ended, because the rule did different things if it had
+ended otherwise. The finished text is compiled once; a later step calls it with new numbers, and
+gets the numbers that the rule would have computed, bit for bit: they are the same operations of
+Python on the same values.
+
+All else that Python does with a number (`math.log`, `int`, an index, a text) needs the value at
+once and leaves no trace. It raises `NumberRead`, and the rule is traced anew in every step.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+
+from schuss.engines.tracing.several import Several
+
+PURE = (bool, int, float)
+"""The types of numbers whose arithmetic is known."""
+
+
+WRITTEN = (bool, int, float, str, type(None))
+"""The types of values that Python reads again as it shows them."""
+
+
+class NumberRead(Exception):  # noqa: N818  # not an error
+    """A rule does with a number what cannot be written down."""
+
+
+class Calculation:
+    """What was computed with numbers so far.
+
+    Attributes:
+        lines: The statements, each of which names a number or ends the calculation, if a comparison
+            does not end as it did.
+        constants: Values that have no text, by the names that stand for them in the statements.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.constants: dict[str, object] = {}
+        self._known: dict[str, Number] = {}
+
+    def number(self, value: Any, expression: str) -> Number:
+        """Return the number that an expression gives, which is computed only once."""
+        known = self._known.get(expression)
+        if known is None:
+            if value.__class__ not in (int, float):  # a root of a negative number, say
+                raise NumberRead(expression)
+            known = Number(self, value, f"t{len(self._known)}")
+            self._known[expression] = known
+            self.lines.append(f"{known.name} = {expression}")
+        return known
+
+    def note(self, condition: str, *, truth: bool) -> bool:
+        """Write down how a condition ended, and return that."""
+        line = f"if {'not ' if truth else ''}({condition}): return None"
+        if line not in self.lines:
+            self.lines.append(line)
+        return truth
+
+    def drawn(self) -> Number:
+        """Return a random number of torch's generator, drawn anew whenever this is calculated."""
+        name = f"r{len(self.lines)}"
+        self.lines.append(f"{name} = {self.constant(drawn)}()")
+        return Number(self, drawn(), name)
+
+    def text(self, value: object) -> str:
+        """Return the text that stands for a value in a statement."""
+        if type(value) is Number:
+            return value.name
+        if type(value) not in WRITTEN or (type(value) is float and not math.isfinite(value)):
+            return self.constant(value)
+        text = repr(value)
+        return f"({text})" if text.startswith("-") else text
+
+    def constant(self, value: object) -> str:
+        """Return a name that stands for a value."""
+        for name, known in self.constants.items():
+            if known is value:
+                return name
+        name = f"c{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+
+class Number:
+    """Stands in for a Python number, and writes down what is computed with it.
+
+    Attributes:
+        calculation: Where it is written down.
+        value: The number, or several.
+        name: Its name there.
+    """
+
+    __slots__ = ("calculation", "name", "value")
+
+    def __init__(self, calculation: Calculation, value: Any, name: str) -> None:
+        self.calculation = calculation
+        self.value = value
+        self.name = name
+
+    @property  # type: ignore[misc]  # so that isinstance finds a number
+    def __class__(self) -> type:
+        """The type of the value."""
+        return self.value.__class__  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Refuse what is not known."""
+        raise NumberRead(name)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the value is of Python's type `int`."""
+        return self.value.__class__ is int
+
+    def _read(self, *_: object) -> NoReturn:
+        raise NumberRead
+
+    __float__ = __int__ = __index__ = __hash__ = __complex__ = _read
+    __round__ = __trunc__ = __floor__ = __ceil__ = __divmod__ = __rdivmod__ = _read
+    __str__ = __repr__ = __format__ = __array__ = _read
+    __array_ufunc__ = None
+
+    def __bool__(self) -> bool:
+        """Tell whether it is other than 0."""
+        return self.calculation.note(self.name, truth=bool(self.value))
+
+
+def drawn() -> float:
+    """Return a random number of torch's generator, so that `torch.manual_seed` repeats a run."""
+    return float(torch.randint(1 << 53, ()))
+
+
+def value_of(x: Any) -> Any:
+    """Return the value of an argument of a program as floats: one, or an array of several."""
+    if type(x) is Number:
+        x = x.value
+        return x.values if type(x) is Several else float(x)
+    return x
+
+
+def _is_number(x: object) -> bool:
+    return type(x) in (Number, *PURE)
+
+
+def _plain(x: Any) -> Any:
+    return x.value if type(x) is Number else x
+
+
+def _binary(
+    symbol: str, function: Callable[[Any, Any], Any], *, reflected: bool
+) -> Callable[[Number, object], Any]:
+    def method(x: Number, other: object) -> Any:
+        if not _is_number(other):
+            return NotImplemented  # a stand-in for a tensor knows what to do
+        first, second = (other, x) if reflected else (x, other)
+        made = function(_plain(first), _plain(second))
+        noted = x.calculation
+        return noted.number(made, f"{noted.text(first)} {symbol} {noted.text(second)}")
+
+    return method
+
+
+def _compared(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Number, object], Any]:
+    def method(x: Number, other: object) -> Any:
+        if not _is_number(other):
+            return NotImplemented
+        truth = function(x.value, _plain(other))
+        noted = x.calculation
+        return noted.note(f"{x.name} {symbol} {noted.text(other)}", truth=truth)
+
+    return method
+
+
+def _unary(expression: str, function: Callable[[Any], Any]) -> Callable[[Number], Number]:
+    def method(x: Number) -> Number:
+        return x.calculation.number(function(x.value), expression.format(x.name))
+
+    return method
+
+
+def _special_methods() -> None:
+    """Give the class the operators of numbers."""
+    binary = {
+        "add": "+",
+        "sub": "-",
+        "mul": "*",
+        "truediv": "/",
+        "floordiv": "//",
+        "mod": "%",
+        "pow": "**",
+    }
+    for name, symbol in binary.items():
+        function = getattr(operator, name)
+        setattr(Number, f"__{name}__", _binary(symbol, function, reflected=False))
+        setattr(Number, f"__r{name}__", _binary(symbol, function, reflected=True))
+    compared = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+    for name, symbol in compared.items():
+        setattr(Number, f"__{name}__", _compared(symbol, getattr(operator, name)))
+    for name, expression in {"neg": "-{}", "pos": "+{}", "abs": "abs({})"}.items():
+        setattr(Number, f"__{name}__", _unary(expression, getattr(operator, name)))
+
+
+_special_methods()

@@ -1,0 +1,225 @@
+"""Repeating a trace: a rule that is traced once, and the numbers of its program in every step.
+
+A rule is a function of its state, its group, and tensors. Of two steps with the same program only
+the numbers differ: the step count, a learning rate that a schedule has changed. `recorded` traces a
+rule with a `Number` in place of each of them, and makes a Python function of what was computed;
+`Replay.again` calls this function in a later step, which takes a few microseconds. All that is no
+number (a flag, a name, None) is compared, and if anything but numbers has changed, or a comparison
+of numbers ends otherwise than it did, the rule has to be traced anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.engines.tracing.calculation import (
+    Calculation,
+    Number,
+    NumberRead,
+    drawn,
+    value_of,
+)
+from schuss.engines.tracing.errors import Request
+from schuss.engines.tracing.several import ApartError, Differ, Several
+from schuss.engines.tracing.tracer import Trace
+
+Tracing = Callable[[State, Group, Any, Callable[[], Any]], Trace]
+"""Traces a rule, given the numbers of a state, a group, the scale of the gradient, and a source of
+random numbers."""
+
+KEPT = 8
+"""How many traces of one cohort are kept."""
+
+_UNREAD = ("params", "transforms")
+"""The keys of a group that a rule does not read."""
+
+
+class Replay:
+    """A trace that can be repeated with other numbers.
+
+    Attributes:
+        source: The function that computes the numbers, as text.
+    """
+
+    def __init__(self, trace: Trace, source: str, constants: dict[str, object]) -> None:
+        self.source = source
+        self._trace = trace
+        exec(compile(source, "<calculation>", "exec"), constants)  # of our own text
+        self._function: Any = constants["calculation"]
+
+    def again(self, group: Group, numbers: State, scale: float | None) -> Trace | None:
+        """Return the trace with other numbers, or None if the rule would have done other things.
+
+        Args:
+            group: The group.
+            numbers: The numbers of the state; one that differs among parameters is a `Several`.
+            scale: What the gradients were multiplied by, or None.
+        """
+        try:
+            found = self._function(group, numbers, scale)
+        except (ArithmeticError, KeyError):  # which the rule raises, or will not
+            return None
+        if found is None:
+            return None
+        arguments, after = found
+        program, _, _, dropped, folds, axes = self._trace
+        if any(type(x) is Several for x in arguments):
+            arguments = [x.values if type(x) is Several else x for x in arguments]
+        return Trace(program, arguments, after, dropped, folds, axes)
+
+
+class Replays:
+    """The traces of one cohort that can be repeated.
+
+    A rule may do other things for other numbers (before and after a warm-up, say), and each has a
+    trace of its own.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[tuple[object, Replay]] = []
+        self._unrepeatable: object = None
+
+    def trace(
+        self, pure: object, tracing: Tracing, numbers: State, group: Group, scale: float | None
+    ) -> Trace:
+        """Return what a rule does, by repeating an earlier trace if there is one like it.
+
+        Args:
+            pure: Stands for the rule.
+            tracing: Traces the rule.
+            numbers: The numbers of the state; one that differs among parameters is a `Several`.
+            group: The group.
+            scale: What the gradients were multiplied by, or None.
+        """
+        for of, replay in self._known:
+            if of == pure:
+                found = replay.again(group, numbers, scale)
+                if found is not None:
+                    return found
+        if self._unrepeatable == pure:
+            return tracing(numbers, group, scale, drawn)
+        try:
+            trace, replay = recorded(tracing, group, numbers, scale)
+        except (ApartError, Differ, Request):
+            raise
+        except Exception:  # noqa: BLE001  # a rule raises what it likes, and does so below again
+            trace = tracing(numbers, group, scale, drawn)
+            self._unrepeatable = pure
+            return trace
+        self._known = [(pure, replay), *self._known[: KEPT - 1]]
+        return trace
+
+
+def recorded(
+    tracing: Tracing, group: Group, numbers: State, scale: float | None
+) -> tuple[Trace, Replay]:
+    """Trace a rule so that it can be repeated.
+
+    Args:
+        tracing: Traces the rule.
+        group: The group.
+        numbers: The numbers of the state; one that differs among parameters is a `Several`.
+        scale: What the gradients were multiplied by, or None.
+
+    Raises:
+        NumberRead: The rule does with a number what cannot be written down, or there is something
+            in the group or in the state that may change unseen.
+    """
+    reader = _Reader()
+    seen_group = reader.read_all("group", group)
+    seen_numbers = reader.read_all("numbers", numbers)
+    seen_scale = reader.read("scale", scale)
+    noted = reader.calculation
+    trace = tracing(seen_numbers, seen_group, seen_scale, noted.drawn)
+    after = {key: _end(noted, value) for key, value in trace.scalars.items()}
+    arguments = [_argument(noted, x) for x in trace.arguments]
+    items = ", ".join(f"{noted.text(key)}: {text}" for key, text in after.items())
+    lines = ["def calculation(group, numbers, scale):"]
+    lines += [f"    {line}" for line in noted.lines]
+    lines += [f"    return [{', '.join(arguments)}], {{{items}}}", ""]
+    replay = Replay(
+        trace._replace(arguments=[], scalars={}), "\n".join(lines), dict(noted.constants)
+    )
+    rest = {k: v.value if type(v) is Number else v for k, v in trace.scalars.items()}
+    return trace._replace(arguments=list(map(value_of, trace.arguments)), scalars=rest), replay
+
+
+def _argument(noted: Calculation, x: Any) -> str:
+    """Return the text of an argument of a program, which is a float."""
+    text = noted.text(x)
+    return f"{text} * 1.0" if type(x) is Number and x.is_whole else text
+
+
+def _end(noted: Calculation, value: object) -> str:
+    """Return the text of what a rule leaves in a state."""
+    if isinstance(value, Tensor):  # its number is computed by torch
+        raise NumberRead
+    return noted.text(value)
+
+
+class _Reader:
+    """Reads numbers, and writes down how they are read and what else is to be compared."""
+
+    def __init__(self) -> None:
+        self.calculation = Calculation()
+        self._count = 0
+
+    def read_all(self, name: str, values: State) -> State:
+        """Return what a rule is to see in place of a dictionary."""
+        self._unless(f"len({name}) == {len(values)}")
+        return {key: self._value(name, key, value) for key, value in values.items()}
+
+    def read(self, text: str, value: Any) -> Any:
+        """Return what a rule is to see in place of a value that an expression gives."""
+        kind = value.__class__
+        if kind is int or kind is float:
+            name = self._named(text)
+            self._unless(f"{name}.__class__ is {kind.__name__}")
+            return Number(self.calculation, value, name)
+        if type(value) is tuple and value and all(type(each) in (int, float) for each in value):
+            name = self._named(text)
+            self._unless(f"{name}.__class__ is tuple and len({name}) == {len(value)}")
+            return tuple(self.read(f"{name}[{n}]", each) for n, each in enumerate(value))
+        if type(value) is dict:
+            return _Unread()
+        if not _is_constant(value):
+            raise NumberRead(f"a {type(value).__name__}")
+        self._unless(f"{text} is {self._constant(value)}")
+        return value
+
+    def _value(self, name: str, key: object, value: Any) -> Any:
+        text = f"{name}[{self.calculation.text(key)}]"
+        return value if key in _UNREAD else self.read(text, value)
+
+    def _constant(self, value: object) -> str:
+        alone = value is None or type(value) is bool
+        return self.calculation.text(value) if alone else self.calculation.constant(value)
+
+    def _named(self, text: str) -> str:
+        self._count += 1
+        self.calculation.lines.append(f"h{self._count} = {text}")
+        return f"h{self._count}"
+
+    def _unless(self, condition: str) -> None:
+        self.calculation.lines.append(f"if not ({condition}): return None")
+
+
+class _Unread:
+    """Stands in for sums over parameters, which most rules that have them do not read."""
+
+    def _read(self, *_: object) -> NoReturn:
+        raise NumberRead("sums over parameters")
+
+    __getattr__ = __getitem__ = __iter__ = __len__ = __contains__ = __bool__ = __eq__ = _read
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _is_constant(value: object) -> bool:
+    """Tell whether a value cannot change but by becoming another object."""
+    if type(value) is tuple:
+        return all(map(_is_constant, value))
+    return value is None or type(value) in (bool, int, float, str)

@@ -1,0 +1,179 @@
+"""A rule that is traced once and repeated computes the bits that a trace in every step does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import schuss
+from schuss.contract import Work
+from schuss.engines.cohort import Cohort, Member, divided
+from schuss.engines.tracing.replay import Replay
+from schuss.engines.tracing.tracer import Trace
+from schuss.repeating import pure
+from tests.conformance.strangers import Ruled
+from tests.transforms.test_transforms import ALL
+
+STEPS = 1000
+
+Expression = Callable[[Mapping[str, Any]], Any]
+"""Computes a number from others by name."""
+
+LEAVES = st.sampled_from(["step", "lr", "first", "second", "kept"]).map(
+    lambda name: lambda numbers: numbers[name]
+) | st.sampled_from([-2.0, -1, 0.5, 0, 1, 3, 0.1]).map(lambda value: lambda numbers: value)
+
+
+def _extended(parts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    def binary(name: str, x: Expression, y: Expression) -> Expression:
+        return {
+            "+": lambda n: x(n) + y(n),
+            "-": lambda n: x(n) - y(n),
+            "*": lambda n: x(n) * y(n),
+            "/": lambda n: x(n) / (abs(y(n)) + 1),
+            "//": lambda n: x(n) // (abs(y(n)) + 1),
+            "%": lambda n: x(n) % (abs(y(n)) + 1),
+            "**": lambda n: (abs(x(n)) + 0.5) ** min(y(n), 2),
+            "max": lambda n: max(x(n), y(n)),
+            "min": lambda n: min(x(n), y(n)),
+            "if": lambda n: x(n) if y(n) > n["step"] % 7 else -x(n),
+            "not": lambda n: x(n) if not y(n) else abs(y(n)),
+        }[name]
+
+    def read(name: str, x: Expression) -> Expression:
+        return {
+            "sqrt": lambda n: math.sqrt(abs(x(n))),
+            "float": lambda n: float(x(n)),
+            "format": lambda n: len(f"{x(n):.3f}"),
+        }[name]
+
+    names = ["+", "-", "*", "/", "//", "%", "**", "max", "min", "if", "not"]
+    return st.builds(binary, st.sampled_from(names), parts, parts) | st.builds(
+        read, st.sampled_from(["sqrt", "float", "format"]), parts
+    )
+
+
+EXPRESSIONS = st.recursive(LEAVES, _extended, max_leaves=6)
+
+
+def cohort_of(optimizer: schuss.Optimizer) -> Cohort:
+    """Return the parameters of an optimizer as they are after two steps."""
+    (group,) = optimizer.param_groups
+    (param,) = group["params"]
+    for _ in range(2):
+        param.grad = torch.ones_like(param)
+        optimizer.step()
+    (known,) = optimizer._engine._known.values()
+    member = Member(param, optimizer.state[param], param.dtype)
+    (cohort,) = divided(group, [member], known.needs)
+    return cohort
+
+
+def bits(trace: Trace) -> tuple[Any, ...]:
+    numbers = [x.hex() for x in trace.arguments]
+    left = [(k, type(v), v.hex() if type(v) is float else v) for k, v in trace.scalars.items()]
+    return trace.program, numbers, left, trace.dropped
+
+
+def changed(group: dict[str, Any], step: int) -> None:
+    """Change the learning rate as a schedule does, and at times other numbers."""
+    group["lr"] = 1e-3 * (1 + step % 13) / (1 + step / 50)
+    group["weight_decay"] = 0.0 if step % 97 < 20 else 0.01 * (step % 5)
+    if step % 29 == 0 and "betas" in group:
+        first, *rest = group["betas"]
+        group["betas"] = (min(0.95, first + 0.001), *rest)
+
+
+class Counted:
+    """Counts how often a trace was repeated."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.repeated = 0
+        again = Replay.again
+
+        def counting(replay: Replay, *arguments: Any) -> Trace | None:
+            found = again(replay, *arguments)
+            self.repeated += found is not None
+            return found
+
+        monkeypatch.setattr(Replay, "again", counting)
+
+
+def compare(cohort: Cohort, work: Work, group: dict[str, Any], steps: int) -> None:
+    """Trace a rule in every step, and repeat it, from the numbers that the last step has left."""
+    anew = Work(work.rule, work.grad_scale)
+    for step in range(3, steps + 3):
+        changed(group, step)
+        torch.manual_seed(step)
+        (expected,) = cohort.trace(anew, group)
+        torch.manual_seed(step)
+        (found,) = cohort.trace(work, group)
+        assert bits(found.trace) == bits(expected.trace)
+        cohort.take([found])
+
+
+@settings(max_examples=8)
+@given(EXPRESSIONS, EXPRESSIONS)
+def test_rules_at_random_compute_the_same_numbers_for_a_thousand_steps(one, other):
+    def rule(state, group, grad, param):
+        state["step"] += 1
+        first, second = group["betas"]
+        known = {"step": state["step"], "lr": group["lr"], "first": first, "second": second}
+        known["kept"] = state["kept"]
+        state["kept"] = 1 / (1 + abs(one(known)))
+        param.sub_(grad, alpha=other({**known, "kept": state["kept"]}))
+
+    def start(state, param):
+        state.update(step=0, kept=1.0)
+
+    optimizer = Ruled([nn.Parameter(torch.ones(2))], rule, start, foreach=True)
+    optimizer.param_groups[0]["betas"] = (0.5, 0.75)
+    try:
+        cohort = cohort_of(optimizer)
+        compare(cohort, Work(rule, pure="rule"), optimizer.param_groups[0], STEPS)
+    except (ArithmeticError, TypeError):  # too large a power, say: of the rule itself
+        return
+
+
+NAMES = [info.name for info in schuss.list_optimizers()]
+MEASURED = (schuss.ClipByGlobalNorm, schuss.SkipNonFinite)
+"""Transforms that put sums of the gradients into the group, as tensors."""
+
+
+def created(name: str, *transforms: schuss.Transform) -> schuss.Optimizer:
+    param = nn.Parameter(torch.ones(4, 3))
+    return schuss.create_optimizer(name, [param], foreach=True, transforms=transforms)
+
+
+READING = {
+    "adamwarmupcosinedecay": "its schedule is a cosine",
+    "nadam": "it rounds the product of its momenta as torch does, by a tensor",
+}
+"""Optimizers that are traced in every step, and why."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_computes_the_same_numbers_for_a_thousand_steps(name, monkeypatch):
+    optimizer = created(name)
+    cohort = cohort_of(optimizer)
+    counted = Counted(monkeypatch)
+    rule = optimizer._rule()
+    compare(cohort, Work(rule, pure=pure(optimizer, rule)), optimizer.param_groups[0], STEPS)
+    assert (counted.repeated > 0.95 * STEPS) is (name not in READING)
+
+
+@pytest.mark.parametrize("transform", [t for t in ALL if not isinstance(t, MEASURED)], ids=repr)
+def test_every_transform_computes_the_same_numbers_for_a_thousand_steps(transform, monkeypatch):
+    optimizer = created("adamw", transform)
+    cohort = cohort_of(optimizer)
+    counted = Counted(monkeypatch)
+    rule = optimizer._rule()
+    compare(cohort, Work(rule, 512.0, pure(optimizer, rule)), optimizer.param_groups[0], STEPS)
+    assert counted.repeated > 0.95 * STEPS

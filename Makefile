@@ -8,14 +8,14 @@ OUT ?= runs/mnist
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := $(wildcard src tests scripts benchmarks examples)
+SOURCES := $(wildcard src tests docs/site scripts benchmarks examples)
 
 # Quiet twice: errors, but no warnings about how pip is configured here.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet --quiet
 INSTALL := $(PIP) install --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help env format lint types layers check quick test exhaustive mnist ledger hooks constraints clean distclean
+.PHONY: help env format lint types layers check quick test exhaustive mnist ledger docs hooks constraints clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ mnist: $(STAMP) ## Train on MNIST into OUT (runs/mnist); ARGS are schuss mnist's
 
 ledger: $(STAMP) ## Run every optimizer against its reference anew, and write docs/ledger.md
 	$(BIN)/python -m tests.ledger
+
+docs: $(STAMP) ## Build the site into build/docs: half a minute
+	$(BIN)/python -m docs.site build/docs
 
 hooks: $(STAMP) ## Run the checks before every commit
 	$(BIN)/pre-commit install

@@ -17,6 +17,7 @@ import schuss
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path("src/schuss")
+SITE = Path("docs/site")
 OPTIMIZERS = PACKAGE / "optimizers"
 OF_EVERY_KIND = ("adamw", "sgd", "lamb", "adafactor")
 """Elementwise, with an option of state, with norms, with rows and columns."""
@@ -40,6 +41,8 @@ def asked_by(path: Path) -> list[Path]:
         return []
     if path.parts[0] == "tests":
         return [path] if path.name.startswith("test_") else _in_folder(path.parent)
+    if path.is_relative_to(SITE):
+        return [path, *_in_folder(Path("tests/site"))]
     if not path.is_relative_to(PACKAGE):
         return []
     folder = Path("tests") / path.relative_to(PACKAGE).parent

@@ -41,6 +41,12 @@ def test_a_test_asks_for_itself_and_what_tests_share_for_its_folder():
     assert path in asked_by(Path("tests/conformance/strangers.py"))
 
 
+def test_a_module_of_the_site_asks_for_the_tests_of_the_site():
+    path = Path("docs/site/equations.py")
+    assert path in asked_by(path)
+    assert Path("tests/site/test_site.py") in asked_by(path)
+
+
 def test_an_optimizer_goes_through_the_conformance_tests_alone_and_an_engine_with_some():
     assert names_of([OPTIMIZER, Path("README.md")]) == ["lion"]
     assert names_of([Path("src/schuss/stepping.py")]) == [*OF_EVERY_KIND]

@@ -1,0 +1,87 @@
+"""An optimizer asked by itself: its program and kernel, the bytes of its state and of a step."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from schuss import SGD, Accumulate, CohortExplanation, Optimizer, Transform, create_optimizer
+
+MATRIX = (256, 128)
+"""The shape of the parameter whose state is measured: that of a layer, wider than high."""
+
+_NEEDED: dict[type[Transform], dict[str, Any]] = {Accumulate: {"accumulate_every": 2}}
+"""The arguments that have no default."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The answers.
+
+    Attributes:
+        state: Bytes of state for each number of a float32 matrix, by key.
+        cohorts: The kinds of parameters, and how each is stepped; for a matrix and a vector.
+    """
+
+    state: dict[str, float]
+    cohorts: tuple[CohortExplanation, ...]
+
+    @property
+    def state_bytes(self) -> float:
+        """Bytes of state for each number."""
+        return sum(self.state.values())
+
+
+def examined(name: str) -> Examined:
+    """Return what an optimizer says and does with its defaults."""
+    optimizer = create_optimizer(name, _parameters())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        explanation = optimizer.explain()
+    alone = create_optimizer(name, _parameters(), foreach=False)
+    return Examined(_state_of(alone), explanation.cohorts)
+
+
+def examined_around(cls: type[Transform]) -> Examined:
+    """Return what a transform adds to a step of SGD, with its defaults."""
+    transform = cls(**_NEEDED.get(cls, {}))
+    explanation = SGD(_parameters(), lr=0.1, transforms=[transform]).explain()
+    alone = SGD(_parameters(), lr=0.1, transforms=[transform], foreach=False)
+    return Examined(_state_of(alone), explanation.cohorts)
+
+
+def _parameters() -> list[torch.nn.Parameter]:
+    torch.manual_seed(0)
+    return [torch.nn.Parameter(torch.randn(*shape)) for shape in (MATRIX, MATRIX[:1])]
+
+
+def _state_of(optimizer: Optimizer) -> dict[str, float]:
+    """Return the bytes for each number that the state of the matrix has after a step."""
+    matrix = optimizer.param_groups[0]["params"][0]
+    for param in optimizer.param_groups[0]["params"]:
+        param.grad = torch.randn_like(param)
+
+    def closure() -> float:
+        return 0.0
+
+    optimizer.step(closure)
+    return {
+        key: value.numel() * value.element_size() / matrix.numel()
+        for key, value in optimizer.state[matrix].items()
+        if isinstance(value, torch.Tensor) and value.numel() > 1
+    }
+
+
+def kind_of(cohort: CohortExplanation) -> str:
+    """Return which of the parameters a cohort holds."""
+    numbers = {MATRIX[0] * MATRIX[1]: "a matrix", MATRIX[0]: "a vector"}
+    return numbers.get(cohort.numbers, "matrices and vectors")
+
+
+def without_paths(text: str) -> str:
+    """Return text of an explanation without the folder in which this machine keeps kernels."""
+    return re.sub(r"\S*/kernels/", "~/.cache/schuss/kernels/", text)

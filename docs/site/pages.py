@@ -1,0 +1,169 @@
+"""The pages of optimizers and transforms, in Markdown."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from docs.site import tables
+from docs.site.engine import Examined, kind_of, without_paths
+from docs.site.hyperparameters import hyperparameters
+from docs.site.markdown import code, container, details, table
+from docs.site.source import Row, Source, equations_beside, functions_of, source_of
+
+_RULES = {"update", "step_param"}
+_FOUNDATIONS = ("schuss.optimizer", "schuss.transforms.transform")
+"""Modules whose methods are those of every optimizer and transform, and no rule."""
+
+
+def annotated(rows: Iterable[Row]) -> str:
+    """Return rows, what they say on the left and the code on the right."""
+    shown = []
+    for row in rows:
+        equations = "".join(f"\n$$\n{equation.latex}\n$$\n" for equation in row.equations)
+        says = container("says", f"{row.says}\n{equations}", colons=4)
+        does = container("does", code(row.code, first_line=row.first_line), colons=4)
+        shown.append(container("row", says + "\n" + does, colons=5))
+    return container("annotated", "\n".join(shown), colons=6)
+
+
+def head(source: Source, name: str, summary: str) -> str:
+    """Return the title, the idea and the paper."""
+    idea = summary[:1].upper() + summary[1:]
+    anchor = name.lower()
+    return (
+        f"---\nhide-toc: true\n---\n\n({anchor})=\n# {name}\n\n"
+        + container("idea", f"{idea}.", colons=3)
+        + (container("paper", source.paper, colons=3) if source.paper else "")
+    )
+
+
+def introduction(source: Source, cls: type[Any]) -> str:
+    """Return the equations and the prose on the left, the hyper-parameters on the right."""
+    says = container("says", source.text, colons=4)
+    does = container("legend", legend(cls), colons=4)
+    return container("introduction", says + "\n" + does, colons=5)
+
+
+def legend(cls: type[Any]) -> str:
+    """Return the table of the hyper-parameters: the symbol of each bound to its argument."""
+    rows = []
+    for each in hyperparameters(cls):
+        default = f" <small>{html.escape(each.default)}</small>" if each.default else ""
+        symbol = f"*{each.symbol}*" if each.symbol else ""
+        rows.append((symbol, f"`{each.name}`{default}", each.meaning.replace("|", "\\|")))
+    if not rows:
+        return "It has no hyper-parameters."
+    return table(("", "argument, default", "meaning, domain"), rows)
+
+
+def facts(tiles: Sequence[tuple[str, str, str]]) -> str:
+    """Return numbers with what they are of."""
+    cells = "".join(
+        f"<div><span>{html.escape(of)}</span><strong>{html.escape(number)}</strong>"
+        f"<small>{html.escape(unit)}</small></div>"
+        for of, number, unit in tiles
+    )
+    return f'<div class="facts">{cells}</div>\n'
+
+
+def inherited(cls: type[Any]) -> Iterator[tuple[type[Any], list[Row]]]:
+    """Yield the rows of a rule that is that of a base, by base."""
+    taken = set(vars(cls))
+    if taken & _RULES or not any(_is_rule(base) for base in cls.__mro__[1:]):
+        return
+    for base in cls.__mro__[1:]:
+        if not _is_rule(base):
+            continue
+        source = source_of(base.__module__)
+        own = set(functions_of(source.classes[base.__name__]))
+        names = {name for name in own - taken if not name.startswith("_")} - {"check_group"}
+        taken |= own
+        if names:
+            yield base, list(source.rows_of_methods(base.__name__, names))
+
+
+def _is_rule(base: type[Any]) -> bool:
+    parts = ("optimizers.", "averaging", "distance", "curvature", "transforms.")
+    module = base.__module__.removeprefix("schuss.")
+    return base.__module__ not in _FOUNDATIONS and module.startswith(parts)
+
+
+def generated(found: Examined, name: str) -> str:
+    """Return the programs and the kernels, behind a click."""
+    parts = []
+    for cohort in found.cohorts:
+        of = kind_of(cohort)
+        passes = "one pass" if cohort.passes == 1 else f"{cohort.passes} passes"
+        said = f"{cohort.engine} engine"
+        if cohort.bytes_per_number is not None:
+            said += f", {cohort.bytes_per_number} bytes a number in {passes}"
+        parts.append(f"For {of} of {cohort.dtype}: {said}.".replace("torch.", ""))
+        if cohort.program:
+            program = code(cohort.program, language="text")
+            parts.append(details(f"The program of {name} for {of}", program))
+        if cohort.kernel:
+            kernel = code(without_paths(cohort.kernel))
+            lines = len(cohort.kernel.splitlines())
+            parts.append(details(f"The kernel of {name} for {of}, {lines} lines", kernel))
+    return "\n\n".join(parts)
+
+
+def class_rows(cls: type[Any], link: dict[str, str]) -> str:
+    """Return the code of a class with what is said of it, and the rule that it inherits."""
+    source = source_of(cls.__module__)
+    equations = equations_beside(source, cls.__name__)
+    parts = [annotated(source.rows_of(cls.__name__, equations))]
+    for base, rows in inherited(cls):
+        page = link.get(base.__name__)
+        of = f"[{base.__name__}]({page})" if page else f"`{base.__name__}`"
+        where = base.__module__.replace(".", "/")
+        title = f"## The rule, inherited from {base.__name__}\n\n"
+        parts.append(f"{title}This part is that of {of}, in `{where}.py`.\n\n{annotated(rows)}")
+    return "\n".join(parts)
+
+
+def numbers_of(found: Examined, name: str) -> list[tuple[str, str, str]]:
+    """Return what an optimizer keeps, moves and takes, as measured here and in the benchmarks."""
+    state = f"{found.state_bytes:.2f}".rstrip("0").rstrip(".")
+    tiles = [("state", state, "bytes a number, float32")]
+    cohort = next(iter(found.cohorts), None)
+    if cohort and cohort.bytes_per_number is not None:
+        passes = "in one pass" if cohort.passes == 1 else f"in {cohort.passes} passes"
+        tiles.append(("a step moves", str(cohort.bytes_per_number), f"bytes a number, {passes}"))
+    times = [row["× AdamW"] for row in tables.timed().of(name)]
+    tiles += [("a step takes", time, "× AdamW's, on ResNet-50") for time in times]
+    accuracies = [row["test accuracy, %"].partition(" ")[0] for row in tables.trained().of(name)]
+    return tiles + [("digits", f"{share} %", "of the test images") for share in accuracies]
+
+
+def ledger_section(name: str) -> str:
+    """Return what an optimizer was run against."""
+    rows = tables.ledger().of(name)
+    shown = ("run against", "options", "fused", "float32", "other defaults", "deviations")
+    kept = [key for key in shown if any(row[key] for row in rows)]
+    body = table(kept, ([row[key] for key in kept] for row in rows), right=(2, 3))
+    return (
+        "## Compared with\n\n"
+        "A number is the largest distance between the parameters of both after any of "
+        f"{rows[0]['steps']} steps, over the distance that they travelled: see "
+        f"[the ledger](../ledger.md).\n\n{container('wide', body, colons=3)}"
+    )
+
+
+def trained_section(name: str, curve: str) -> str:
+    """Return what an optimizer made of the digits."""
+    row = tables.trained().of(name)[0]
+    said = (
+        f"With {row['hyper-parameters']} and the schedule {row['schedule']}: training loss "
+        f"{_spread(row['training loss'])}, test accuracy {_spread(row['test accuracy, %'])} %. "
+        "The pale lines are the other optimizers; [Trained](../trained.md) tells how."
+    )
+    return f"## On the digits\n\n{said}\n\n<figure>{curve}</figure>\n"
+
+
+def _spread(cell: str) -> str:
+    match = re.match(r"(\S+) \[(\S+) (\S+)\]", cell)
+    return f"{match[1]} ({match[2]} to {match[3]})" if match else cell

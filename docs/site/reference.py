@@ -1,0 +1,64 @@
+"""The pages of the interface: every public name, out of its docstring."""
+
+from __future__ import annotations
+
+import schuss
+from schuss import schedules
+from schuss.optimizers import __all__ as optimizers
+from schuss.transforms import __all__ as transforms
+
+_PARTS: dict[str, tuple[str, ...]] = {
+    "By name": ("create_optimizer", "list_optimizers", "OptimizerInfo"),
+    "To write an optimizer or a transform": (
+        "Optimizer",
+        "GenericAdaptiveOptimizer",
+        "Transform",
+        "Options",
+    ),
+    "Weight decay": ("WeightDecay", "L1Decay", "CorrectedDecay", "InUpdate"),
+    "What a step does": ("Explanation", "CohortExplanation"),
+}
+_MODULES = {"schedules": "Schedules"}
+
+
+def parts() -> dict[str, tuple[str, ...]]:
+    """Return the public names that have no page of their own, by the title of their part."""
+    return _PARTS | {"Schedules": tuple(f"schedules.{name}" for name in _schedules())}
+
+
+def _schedules() -> list[str]:
+    """Return the names of the classes and functions that the module of schedules defines."""
+    return [
+        name
+        for name, value in vars(schedules).items()
+        if getattr(value, "__module__", "") == schedules.__name__ and not name.startswith("_")
+    ]
+
+
+def left_out() -> set[str]:
+    """Return the public names that are on no page, which there should not be."""
+    shown = {name for names in parts().values() for name in names}
+    return set(schuss.__all__) - shown - {*optimizers, *transforms, *_MODULES, "__version__"}
+
+
+def reference() -> str:
+    """Return the page."""
+    blocks = [
+        "# Reference",
+        (
+            "[Optimizers](optimizers/index.md) and [transforms](transforms/index.md) have pages of "
+            "their own. The other public names are here."
+        ),
+    ]
+    for title, names in parts().items():
+        blocks.append(f"## {title}")
+        blocks += [_documented(name) for name in names]
+    return "\n\n".join(blocks)
+
+
+def _documented(name: str) -> str:
+    kind = "class" if name.rpartition(".")[2][0].isupper() else "function"
+    members = (
+        "   :members:\n" if kind == "class" and name not in ("Options", "OptimizerInfo") else ""
+    )
+    return f"```{{eval-rst}}\n.. auto{kind}:: schuss.{name}\n{members}```"

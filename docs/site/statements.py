@@ -1,0 +1,179 @@
+"""The statements of a rule: where each begins and ends, and what it changes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from docs.site.equations import Equation
+
+RETURNED = "return"
+"""Stands among the names that a statement changes for what its function returns."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some lines of a function, numbered as in the file, and the equations that they compute."""
+
+    first: int
+    last: int
+    equations: tuple[Equation, ...] = ()
+
+
+def body_of(function: ast.FunctionDef) -> list[ast.stmt]:
+    """Return the statements of a function but for its docstring."""
+    has_docstring = ast.get_docstring(function) is not None
+    return function.body[1:] if has_docstring else function.body
+
+
+def changed_by(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement gives new values: variables and keys of the state.
+
+    A name that only points to an entry of the state or the group is none of them.
+
+    Example:
+        >>> sorted(changed_by(ast.parse("m.lerp_(grad, 0.1)").body[0]))
+        ['m']
+        >>> changed_by(ast.parse("m = state['exp_avg']").body[0])
+        set()
+    """
+    names: set[str] = set()
+    for node in ast.walk(statement):
+        match node:
+            case ast.Assign(targets=targets, value=value) if not _is_entry(value):
+                names.update(name for target in targets for name in _named(target))
+            case ast.AnnAssign(target=target, value=ast.expr() as value) if not _is_entry(value):
+                names.update(_named(target))
+            case ast.AugAssign(target=target):
+                names.update(_named(target))
+            case ast.Call(func=ast.Attribute(attr=attr, value=receiver)) if attr.endswith("_"):
+                names.update(_named(_root(receiver)))
+    return names
+
+
+def hands_on(statement: ast.stmt, functions: Collection[str]) -> bool:
+    """Tell whether a statement only takes what another of the functions computes."""
+    match statement:
+        case (
+            ast.Assign(value=ast.Call(func=ast.Attribute(attr=attr, value=ast.Name(id="self"))))
+            | ast.Return(value=ast.Call(func=ast.Attribute(attr=attr, value=ast.Name(id="self"))))
+        ):
+            return attr in functions
+    return False
+
+
+def _is_entry(value: ast.expr) -> bool:
+    """Tell whether an expression is an entry of a dictionary, or a tuple of such."""
+    if isinstance(value, ast.Tuple):
+        return all(map(_is_entry, value.elts))
+    if isinstance(value, ast.Subscript) and isinstance(value.value, ast.Subscript):
+        value = value.value
+    return isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name)
+
+
+def _named(target: ast.expr) -> Iterator[str]:
+    match target:
+        case ast.Name(id=name):
+            yield name
+        case ast.Tuple(elts=elements):
+            for element in elements:
+                yield from _named(element)
+        case ast.Subscript(slice=ast.Constant(value=str(key))):
+            yield key
+
+
+def _root(receiver: ast.expr) -> ast.expr:
+    """Return what a chain of calls began with: `m` of `m.mul_(beta).add_(grad)`."""
+    while isinstance(receiver, ast.Call | ast.Attribute):
+        receiver = receiver.func if isinstance(receiver, ast.Call) else receiver.value
+    return receiver
+
+
+RULES = ("update", "step_param", "gradient", "direction", "get_lr", "parameter")
+"""Methods that compute what the equations say, in the order in which symbols are looked for."""
+
+_RETURNS = {
+    "update": ("u", "q"),
+    "gradient": ("grad",),
+    "get_lr": ("lr",),
+    "direction": ("d",),
+}
+"""The names of the symbols that a method may return."""
+
+
+def aligned(
+    functions: Mapping[str, ast.FunctionDef], equations: Sequence[Equation]
+) -> dict[str, list[Piece]]:
+    """Part every function at the statements that compute an equation.
+
+    An equation is computed by the first statement, of the rule or else of a function that it calls,
+    which gives a symbol it defines a new value; the last equation of what a rule returns, by its
+    return, if that computes anything. An equation that is computed nowhere is left out: it stands
+    above, with the others.
+
+    Args:
+        functions: The functions by name, in the order of the file.
+        equations: The equations in the order of the page.
+    """
+    order = [name for name in RULES if name in functions]
+    order += [name for name in functions if name not in order and not name.startswith("__")]
+    order = [name for name in order if name != "init_state"]
+    found: dict[tuple[str, int], list[Equation]] = {}
+    for equation, at in _returned(functions, equations).items():
+        found.setdefault(at, []).append(equation)
+    given = {equation for some in found.values() for equation in some}
+    for equation in equations:
+        places = (
+            (name, position)
+            for name in order
+            for position, statement in enumerate(body_of(functions[name]))
+            if changed_by(statement) & equation.names and not hands_on(statement, functions)
+        )
+        if equation not in given and (place := next(places, None)) is not None:
+            found.setdefault(place, []).append(equation)
+    for some in found.values():
+        some.sort(key=list(equations).index)
+    return {name: list(_pieces(function, name, found)) for name, function in functions.items()}
+
+
+def _returned(
+    functions: Mapping[str, ast.FunctionDef], equations: Sequence[Equation]
+) -> dict[Equation, tuple[str, int]]:
+    """Return where the equations stand that a `return` computes."""
+    found: dict[Equation, tuple[str, int]] = {}
+    for rule, words in _RETURNS.items():
+        name = rule
+        while name in functions and hands_on(functions[name].body[-1], functions.keys() - {name}):
+            name = ast.unparse(functions[name].body[-1]).split("self.")[1].split("(")[0]
+        defining = [e for e in equations if e.names & set(words)]
+        if name not in functions or not defining or defining[-1] in found:
+            continue
+        body = body_of(functions[name])
+        match body[-1]:
+            case ast.Return(value=ast.expr() as value) if not _mentions(value, defining[-1]):
+                found[defining[-1]] = name, len(body) - 1
+    return found
+
+
+def _mentions(value: ast.expr, equation: Equation) -> bool:
+    """Tell whether a symbol of the equation was computed before the value, which then uses it."""
+    used = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    return isinstance(value, ast.Name) or bool(used & equation.names)
+
+
+def _pieces(
+    function: ast.FunctionDef, name: str, found: dict[tuple[str, int], list[Equation]]
+) -> Iterator[Piece]:
+    first = min([function.lineno, *(node.lineno for node in function.decorator_list)])
+    equations: tuple[Equation, ...] = ()
+    statements = body_of(function)
+    for position in range(len(statements)):
+        own = tuple(found.get((name, position), ()))
+        if own and position:
+            start = (statements[position - 1].end_lineno or 0) + 1
+            yield Piece(first, start - 1, equations)
+            first, equations = start, own
+        elif own:
+            equations = own
+    yield Piece(first, function.end_lineno or first, equations)

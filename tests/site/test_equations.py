@@ -1,0 +1,48 @@
+import pytest
+
+from docs.site.equations import defined_by, displays, equations_of, lines_of, names_of
+
+
+def test_displays_are_found_between_prose() -> None:
+    text = "Before.\n\n$$\na = 1\n$$\n\nIn $b$ between.\n\n$$\nc\n$$\n"
+    assert displays(text) == ["a = 1", "c"]
+
+
+def test_a_line_break_within_cases_ends_no_line() -> None:
+    latex = r"\begin{aligned} a &= \begin{cases} 1 & x \\ 2 & y \end{cases} \\ b &= 3 \end{aligned}"
+    assert lines_of(latex) == [r"a &= \begin{cases} 1 & x \\ 2 & y \end{cases}", "b &= 3"]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "names"),
+    [
+        ("m_t", {"m"}),
+        (r"\hat v_t", {"v_hat"}),
+        (r"v^{\max}_t", {"v_max"}),
+        (r"\rho_\infty", {"rho_inf", "rho_infinity"}),
+        ("m_{2,t}", {"m2", "m_2"}),
+        (r"\theta_t", {"param"}),
+        ("d_{t+1}", {"d"}),
+        (r"\nu_t(i)", {"nu"}),
+        (r"\text{by value:} \quad g", {"grad"}),
+        (r"a + b", set()),
+    ],
+)
+def test_names_of_symbols(symbol: str, names: set[str]) -> None:
+    assert names_of(symbol) == names
+
+
+def test_a_line_may_define_several_symbols() -> None:
+    assert defined_by(r"s_t &= s_{t-1} + g_t, \qquad v_t = v_{t-1} + g_t^2") == {"s", "v"}
+    assert defined_by(r"m_t, v_t &= \text{as in Adam}") == {"m", "v"}
+    assert defined_by(r"m_{1,t} &= \beta_1 m_{1,t-1}") == {"m1", "m_1"}
+
+
+def test_the_marks_of_alignment_go_but_those_of_cases_stay() -> None:
+    text = (
+        "$$\n\\begin{aligned}\na &= 1 \\\\\n"
+        "b &= \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n\\end{aligned}\n$$"
+    )
+    one, two = equations_of(text)
+    assert one.latex == "a = 1"
+    assert two.latex == r"b = \begin{cases} 1 & x \\ 2 & y \end{cases}"

@@ -26,6 +26,8 @@ def main() -> int:
     from docs.site.tree import write_sources
 
     shutil.rmtree(sources, ignore_errors=True)
+    if (given.out / ".buildinfo").exists():  # pages of an earlier build may have other names
+        shutil.rmtree(given.out)
     write_sources(sources)
     configuration = str(Path(__file__).parent)
     status = sphinx(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _DISPLAY = re.compile(r"^\$\$\n(.*?)\n\$\$$", re.MULTILINE | re.DOTALL)
 _ENVIRONMENT = re.compile(r"\\(begin|end)\{\w+\}")
-_DEFINES = re.compile(r"&?\s*(?:=|\\leftarrow|\\approx)")
+_DEFINES = re.compile(r"&?(?:=|\\leftarrow|\\approx)")
 _SYMBOL = re.compile(
     r"""^(?:\\text\{[^}]*\}\s*\\quad\s*)?&?\s*
     (?:\\(?P<accent>hat|bar|tilde)\s*)?
@@ -45,21 +45,37 @@ def displays(text: str) -> list[str]:
 
 
 def lines_of(latex: str) -> list[str]:
-    r"""Return the lines of a display: what `\\` parts outside of inner environments.
+    r"""Return the equations of a display: what `\\` or `\qquad` part outside of inner environments.
 
     Example:
-        >>> lines_of(r"\begin{aligned} a &= 1 \\ b &= 2 \end{aligned}")
-        ['a &= 1', 'b &= 2']
+        >>> lines_of(r"\begin{aligned} a &= 1, \qquad b = 2 \\ c &= 3 \end{aligned}")
+        ['a &= 1', 'b = 2', 'c &= 3']
     """
     inner = re.sub(r"^\s*\\begin\{aligned\}|\\end\{aligned\}\s*$", "", latex)
     depth, start, lines = 0, 0, []
-    for match in re.finditer(r"\\\\|" + _ENVIRONMENT.pattern, inner):
+    for match in re.finditer(r"\\\\|\s*\\qquad|" + _ENVIRONMENT.pattern, inner):
         if match[1]:
             depth += 1 if match[1] == "begin" else -1
         elif depth == 0:
             lines.append(inner[start : match.start()])
             start = match.end()
-    return [line.strip() for line in [*lines, inner[start:]] if line.strip()]
+    stripped = [line.strip().removesuffix(",") for line in [*lines, inner[start:]]]
+    return [line for line in stripped if line]
+
+
+def one_a_line(text: str) -> str:
+    """Return a docstring whose displays have one equation a line, so that none is too wide."""
+    return _DISPLAY.sub(lambda match: f"$$\n{_one_a_line(match[1])}\n$$", text)
+
+
+def _one_a_line(latex: str) -> str:
+    if r"\qquad" not in latex:
+        return latex
+    aligned = [
+        line if "&" in line.partition(r"\begin")[0] else _DEFINES.sub(r"&\g<0>", line, count=1)
+        for line in lines_of(latex)
+    ]
+    return "\\begin{aligned}\n" + " \\\\\n".join(aligned) + "\n\\end{aligned}"
 
 
 def names_of(symbol: str) -> set[str]:
@@ -75,12 +91,14 @@ def names_of(symbol: str) -> set[str]:
     if not match:
         return set()
     base = match["greek"] or match["letter"]
+    below = (match["below"] or "").strip("{}")
+    if below.isdigit():
+        return set()
     if match["accent"]:
         accented = f"{base}_{match['accent']}"
         return _NAMES.get(accented, {accented})
     if match["above"] and match["above"] != "t":
         return {f"{base}_{match['above']}"}
-    below = (match["below"] or "").strip("{}")
     if number := re.match(r"(\d),", below):
         return {f"{base}{number[1]}", f"{base}_{number[1]}"}
     if below == r"\infty":
@@ -89,21 +107,13 @@ def names_of(symbol: str) -> set[str]:
 
 
 def defined_by(line: str) -> frozenset[str]:
-    """Return the names of all symbols that a line defines."""
-    names: set[str] = set()
-    for part in re.split(r"\\qquad|,\s*\\quad", line):
-        left, defines, _ = _cut(part)
-        if defines:
-            for symbol in re.split(r",(?![^{]*\})", left):
-                names |= names_of(symbol)
-    return frozenset(names)
+    """Return the names of all symbols that an equation defines.
 
-
-def _cut(part: str) -> tuple[str, bool, str]:
-    match = _DEFINES.search(part)
-    if not match:
-        return part, False, ""
-    return part[: match.start()], True, part[match.end() :]
+    An equation for the first value of a symbol defines none.
+    """
+    match = _DEFINES.search(line)
+    symbols = re.split(r",(?![^{]*\})", line[: match.start()]) if match else []
+    return frozenset(name for symbol in symbols for name in names_of(symbol))
 
 
 def equations_of(text: str) -> list[Equation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 
 FONT = "STIXTwoMath.woff"
 _CONVERTER = LatexToMathML(annotation=False)
+_IS_TEXT = re.compile(r"(<mtd[^>]*>)<mo>=</mo>(<mtext>[^<]*</mtext></mtd>)")
+"""A cell of a sign and text, in which MathML leaves no space around the sign."""
 
 
 def mathml(latex: str, *, display: bool) -> str:
     """Return a formula as an element of a page."""
-    return _CONVERTER.convert_with_local_state(latex, displaystyle=display)
+    made = _CONVERTER.convert_with_local_state(latex, displaystyle=display)
+    return _IS_TEXT.sub(r'\1<mspace width="0.28em"/><mo>=</mo><mspace width="0.28em"/>\2', made)
 
 
 def write_font(folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from docs.site import tables
 from docs.site.engine import Examined, kind_of, without_paths
+from docs.site.equations import one_a_line
 from docs.site.hyperparameters import hyperparameters
 from docs.site.markdown import code, container, details, table
 from docs.site.source import Row, Source, equations_beside, functions_of, source_of
@@ -42,7 +43,7 @@ def head(source: Source, name: str, summary: str) -> str:
 
 def introduction(source: Source, cls: type[Any]) -> str:
     """Return the equations and the prose on the left, the hyper-parameters on the right."""
-    says = container("says", source.text, colons=4)
+    says = container("says", one_a_line(source.text), colons=4)
     does = container("legend", legend(cls), colons=4)
     return container("introduction", says + "\n" + does, colons=5)
 
@@ -127,16 +128,28 @@ def class_rows(cls: type[Any], link: dict[str, str]) -> str:
 
 def numbers_of(found: Examined, name: str) -> list[tuple[str, str, str]]:
     """Return what an optimizer keeps, moves and takes, as measured here and in the benchmarks."""
-    state = f"{found.state_bytes:.2f}".rstrip("0").rstrip(".")
-    tiles = [("state", state, "bytes a number, float32")]
-    cohort = next(iter(found.cohorts), None)
-    if cohort and cohort.bytes_per_number is not None:
-        passes = "in one pass" if cohort.passes == 1 else f"in {cohort.passes} passes"
-        tiles.append(("a step moves", str(cohort.bytes_per_number), f"bytes a number, {passes}"))
+    tiles = [_state(found), *_moved(found, "a step moves")]
     times = [row["× AdamW"] for row in tables.timed().of(name)]
     tiles += [("a step takes", time, "× AdamW's, on ResNet-50") for time in times]
     accuracies = [row["test accuracy, %"].partition(" ")[0] for row in tables.trained().of(name)]
     return tiles + [("digits", f"{share} %", "of the test images") for share in accuracies]
+
+
+def numbers_around(found: Examined) -> list[tuple[str, str, str]]:
+    """Return what a transform keeps, and what a step of SGD moves with it."""
+    return [_state(found), *_moved(found, "a step of SGD moves with it")]
+
+
+def _state(found: Examined) -> tuple[str, str, str]:
+    number = f"{found.state_bytes:.2f}".rstrip("0").rstrip(".")
+    return "state", number, "bytes a number, float32"
+
+
+def _moved(found: Examined, of: str) -> Iterator[tuple[str, str, str]]:
+    cohort = found.cohorts[0]
+    if cohort.bytes_per_number is not None:
+        passes = "in one pass" if cohort.passes == 1 else f"in {cohort.passes} passes"
+        yield of, str(cohort.bytes_per_number), f"bytes a number, {passes}"
 
 
 def ledger_section(name: str) -> str:

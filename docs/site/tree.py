@@ -25,6 +25,10 @@ TRANSFORMS = tuple(name for name in _transforms if name not in (*DECAYS, "Transf
 _GENERATED = ("benchmarks", "ledger", "trained", "architecture", "contributing", "changelog")
 """Pages whose code is shown, and not run here."""
 
+_WITH_TABLES = ("benchmarks", "ledger", "trained")
+_TABULAR = '\n<div class="tabular"></div>\n'
+"""A mark for the style: the page has wide tables."""
+
 _COLUMNS = """\
 *State* is what the optimizer keeps: bytes for each number of a float32 matrix, measured when this
 page was made. *× AdamW* is the time of a step on ResNet-50 over that of AdamW, from
@@ -102,7 +106,7 @@ def _written() -> dict[str, str]:
         if path == "README.md":
             continue
         text = (tables.ROOT / path).read_text(encoding="utf-8")
-        text = relinked(text, path, links)
+        text = relinked(text, path, links) + (_TABULAR if page in _WITH_TABLES else "")
         written[page] = text if page in _GENERATED else with_output(text, page)
     families = "\n".join(f"families/{family.key}" for family in FAMILIES)
     written["index"] += _TREE.format(families=families)
@@ -180,7 +184,7 @@ def _transform_pages() -> Iterator[tuple[str, str]]:
         source = source_of(cls.__module__)
         parts = [
             pages.head(source, name, _idea(cls)),
-            pages.facts([("state", f"{found.state_bytes:g}", "bytes a number, float32")]),
+            pages.facts(pages.numbers_around(found)),
             pages.introduction(source, cls),
             pages.class_rows(cls, {}),
             "## The program and the kernel, around SGD\n",

@@ -1,6 +1,13 @@
 import pytest
 
-from docs.site.equations import defined_by, displays, equations_of, lines_of, names_of
+from docs.site.equations import (
+    defined_by,
+    displays,
+    equations_of,
+    lines_of,
+    names_of,
+    one_a_line,
+)
 
 
 def test_displays_are_found_between_prose() -> None:
@@ -26,6 +33,8 @@ def test_a_line_break_within_cases_ends_no_line() -> None:
         (r"\nu_t(i)", {"nu"}),
         (r"\text{by value:} \quad g", {"grad"}),
         (r"a + b", set()),
+        ("g_0", set()),
+        (r"\bar r_1", set()),
     ],
 )
 def test_names_of_symbols(symbol: str, names: set[str]) -> None:
@@ -33,7 +42,6 @@ def test_names_of_symbols(symbol: str, names: set[str]) -> None:
 
 
 def test_a_line_may_define_several_symbols() -> None:
-    assert defined_by(r"s_t &= s_{t-1} + g_t, \qquad v_t = v_{t-1} + g_t^2") == {"s", "v"}
     assert defined_by(r"m_t, v_t &= \text{as in Adam}") == {"m", "v"}
     assert defined_by(r"m_{1,t} &= \beta_1 m_{1,t-1}") == {"m1", "m_1"}
 
@@ -46,3 +54,20 @@ def test_the_marks_of_alignment_go_but_those_of_cases_stay() -> None:
     one, two = equations_of(text)
     assert one.latex == "a = 1"
     assert two.latex == r"b = \begin{cases} 1 & x \\ 2 & y \end{cases}"
+
+
+def test_equations_side_by_side_are_apart_and_get_a_line_each() -> None:
+    text = "$$\nm = 1, \\qquad d = \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n$$"
+    assert [(each.latex[:3], *each.names) for each in equations_of(text)] == [
+        ("m =", "m"),
+        ("d =", "d"),
+    ]
+    assert one_a_line(text) == (
+        "$$\n\\begin{aligned}\nm &= 1 \\\\\n"
+        "d &= \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n\\end{aligned}\n$$"
+    )
+
+
+def test_a_display_of_single_equations_stays_as_it_is() -> None:
+    text = "$$\n\\begin{aligned}\na &= 1\n\\end{aligned}\n$$"
+    assert one_a_line(text) == text

@@ -9,7 +9,7 @@ _DISPLAY = re.compile(r"^\$\$\n(.*?)\n\$\$$", re.MULTILINE | re.DOTALL)
 _ENVIRONMENT = re.compile(r"\\(begin|end)\{\w+\}")
 _DEFINES = re.compile(r"&?(?:=|\\leftarrow|\\approx)")
 _SYMBOL = re.compile(
-    r"""^(?:\\text\{[^}]*\}\s*\\quad\s*)?&?\s*
+    r"""^(?:.*\\quad\b)?\s*&?\s*
     (?:\\(?P<accent>hat|bar|tilde)\s*)?
     (?:\\(?P<greek>[a-z]+)|(?P<letter>[A-Za-z]))\s*
     (?:\^\{?\\?(?P<above>[a-z]+)\}?)?

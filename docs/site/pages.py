@@ -13,6 +13,7 @@ from docs.site.equations import one_a_line
 from docs.site.hyperparameters import hyperparameters
 from docs.site.markdown import code, container, details, table
 from docs.site.source import Row, Source, equations_beside, functions_of, source_of
+from docs.site.statements import entries_of
 
 _RULES = {"update", "step_param"}
 _FOUNDATIONS = ("schuss.optimizer", "schuss.transforms.transform")
@@ -41,10 +42,11 @@ def head(source: Source, name: str, summary: str) -> str:
     )
 
 
-def introduction(source: Source, cls: type[Any]) -> str:
-    """Return the equations and the prose on the left, the hyper-parameters on the right."""
+def introduction(source: Source, cls: type[Any], found: Examined | None = None) -> str:
+    """Return the equations and the prose on the left, their symbols on the right."""
     says = container("says", one_a_line(source.text), colons=4)
-    does = container("legend", legend(cls), colons=4)
+    symbols = [legend(cls), state_legend(cls, found) if found else ""]
+    does = container("legend", "\n\n".join(symbols), colons=4)
     return container("introduction", says + "\n" + does, colons=5)
 
 
@@ -58,6 +60,39 @@ def legend(cls: type[Any]) -> str:
     if not rows:
         return "It has no hyper-parameters."
     return table(("", "argument, default", "meaning, domain"), rows)
+
+
+def state_legend(cls: type[Any], found: Examined) -> str:
+    """Return the table of the state: the symbol of each entry, and the bytes that it takes."""
+    symbols: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("schuss."):
+            for function in functions_of(
+                source_of(base.__module__).classes[base.__name__]
+            ).values():
+                symbols |= entries_of(function)
+    rows = [
+        (_as_symbol(symbols.get(key, ""), key), f"`{key}`", f"{number:.2f}".rstrip("0").rstrip("."))
+        for key, number in found.state.items()
+    ]
+    return table(("", "state", "bytes a number"), rows) if rows else ""
+
+
+_SYMBOLS = {"slow": "φ", "ema": "θ̄", "ax": "θ̄", "x0": "θ₀", "p0": "θ₀", "start_param": "θ₀"}
+"""The symbols of variables and entries that have other names in the code."""
+
+
+def _as_symbol(variable: str, key: str) -> str:
+    """Return a variable, or else the key of its entry, as the equations write it."""
+    for name in (variable, key):
+        if name in _SYMBOLS:
+            return f"*{_SYMBOLS[name]}*"
+        if match := re.fullmatch(r"([a-z])(\d?)", name):
+            return f"*{match[1]}{match[2].translate(_BELOW)}*"
+    return ""
+
+
+_BELOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def facts(tiles: Sequence[tuple[str, str, str]]) -> str:

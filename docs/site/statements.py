@@ -90,6 +90,34 @@ def _root(receiver: ast.expr) -> ast.expr:
     return receiver
 
 
+def entries_of(function: ast.FunctionDef) -> dict[str, str]:
+    """Return the variable that a function has for each entry of the state, by the entry's key.
+
+    Example:
+        >>> text = "def update(state): m, v = state['exp_avg'].mul_(2), state['exp_avg_sq']"
+        >>> entries_of(ast.parse(text).body[0])
+        {'exp_avg': 'm', 'exp_avg_sq': 'v'}
+    """
+    found: dict[str, str] = {}
+    for node in ast.walk(function):
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+                pairs = list(zip(names, values, strict=False))
+            case ast.Assign(targets=[name, *_], value=value):
+                pairs = [(name, value)]
+            case ast.AnnAssign(target=name, value=ast.expr() as value):
+                pairs = [(name, value)]
+            case _:
+                pairs = []
+        for name, value in pairs:
+            match name, _root(value):
+                case ast.Name(id=variable), ast.Subscript(
+                    value=ast.Name(id="state"), slice=ast.Constant(value=str(key))
+                ):
+                    found.setdefault(key, variable)
+    return found
+
+
 RULES = ("update", "step_param", "gradient", "direction", "get_lr", "parameter")
 """Methods that compute what the equations say, in the order in which symbols are looked for."""
 

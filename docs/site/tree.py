@@ -136,7 +136,7 @@ def _optimizers() -> Iterator[tuple[str, str]]:
         parts = [
             pages.head(source, name, info.summary),
             pages.facts(pages.numbers_of(found[info.name], info.name)),
-            pages.introduction(source, info.cls),
+            pages.introduction(source, info.cls, found[info.name]),
             pages.class_rows(info.cls, links),
             f"## The program and the kernel\n\n{pages.generated(found[info.name], name)}",
             pages.trained_section(info.name, figure(info.name, curves)),
@@ -185,7 +185,7 @@ def _transform_pages() -> Iterator[tuple[str, str]]:
         parts = [
             pages.head(source, name, _idea(cls)),
             pages.facts(pages.numbers_around(found)),
-            pages.introduction(source, cls),
+            pages.introduction(source, cls, found),
             pages.class_rows(cls, {}),
             "## The program and the kernel, around SGD\n",
             pages.generated(found, f"SGD with {name}"),

@@ -32,6 +32,7 @@ def test_a_line_break_within_cases_ends_no_line() -> None:
         ("d_{t+1}", {"d"}),
         (r"\nu_t(i)", {"nu"}),
         (r"\text{by value:} \quad g", {"grad"}),
+        (r"\text{every } k \text{ steps:} \quad \phi", {"mask", "slow"}),
         (r"a + b", set()),
         ("g_0", set()),
         (r"\bar r_1", set()),

@@ -4,7 +4,7 @@ import pytest
 
 from docs.site.equations import Equation, equations_of
 from docs.site.source import source_of
-from docs.site.statements import aligned, changed_by, hands_on
+from docs.site.statements import aligned, changed_by, entries_of, hands_on
 
 
 def functions(text: str) -> dict[str, ast.FunctionDef]:
@@ -60,6 +60,18 @@ def test_a_return_that_names_what_was_computed_before_is_no_equation() -> None:
     rule = "def update(self):\n    x = 1\n    u = grad * 2\n    return self.decayed(u)\n"
     pieces = aligned(functions(rule), EQUATIONS[:1])["update"]
     assert [(piece.first, len(piece.equations)) for piece in pieces] == [(1, 0), (3, 1)]
+
+
+def test_entries_of_the_state_are_found_by_the_variables_that_hold_them() -> None:
+    text = """
+def update(self, state, group, grad, param):
+    beta1, beta2 = group["betas"]
+    m, v = state["exp_avg"], state["exp_avg_sq"].mul_(beta2)
+    b: Tensor = state["buffer"].add_(grad)
+    n = state["n"] = state["n"] * 2
+"""
+    (function,) = functions(text).values()
+    assert entries_of(function) == {"exp_avg": "m", "exp_avg_sq": "v", "buffer": "b"}
 
 
 def test_the_equations_of_adam_stand_beside_the_methods_that_compute_them() -> None:

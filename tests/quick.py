@@ -75,10 +75,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Return the test files of a folder, or of the nearest one above that is there."""
-    while not (ROOT / folder).is_dir():
-        folder = folder.parent
-    return sorted(path.relative_to(ROOT) for path in (ROOT / folder).glob("test_*.py"))
+    """Return the test files of a folder, or of the nearest one above that has some."""
+    found = sorted(path.relative_to(ROOT) for path in (ROOT / folder).glob("test_*.py"))
+    return found or _in_folder(folder.parent)
 
 
 def _pytest(run: list[str], arguments: list[str]) -> int:

@@ -21,11 +21,11 @@ def test_a_module_with_many_tests_asks_for_the_folder_that_has_its_name():
 
 
 def test_a_module_without_a_mirror_asks_for_the_folder():
-    module = Path("src/schuss/engines/tracing/primitives.py")
+    module = Path("src/schuss/engines/program/operations.py")
     asked = asked_by(module)
     assert asked[0] == module
-    assert Path("tests/engines/tracing/test_axes.py") in asked
-    assert all(path.parent == Path("tests/engines/tracing") for path in asked[1:])
+    assert Path("tests/engines/program/test_axes.py") in asked
+    assert all(path.parent == Path("tests/engines/program") for path in asked[1:])
 
 
 def test_every_module_asks_for_a_test():

@@ -127,7 +127,7 @@ def test_nothing_is_written_if_one_of_the_groups_cannot_be_fused():
 
 
 def test_a_new_learning_rate_or_step_needs_no_new_kernel():
-    from schuss.engines.fused.kernels import kernel
+    from schuss.engines.kernels.kernel import kernel
 
     param = nn.Parameter(torch.ones(3))
     optimizer = schuss.NAdam([param], fused=True)

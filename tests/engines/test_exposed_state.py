@@ -134,7 +134,8 @@ def test_state_that_somebody_holds_stays_right_and_may_be_changed_at_any_time():
 
 
 def test_nothing_is_looked_at_again_once_nobody_holds_the_state(monkeypatch):
-    from schuss.engines import cohort, planning
+    from schuss.engines import planning
+    from schuss.engines.cohorts import cohort
 
     optimizer = created()
     step(optimizer, 2)

@@ -5,8 +5,8 @@ from torch import nn
 
 import schuss
 from schuss.contract import State, Work
-from schuss.engines.cohort import Member, divided
-from schuss.engines.contents import Needs
+from schuss.engines.cohorts.cohort import Member, divided
+from schuss.engines.cohorts.contents import Needs
 
 
 def traced(optimizer: schuss.Optimizer):

@@ -8,11 +8,11 @@ comes of it with torch's operations on lists of tensors, `fused` compiles it int
 from __future__ import annotations
 
 from schuss.contract import Group
-from schuss.engines.compiled import CompiledSteps
 from schuss.engines.engine import Engine
 from schuss.engines.explanation import CohortExplanation, Explanation, explained
 from schuss.engines.loop import initial_state
 from schuss.engines.trial import tried
+from schuss.engines.under_dynamo import CompiledSteps
 
 __all__ = [
     "CohortExplanation",

@@ -13,16 +13,16 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, Work
 from schuss.engines import loop
+from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.groups import apart, filled, wanted, with_gradient
 from schuss.engines.planning import Known, Planned, Planner, options_of
 from schuss.engines.states import Kept, whole
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.engines.tracing.errors import Request, UnfusableError
 
 if TYPE_CHECKING:
-    from schuss.engines.fused.commit import Commit
-    from schuss.engines.fused.run import Run
-    from schuss.engines.fused.step import FusedStep
+    from schuss.engines.devices.cpu.run import Run
+    from schuss.engines.kernels.commit import Commit
+    from schuss.engines.kernels.step import FusedStep
 
 
 class Engine:
@@ -214,7 +214,7 @@ class Engine:
         """Run kernels, all of them or none."""
         if not kernels:
             return
-        from schuss.engines.fused.commit import Commit
+        from schuss.engines.kernels.commit import Commit
 
         commit = Commit(kernels, self._run)
         self._run = commit.run
@@ -243,7 +243,7 @@ class Engine:
         self, optimizer: Stateful, work: Work, known: Known, group: Group
     ) -> Mapping[str, Tensor | float]:
         """Return the sums of what is measured over the parameters of one group."""
-        from schuss.engines.fused.engine import sums
+        from schuss.engines.kernels.fused import sums
 
         kernels = self._replanned(work, known, group)
         if kernels is not None:

@@ -17,10 +17,10 @@ from schuss.contract import Group, Measure, Rule, Stateful
 from schuss.engines.engine import Engine
 from schuss.engines.loop import initial_state
 from schuss.engines.planning import Piece
+from schuss.engines.program.operations import Form
+from schuss.engines.program.program import COUNT, GRAD
+from schuss.engines.program.schedule import schedule
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.engines.tracing.primitives import Form
-from schuss.engines.tracing.program import COUNT, GRAD
-from schuss.engines.tracing.schedule import schedule
 from schuss.storage.precision import computable
 
 STREAM = 1 << 24

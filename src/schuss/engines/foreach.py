@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, Work
-from schuss.engines.cohort import Cohort
-from schuss.engines.folded import FoldedView, reduced
-from schuss.engines.traces import Part
-from schuss.engines.tracing.primitives import (
+from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.matrix_view import FoldedView, reduced
+from schuss.engines.cohorts.traces import Part
+from schuss.engines.program.operations import (
     DRAWS,
     PRIMITIVES,
     REDUCED,
@@ -26,7 +26,7 @@ from schuss.engines.tracing.primitives import (
     SPREADS,
     takes_predicate,
 )
-from schuss.engines.tracing.program import COUNT, GRAD, PARAM, STATE, Place, Program
+from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.precision import computable, gradient, stored
 

@@ -12,17 +12,17 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, Stateful, States, Work
 from schuss.engines import foreach, loop
-from schuss.engines.cohort import Cohort, Member, divided
-from schuss.engines.contents import Needs
+from schuss.engines.cohorts.cohort import Cohort, Member, divided
+from schuss.engines.cohorts.contents import Needs
+from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.groups import wanted
 from schuss.engines.memory import unshared
-from schuss.engines.tracing.errors import NoDeviceKernelError, Request, UnfusableError
 
 if TYPE_CHECKING:
-    from schuss.engines.fused.engine import FusedBatch
-    from schuss.engines.fused.kernels import Kernel
-    from schuss.engines.fused.step import FusedStep
-    from schuss.engines.traces import Part
+    from schuss.engines.cohorts.traces import Part
+    from schuss.engines.kernels.fused import FusedBatch
+    from schuss.engines.kernels.kernel import Kernel
+    from schuss.engines.kernels.step import FusedStep
 
 
 class Piece(NamedTuple):
@@ -208,7 +208,7 @@ class Planner:
         return not any(isinstance(x, Tensor) and x.layout is not torch.strided for x in tensors)
 
     def _on_fused(self, known: Known, batch: Batch) -> Planned:
-        from schuss.engines.fused.engine import FusedBatch
+        from schuss.engines.kernels.fused import FusedBatch
 
         group = batch.group
         grads = dict(zip(batch.params, batch.grads, strict=True))

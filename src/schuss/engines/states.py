@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, Stateful, States
-from schuss.engines.contents import plain_number
+from schuss.engines.cohorts.contents import plain_number
 from schuss.engines.loop import initial_state
 from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage import master

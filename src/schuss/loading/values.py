@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from schuss.engines.contents import is_like_state
+from schuss.engines.cohorts.contents import is_like_state
 from schuss.storage.numbers import as_number
 
 STEP = "step"

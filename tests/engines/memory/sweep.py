@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import schuss
-from schuss.engines.fused.chunks import CHUNK
-from schuss.engines.fused.tiles import TILE, WIDTH
+from schuss.engines.kernels.chunks import CHUNK
+from schuss.engines.kernels.tiles import TILE, WIDTH
 from tests.conformance.trajectories import TOLERANCE
 from tests.engines.child import report
 from tests.engines.memory.guarded import Memory, engines_in
@@ -96,7 +96,7 @@ def swept(case: Case) -> None:
         AssertionError: The numbers differ, or something beside a tensor was written.
     """
     for _, name, _ in pkgutil.walk_packages(schuss.__path__, "schuss."):
-        if ".cli" not in name and not name.endswith("walk"):
+        if ".cli" not in name and not name.endswith("_compiled"):
             importlib.import_module(name)
     memory = Memory(at_end=case.at_end)
     shapes = {k: v for k, v in GROUPS.items() if case.name != "sm3" or k != "more dimensions"}

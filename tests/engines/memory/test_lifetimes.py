@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import schuss
-from schuss.engines.fused.run import Run
+from schuss.engines.devices.cpu.run import Run
 from tests.conformance.strangers import Ruled
 from tests.engines.memory.guarded import Memory
 

@@ -14,7 +14,7 @@ from torch import nn
 
 import schuss
 from schuss.contract import Work
-from schuss.engines.cohort import Cohort, Member, divided
+from schuss.engines.cohorts.cohort import Cohort, Member, divided
 from schuss.engines.tracing.replay import Replay
 from schuss.engines.tracing.tracer import Trace
 from schuss.repeating import pure

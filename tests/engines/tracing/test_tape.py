@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schuss.engines.tracing.axes import all_axes
-from schuss.engines.tracing.errors import DimensionsRead, UntraceableError
-from schuss.engines.tracing.primitives import Form
-from schuss.engines.tracing.program import COUNT, GRAD, PARAM, Place
+from schuss.engines.errors import DimensionsRead, UntraceableError
+from schuss.engines.program.axes import all_axes
+from schuss.engines.program.operations import Form
+from schuss.engines.program.program import COUNT, GRAD, PARAM, Place
 from schuss.engines.tracing.standin import StandIn
 from schuss.engines.tracing.tape import Dimensions, Tape
 

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.engines.errors import Request
 from schuss.engines.tracing.calculation import (
     Calculation,
     Number,
@@ -23,7 +24,6 @@ from schuss.engines.tracing.calculation import (
     drawn,
     value_of,
 )
-from schuss.engines.tracing.errors import Request
 from schuss.engines.tracing.several import ApartError, Differ, Several
 from schuss.engines.tracing.tracer import Trace
 

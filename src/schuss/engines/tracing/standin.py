@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 
 import torch
 
-from schuss.engines.tracing.axes import Axes, Shape, shape_of
-from schuss.engines.tracing.errors import DimensionsRead, PerTensorState, UntraceableError
-from schuss.engines.tracing.operations import OPERATIONS
+from schuss.engines.errors import DimensionsRead, PerTensorState, UntraceableError
+from schuss.engines.program.axes import Axes
+from schuss.engines.tracing.sizes import Shape, shape_of
 from schuss.engines.tracing.tape import Tape
-from schuss.engines.tracing.views import VIEWS, indexed
+from schuss.engines.tracing.torch_functions import OPERATIONS
+from schuss.engines.tracing.torch_views import VIEWS, indexed
 
 _ASSIGNMENTS = frozenset({"__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"})
 

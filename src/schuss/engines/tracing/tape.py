@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from schuss.engines.tracing.axes import (
-    Axes,
-    Size,
-    UnknownSize,
-    broadcast,
-    kept,
-    reduced,
-)
+from schuss.engines.errors import DimensionsRead, UntraceableError
+from schuss.engines.program.axes import Axes, broadcast, kept, reduced
+from schuss.engines.program.operations import DRAWS, PREDICATES, REDUCTIONS
+from schuss.engines.program.program import COUNT, Node, Place
 from schuss.engines.tracing.calculation import Number, drawn
-from schuss.engines.tracing.errors import DimensionsRead, UntraceableError
-from schuss.engines.tracing.primitives import DRAWS, PREDICATES, REDUCTIONS
-from schuss.engines.tracing.program import COUNT, Node, Place
 from schuss.engines.tracing.several import Several
+from schuss.engines.tracing.sizes import Size, UnknownSize
 
 if TYPE_CHECKING:
     from schuss.engines.tracing.standin import StandIn

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
-from schuss.engines.tracing.axes import Axes, kept
+from schuss.engines.errors import PerTensorState, UnfusableError
+from schuss.engines.program.as_matrices import Folds, folded
+from schuss.engines.program.axes import Axes, kept
+from schuss.engines.program.program import GRAD, PARAM, STATE, Place, Program, program
 from schuss.engines.tracing.calculation import drawn
-from schuss.engines.tracing.errors import PerTensorState, UnfusableError
-from schuss.engines.tracing.folding import Folds, folded
-from schuss.engines.tracing.program import GRAD, PARAM, STATE, Place, Program, program
 from schuss.engines.tracing.standin import StandIn
 from schuss.engines.tracing.tape import Dimensions, Tape
 

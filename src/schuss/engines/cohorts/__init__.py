@@ -1,0 +1,1 @@
+"""Parameters that are stepped together, their states, and the traces of their rule."""

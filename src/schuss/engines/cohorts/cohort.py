@@ -1,0 +1,292 @@
+"""Cohorts: parameters for which the rule's Python does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice, product
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, Rule, State, Work
+from schuss.engines.cohorts.contents import Fits, Needs, all_fits, contents, plain_number
+from schuss.engines.cohorts.scalars import Rows, Scalars, is_own, write
+from schuss.engines.cohorts.traces import Part, parts
+from schuss.engines.errors import UnfusableError
+from schuss.engines.memory import has_memory, ranges
+from schuss.engines.program.axes import Axes, Layout, layout
+from schuss.engines.program.operations import Form
+from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place
+from schuss.engines.surroundings import prepared
+from schuss.engines.tracing.calculation import drawn
+from schuss.engines.tracing.replay import Replays
+from schuss.engines.tracing.several import ApartError
+from schuss.engines.tracing.tape import Dimensions
+from schuss.engines.tracing.tracer import Trace, trace
+from schuss.storage import master
+from schuss.storage.precision import computable
+
+TRIALS = 64
+"""How often a rule is traced to find out what axes its state has, beside square matrices, say."""
+
+
+class Member(NamedTuple):
+    """A parameter, its state, and the dtype of its gradient."""
+
+    param: Tensor
+    state: State
+    grad_dtype: torch.dtype
+
+
+class Cohort:
+    """Parameters of one group whose states hold the same kinds of things, in the same precision.
+
+    Attributes:
+        params: The parameters.
+        states: Their states, in the same order. Of `scalars` they may hold old values.
+        inputs: The places that a program for them reads. Of state along some dimensions the form is
+            not told here, but by the program of a trace.
+        scalars: The numbers of their states, and tensors of one number.
+        like: A tensor with the dtype and the device that the rule sees.
+        grad_dtype: The dtype of their gradients.
+        dimensions: What the rule is to know of their dimensions.
+        aliases: Keys of the state under which the parameters themselves are kept.
+        has_master: They have master weights.
+        is_broken: A step has made their states unlike each other, or unlike `inputs`.
+    """
+
+    def __init__(self, group: Group, members: Sequence[Member], needs: Needs, fits: Fits) -> None:
+        self.params = [member.param for member in members]
+        self.states = [member.state for member in members]
+        self.grad_dtype = members[0].grad_dtype
+        first = self.params[0]
+        self.has_master = master.wants_master(group, first)
+        self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
+        self._parts = needs.parts
+        sizes, axes, divided = layout(_shape(first), needs.parts)
+        self.dimensions = Dimensions(
+            axes if needs.dims or needs.along or needs.shapes else None,
+            sizes if needs.shapes else None,
+            along=needs.along,
+            parts=divided,
+            single=_is_single(first),
+        )
+        found = contents(first, self.states[0], needs, fits)
+        self.aliases, along = found.aliases, found.along
+        self.scalars = Scalars(
+            [{k: plain_number(state[k]) for k in found.scalars} for state in self.states]
+        )
+        places = [Place(GRAD), Place(PARAM), COUNT]
+        places += [Place(STATE + key) for key in (*found.element, *along)]
+        self.inputs = (*places, *(Place(STATE + key, Form.TENSOR) for key in found.whole))
+        # A single number may have dimensions too, all of size 1.
+        single = {k: ((),) * self.states[0][k].dim() for k in found.whole if needs.along}
+        self._axes: list[dict[str, Axes]] = [
+            {**single, **dict(zip(along, axes, strict=True))}
+            for axes in islice(product(*along.values()), TRIALS)
+        ]
+        self.is_broken = False
+        self._stale = False
+        self._together = True
+        self._replays = Replays()
+
+    @property
+    def layouts(self) -> list[Layout]:
+        """What the dimensions of the parameters are made of, as the rule sees them."""
+        return [layout(_shape(param), self._parts) for param in self.params]
+
+    def tensors(self, place: Place) -> list[Tensor]:
+        """Return the tensors at a place of the parameters or of the states."""
+        if place.name == PARAM:
+            return self.params
+        return [state[place.name.removeprefix(STATE)] for state in self.states]
+
+    def trace(self, work: Work, group: Group, rows: Rows | None = None) -> list[Part]:
+        """Trace a rule, with the gradient prepared as the loop engine does.
+
+        Args:
+            work: The rule, and what is done around it.
+            group: The group.
+            rows: The parameters whose turn it is; None for all.
+
+        Returns:
+            The parameters, by the program that the rule has made for them: one part, unless it
+            branches on a number in which they differ.
+
+        Raises:
+            UntraceableError: The rule did what no program can express.
+            ShapeRead: The rule needs to know the shape.
+            DimensionsRead: The rule needs to know the number of dimensions.
+            PerTensorState: The rule writes a value of the program into a tensor of one number.
+        """
+        traced = partial(self._traced, work, group)
+        if self._together:
+            try:
+                return parts(traced, self.scalars, rows, together=True)
+            except ApartError:
+                self._together = False
+        return parts(traced, self.scalars, rows, together=False)
+
+    def _traced(self, work: Work, group: Group, scalars: State) -> Trace:
+        """Return what a rule does with one set of numbers, or with several at once."""
+        tracing = partial(self._traced_anew, work.rule)
+        if work.pure is None:
+            return tracing(scalars, group, work.grad_scale)
+        return self._replays.trace(work.pure, tracing, scalars, group, work.grad_scale)
+
+    def _traced_anew(
+        self,
+        rule: Rule,
+        scalars: State,
+        group: Group,
+        scale: float | None,
+        drawn: Callable[[], Any] = drawn,
+    ) -> Trace:
+        if scale is not None or group["maximize"] or self.has_master:
+            rule = prepared(rule, scale, self.params[0].dtype if self.has_master else None)
+        while len(self._axes) > 1:
+            with suppress(UnfusableError):
+                return self._traced_along(self._axes[0], rule, scalars, group, drawn)
+            del self._axes[0]
+        return self._traced_along(self._axes[0], rule, scalars, group, drawn)
+
+    def _traced_along(
+        self,
+        axes: dict[str, Axes],
+        rule: Rule,
+        scalars: State,
+        group: Group,
+        drawn: Callable[[], Any],
+    ) -> Trace:
+        scalars = {k: v.clone() if isinstance(v, Tensor) else v for k, v in scalars.items()}
+        known = (self.like, self.dimensions, axes)
+        return trace(rule, self.inputs, self.aliases, scalars, group, *known, drawn)
+
+    def take(self, taken: Sequence[Part]) -> bool:
+        """Take the numbers that a step has left; the states may hold old ones from here on.
+
+        To take the same numbers twice is to take them once.
+
+        Returns:
+            Whether the parameters are a cohort still.
+        """
+        for part in taken:
+            if part.rows is None and part.which is None:
+                self.scalars.take_for_all(part.after)
+                self._stale = True
+                continue
+            rows = self.rows_of(part)
+            which = np.zeros(len(rows), dtype=np.int64) if part.which is None else part.which
+            whole = len(rows) == len(self.params)
+            if not whole and not self.scalars.accepts(part.after, part.columns):
+                return self._scatter(taken)
+            self.scalars.take(rows, part.after, part.columns, which)
+            self._stale = True
+        return True
+
+    def rows_of(self, part: Part) -> Rows:
+        """Return the parameters of a part, by their position."""
+        return np.arange(len(self.params)) if part.rows is None else part.rows
+
+    def _scatter(self, taken: Sequence[Part]) -> bool:
+        """Write the numbers that a step has left into the states, which have become unlike."""
+        self.write_scalars()
+        for part in taken:
+            lists = {key: column.tolist() for key, column in part.columns.items()}
+            for position, row in enumerate(self.rows_of(part).tolist()):
+                number = 0 if part.which is None else int(part.which[position])
+                own = {key: values[number] for key, values in lists.items()}
+                write(self.states[row], {**part.after, **own})
+        return False
+
+    def write_scalars(self) -> None:
+        """Write `scalars` into the states, if these hold old values."""
+        if self._stale:
+            for state, scalars in zip(self.states, self.scalars.of_each(), strict=True):
+                write(state, scalars)
+            self._stale = False
+
+
+def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohort]:
+    """Divide parameters of one group into cohorts; those without numbers are in none.
+
+    Args:
+        group: The group.
+        members: The parameters.
+        needs: What the rule is known to need.
+
+    Raises:
+        UnfusableError: A parameter or its state is unlike anything that a program is for.
+        DimensionsRead: There may be statistics of rows or columns in a state.
+        PartsRead: There may be numbers for equal parts in a state.
+    """
+    fits: list[Fits] = [{}] * len(members)
+    if needs.along:
+        fits = all_fits([m.param for m in members], [m.state for m in members], needs)
+    found: dict[object, list[int]] = {}
+    for index, member in enumerate(members):
+        if member.param.numel():
+            found.setdefault(_signature(member, needs, fits[index]), []).append(index)
+    cohorts = [Cohort(group, [members[i] for i in at], needs, fits[at[0]]) for at in found.values()]
+    _check_apart(cohorts)
+    return cohorts
+
+
+def _signature(member: Member, needs: Needs, fits: Fits) -> object:
+    """Return what parameters of one cohort have in common."""
+    param, state, grad_dtype = member
+    if type(param) not in (Tensor, torch.nn.Parameter):
+        raise UnfusableError(f"a {type(param).__name__} is not a plain tensor")
+    if param.device.type != "meta" and not has_memory(param):
+        raise UnfusableError("a lazily conjugated or negated parameter has no memory of its own")
+    found = contents(param, state, needs, fits)
+    tensors = tuple(
+        (kind, key, state[key].dtype)
+        for kind, keys in enumerate((found.element, found.along, found.whole))
+        for key in keys
+    )
+    numbers = tuple((key, _common(plain_number(v))) for key, v in found.scalars.items())
+    shape: object = None
+    if needs.shapes:
+        shape = _shape(param)
+    elif needs.dims or needs.along:
+        _, *of_all_sizes = layout(_shape(param), needs.parts)
+        shape = tuple(of_all_sizes)
+    along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
+    alike = (param.dtype, param.device, grad_dtype, _is_single(param))
+    return alike, tensors, tuple(found.aliases), numbers, shape, along
+
+
+def _common(value: Any) -> object:
+    """Return what parameters of one cohort have in common of a number of their states."""
+    if isinstance(value, Tensor):
+        return value.dtype, value.shape, value.item()
+    return type(value) if is_own(value) else (type(value), value)
+
+
+def _is_single(param: Tensor) -> bool:
+    """Tell whether a rule sees one number of a parameter: its norm is that number then."""
+    return param.numel() == 1 and not param.is_complex()
+
+
+def _shape(param: Tensor) -> torch.Size:
+    """Return the shape of a parameter as rules see it."""
+    return torch.Size((*param.shape, 2)) if param.is_complex() else param.shape
+
+
+def _check_apart(cohorts: Sequence[Cohort]) -> None:
+    """Refuse tensors that share memory, whose old values an engine would use here and new there."""
+    tensors = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
+    starts, ends = ranges(tensor for tensor in tensors if tensor.device.type != "meta")
+    if (ends[:-1] > starts[1:]).any():
+        raise UnfusableError("tensors of parameters or of their state share memory")
+
+
+def own_tensors(cohort: Cohort) -> list[Tensor]:
+    """Return the parameters of a cohort and the tensors of their states."""
+    places = [place for place in cohort.inputs if place.name not in (GRAD, COUNT.name)]
+    return [tensor for place in places for tensor in cohort.tensors(place)]

@@ -1,0 +1,209 @@
+"""What is in the state of a parameter, as far as programs are concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schuss.contract import State
+from schuss.engines.errors import (
+    DimensionsRead,
+    PartsRead,
+    PerTensorState,
+    Request,
+    UnfusableError,
+)
+from schuss.engines.memory import has_memory
+from schuss.engines.program.axes import Axes, Layout, fitting, kept, layout
+from schuss.storage.precision import HALF
+
+Fits: TypeAlias = Mapping[str, Sequence[Axes]]
+"""For keys of the state with other axes than the parameter, which ones these can be."""
+
+
+class Needs(NamedTuple):
+    """What a rule was found to need when it was traced.
+
+    Attributes:
+        dims: It reads how many dimensions tensors have, so that those of a cohort agree in that.
+        along: It makes statistics along dimensions, or keeps some.
+        shapes: It reads shapes, so that a cohort has only one.
+        parts: Into how many equal parts it divides the first dimension, where it can; 0 if it does
+            not.
+        per_tensor: Keys of state of one number that take values of the program.
+    """
+
+    dims: bool = False
+    along: bool = False
+    shapes: bool = False
+    parts: int = 0
+    per_tensor: frozenset[str] = frozenset()
+
+    def after(self, request: Request) -> Needs:
+        """Return what it needs too, now that it was traced again."""
+        if isinstance(request, DimensionsRead):
+            return self._replace(dims=True, along=request.along or self.along)
+        if isinstance(request, PartsRead):
+            return self._replace(dims=True, along=True, parts=request.parts)
+        if isinstance(request, PerTensorState):
+            return self._replace(per_tensor=self.per_tensor | {request.key})
+        return self._replace(shapes=True)
+
+
+class Contents(NamedTuple):
+    """The keys of a state by what is under them.
+
+    Attributes:
+        element: Tensors like the parameter.
+        whole: Tensors of one number, which take values of the program.
+        scalars: All other numbers, with their values.
+        aliases: The parameter itself.
+        along: Tensors along some dimensions of the parameter, and the axes that these can be.
+    """
+
+    element: list[str]
+    whole: list[str]
+    scalars: State
+    aliases: list[str]
+    along: Fits
+
+
+def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
+    """Divide the keys of a state.
+
+    Args:
+        param: The parameter that it is of.
+        state: The state.
+        needs: What the rule is known to need.
+        fits: What is known of tensors along some dimensions.
+
+    Raises:
+        UnfusableError: There is something in it that is unlike anything a program is for.
+        DimensionsRead: There may be statistics of rows or columns in it.
+        PartsRead: There may be a number for each of some equal parts in it.
+    """
+    found = Contents([], [], {}, [], {key: fits[key] for key in state if key in fits})
+    for key, value in state.items():
+        if isinstance(value, Tensor):
+            _check_plain(key, value, param, along=key in fits)
+        if key in fits:
+            continue
+        if isinstance(value, Tensor):
+            if value.shape == param.shape and not _is_number_beside(value, param):
+                (found.aliases if _is_same(value, param) else found.element).append(key)
+            elif value.numel() != 1 or value.is_complex():
+                if not needs.along and fitting(value.shape, layout(param.shape)):
+                    raise DimensionsRead(along=True)
+                if not needs.parts and _is_of_parts(value, param):
+                    raise PartsRead(len(value))
+                shapes = f"{tuple(value.shape)}, unlike its parameter's {tuple(param.shape)}"
+                raise UnfusableError(f"state {key!r} has shape {shapes}")
+            elif key in needs.per_tensor:
+                found.whole.append(key)
+            else:
+                found.scalars[key] = value
+        elif isinstance(value, (int, float, str, np.integer, np.floating, type(None))):
+            found.scalars[key] = value
+        else:
+            raise UnfusableError(f"state {key!r} is a {type(value).__name__}")
+    return found
+
+
+def is_like_state(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor may be in the state of a parameter, by its shape.
+
+    It is like the parameter, one number, or has numbers along some of the parameter's dimensions or
+    for equal parts of the first.
+    """
+    if tensor.shape == param.shape or tensor.numel() == 1:
+        return True
+    if tensor.dim() > param.dim():
+        return False
+    return bool(fitting(tensor.shape, layout(param.shape))) or _is_of_parts(tensor, param)
+
+
+def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None:
+    """Refuse a tensor that no program is for, whatever its shape."""
+    if value.device.type != "meta" and not has_memory(value):
+        raise UnfusableError(f"state {key!r} is no plain tensor with memory of its own")
+    if value.device != param.device and value.dim():
+        raise UnfusableError(
+            f"state {key!r} is on {value.device}, and its parameter on {param.device}"
+        )
+    kept_as = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
+    if (along or (value.shape == param.shape and value.dim())) and value.dtype not in kept_as:
+        raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
+
+
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy as Python's, and everything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def all_fits(params: Sequence[Tensor], states: Sequence[State], needs: Needs) -> list[Fits]:
+    """Return, for each state, what its tensors along some dimensions can be.
+
+    A vector beside a square matrix may be of its rows or of its columns. Parameters whose states
+    look alike tell together; what remains, the rule will tell when it is traced.
+
+    Args:
+        params: The parameters.
+        states: Their states.
+        needs: What the rule is known to need.
+    """
+    layouts = [layout(param.shape, needs.parts) for param in params]
+    kinds: dict[object, list[int]] = {}
+    for index, (param, state) in enumerate(zip(params, states, strict=True)):
+        dims = {key: value.dim() for key, value in state.items() if isinstance(value, Tensor)}
+        _, *of_all_sizes = layouts[index]
+        kind = (*of_all_sizes, param.is_complex(), *dims.items())
+        kinds.setdefault(kind, []).append(index)
+    found: list[Fits] = [{}] * len(params)
+    for members in kinds.values():
+        real = not params[members[0]].is_complex()
+        fits = _fits_of([layouts[i] for i in members], [states[i] for i in members]) if real else {}
+        for index in members:
+            found[index] = fits
+    return found
+
+
+def _fits_of(layouts: Sequence[Layout], states: Sequence[State]) -> Fits:
+    found: dict[str, Sequence[Axes]] = {}
+    for key, value in states[0].items():
+        if not isinstance(value, Tensor) or value.dim() == 0:
+            continue
+        shared = fitting(value.shape, layouts[0])
+        for whole, state in zip(layouts[1:], states[1:], strict=True):
+            if len(shared) > 1 or not shared:
+                here = fitting(state[key].shape, whole)
+                shared = [axes for axes in shared if axes in here]
+            elif state[key].shape != whole.shape(shared[0]):
+                shared = []
+        of_more = [axes for axes in shared if kept(axes)]
+        if of_more and of_more != [layouts[0].axes]:
+            found[key] = of_more
+    return found
+
+
+def _is_of_parts(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor may have a number for each of some equal parts of a parameter."""
+    if not tensor.dim() or not param.dim() or param.is_complex() or len(tensor) < 2:
+        return False
+    divides = len(param) % len(tensor) == 0
+    return divides and bool(fitting(tensor.shape, layout(param.shape, len(tensor))))
+
+
+def _is_number_beside(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor of one number is not like its parameter, which is one number too."""
+    kept_as = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
+    return param.dim() == 0 and tensor.dtype not in kept_as
+
+
+def _is_same(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether two tensors of one shape are the same memory."""
+    alike = tensor.dtype is param.dtype and tensor.stride() == param.stride()
+    return alike and bool(param.numel()) and tensor.data_ptr() == param.data_ptr()

@@ -1,0 +1,1 @@
+"""Kernels on the CPU: Python that Numba compiles, on the threads of torch."""

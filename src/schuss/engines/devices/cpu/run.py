@@ -1,0 +1,74 @@
+"""Running the kernels of a step, so that it happens as a whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from schuss.engines.devices.cpu import threads
+from schuss.engines.devices.cpu.compiled import functions
+from schuss.engines.devices.cpu.torch_layout import torch_layout
+from schuss.engines.devices.cpu.words import RUN_DONE, RUN_PARALLEL
+
+if TYPE_CHECKING:
+    from schuss.engines.kernels.launch import Launch
+
+PATIENCE = 3
+"""Steps before the function that runs kernels is compiled, so that the first need not wait."""
+
+_SOURCE = Path(__file__).with_name("run_compiled.py")
+
+
+class Run:
+    """Kernels that run one after the other.
+
+    A signal that arrives while they run (Ctrl-C, say) is noticed by Python when all of them are
+    through, if the function that calls them has been compiled.
+
+    Args:
+        launches: The launches, prepared.
+    """
+
+    def __init__(self, launches: Sequence[Launch]) -> None:
+        self.launches = launches
+        self._records = np.array([each.record.ctypes.data for each in launches], dtype=np.int64)
+        self._job = np.array(
+            [0, len(launches), self._records.ctypes.data, threads.parallel_entry() or 0],
+            dtype=np.int64,
+        )
+        self._address = self._job.ctypes.data
+        self._has_threads = bool(self._job[RUN_PARALLEL])
+        self._steps = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of them have run since `begin`."""
+        return bool(self._job[RUN_DONE])
+
+    def begin(self) -> None:
+        """Note that they are yet to run."""
+        self._job[RUN_DONE] = 0
+
+    def take(self) -> bool:
+        """Run them, and tell whether that has raised the versions of what they write to."""
+        self._steps += 1
+        is_time = self._steps >= PATIENCE or _compiled.cache_info().currsize
+        if is_time and (self._has_threads or all(each.threads == 1 for each in self.launches)):
+            _compiled()(self._address)
+            return torch_layout() is not None
+        for launch in self.launches:
+            launch.run()
+        self._job[RUN_DONE] = 1
+        return False
+
+
+@cache
+def _compiled() -> Any:
+    """Return the compiled function, during which other threads of Python may go on."""
+    _, (address,) = functions("run", _SOURCE.read_text(encoding="utf-8"), ["run"])
+    return ctypes.CFUNCTYPE(None, ctypes.c_int64)(address)

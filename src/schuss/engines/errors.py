@@ -1,0 +1,83 @@
+"""Why a rule cannot be traced, or not in this way.
+
+RuntimeError
+└── UnfusableError          no kernel for a rule or for its tensors
+    ├── UntraceableError    the rule did what no program can express
+    └── NoDeviceKernelError there is none, whatever the rule
+Exception
+└── Request                 trace again
+    ├── ShapeRead           with parameters of one shape
+    ├── DimensionsRead      with parameters of one number of dimensions
+    ├── PartsRead           with the first dimension divided into equal parts
+    └── PerTensorState      with this state as a value of the program
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+
+class UnfusableError(RuntimeError):
+    """No kernel can be made for a rule or run on its tensors; the message tells why."""
+
+
+class UntraceableError(UnfusableError):
+    """A rule did what no program can express; the message names the line."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"no kernel can express {operation} ({_line_of_the_rule()})")
+
+
+class NoDeviceKernelError(UnfusableError):
+    """The tensors are on a device for which no kernels are made."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(f"there is no kernel for device {device}")
+
+
+class Request(Exception):  # noqa: N818  # not an error
+    """A rule is to be traced again, with parameters divided otherwise."""
+
+
+class ShapeRead(Request):
+    """A rule read a shape, while its parameters are of several."""
+
+
+class DimensionsRead(Request):
+    """A rule read how many dimensions a tensor has, while its parameters differ in that.
+
+    Attributes:
+        along: It did more: it made statistics along dimensions, or keeps some.
+    """
+
+    def __init__(self, *, along: bool) -> None:
+        super().__init__(along)
+        self.along = along
+
+
+class PartsRead(Request):
+    """A rule divides the first dimension into equal parts, or keeps a number for each."""
+
+    def __init__(self, parts: int) -> None:
+        super().__init__(parts)
+        self.parts = parts
+
+
+class PerTensorState(Request):
+    """A rule writes a value of the program into state of one number."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _line_of_the_rule() -> str:
+    """Return file and line of the innermost caller outside of the tracer and of torch."""
+    frame = sys._getframe(2)  # past the error that is being made
+    inside = (str(Path(__file__).with_name("tracing")), str(Path(torch.__file__).parent))
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,223 @@
+"""Binding kernels to the memory of a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from schuss.engines.cohorts.cohort import Cohort, own_tensors
+from schuss.engines.cohorts.matrix_view import FoldedView
+from schuss.engines.cohorts.scalars import Rows
+from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
+from schuss.engines.errors import NoDeviceKernelError, UnfusableError
+from schuss.engines.kernels.kernel import kernel
+from schuss.engines.kernels.launch import Launch
+from schuss.engines.memory import Form, form_of, is_within_storage
+from schuss.engines.program.as_matrices import Folds
+from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
+from schuss.engines.tracing.tracer import Trace
+from schuss.storage.kinds import KINDS, LOADED, Storage
+from schuss.storage.precision import HALF
+
+
+class Binding:
+    """The tensors of a cohort as arrays that kernels take, from step to step.
+
+    A kernel takes the tensors of a row as equally long arrays, side by side in memory. A tensor
+    that has gaps, or another layout than its parameter, is copied in and out.
+
+    Args:
+        cohort: The cohort.
+
+    Attributes:
+        cohort: The cohort.
+        forms: What a gradient of each parameter has to be like.
+        places: The names of the places that are bound; a program may write to others.
+
+    Raises:
+        UnfusableError: There is no kernel for such tensors.
+    """
+
+    def __init__(self, cohort: Cohort) -> None:
+        param = cohort.params[0]
+        if param.device.type != "cpu":
+            raise NoDeviceKernelError(param.device)
+        if param.dtype not in KINDS:
+            raise UnfusableError(f"there is no kernel for {param.dtype}")
+        for tensor in own_tensors(cohort):
+            if not is_within_storage(tensor):
+                raise UnfusableError(f"a tensor of shape {tuple(tensor.shape)} has no memory")
+        self.cohort = cohort
+        self._arrays = [
+            p if self._is_laid_out(p) else torch.empty(p.shape, dtype=p.dtype, device=p.device)
+            for p in cohort.params
+        ]
+        self.forms = [form_of(array, cohort.grad_dtype) for array in self._arrays]
+        self._copies: list[tuple[int, Tensor, Tensor]] = []
+        self._launches: dict[tuple[int, Folds | None, int], tuple[Program, Launch]] = {}
+        bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
+        self.places = frozenset(place.name for place in cohort.inputs)
+        self._addresses = {place.name: addresses(tensors) for place, tensors in bound.items()}
+        self._addresses[COUNT.name] = np.array(self._counts, dtype=np.int64)
+        self._storage = _storage(cohort, {place: a[0].dtype for place, a in bound.items()})
+
+    def launch(self, trace: Trace, earlier: int = 0) -> Launch:
+        """Return the kernel of a trace, ready to run; compile it if it is new.
+
+        Args:
+            trace: The trace.
+            earlier: How many launches of the same program there are before in a step.
+        """
+        key = id(trace.program), trace.folds, earlier
+        _, launch = self._launches.get(key, (None, None))
+        if launch is None:
+            launch = self._new_launch(trace)
+            self._launches[key] = trace.program, launch  # which keeps the id its own
+        return launch
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether there are tensors that no kernel can take as they lie in memory."""
+        return bool(self._copies)
+
+    def copy_in(self, rows: Rows) -> None:
+        """Copy the tensors of some parameters that no kernel can take as they lie in memory."""
+        for tensor, copy in self._copied(rows):
+            copy.copy_(tensor)
+
+    def copy_out(self, rows: Rows) -> None:
+        """Copy them back."""
+        for tensor, copy in self._copied(rows):
+            tensor.copy_(copy)
+
+    def _copied(self, rows: Rows) -> list[tuple[Tensor, Tensor]]:
+        among = set(rows.tolist())
+        return [(tensor, copy) for row, tensor, copy in self._copies if row in among]
+
+    def forms_by_param(self) -> Iterable[tuple[Tensor, Form]]:
+        """Return each parameter, and what its gradients have to be like."""
+        return zip(self.cohort.params, self.forms, strict=True)
+
+    def laid_out(self, rows: Sequence[int], grads: Sequence[Tensor]) -> list[Tensor]:
+        """Return gradients of some parameters as kernels take them, as copies where need be."""
+        return [
+            grad
+            if self.forms[row].fits(grad)
+            else torch.empty_like(
+                self._arrays[row], dtype=self.forms[row].dtype, requires_grad=False
+            ).copy_(grad)
+            for row, grad in zip(rows, grads, strict=True)
+        ]
+
+    def made(self, place: Place, trace: Trace, rows: Rows) -> list[Tensor]:
+        """Return new tensors at a place of the states, whose numbers are yet to be written."""
+        key = place.name.removeprefix(STATE)
+        like = self.cohort.like
+        dtype = like.dtype if place.per_tensor else _kept_dtype(self.cohort)
+        if trace.folds is not None and key in trace.axes:
+            layouts = self.cohort.layouts
+            views = [FoldedView(trace.folds, layouts[row], trace.axes) for row in rows]
+            shapes = [view.shape_at(key) for view in views]
+            return [torch.empty(shape, dtype=dtype, device=like.device) for shape in shapes]
+        if place.per_tensor:
+            return [torch.empty((), dtype=dtype, device=like.device) for _ in rows]
+        arrays = [self._arrays[row] for row in rows]
+        return [torch.empty_like(a, dtype=dtype, requires_grad=False) for a in arrays]
+
+    def _is_laid_out(self, param: Tensor) -> bool:
+        """Tell whether a kernel can take a parameter as it lies in memory."""
+        return param.is_contiguous() if self.cohort.dimensions.along else is_dense(param)
+
+    def _new_launch(self, trace: Trace) -> Launch:
+        folds = trace.folds
+        sizes = [folds.sizes(each.sizes) for each in self.cohort.layouts] if folds else []
+        made = kernel(trace.program, self._storage)
+        versions = [self._versions(place) for place, _ in trace.program.outputs]
+        launch = Launch(made, self._counts, sizes, versions)
+        for column, place in enumerate(made.source.columns):
+            if place.name in self._addresses:
+                launch.addresses[column] = self._addresses[place.name]
+            elif place.name not in self.places:
+                launch.new_places.append((column, place))
+        return launch
+
+    def _versions(self, place: Place) -> list[int]:
+        """Return the addresses of the versions of the tensors at a place; 0 where there is none."""
+        known = torch_layout()
+        if known is None or place.name not in self.places:
+            return [0] * len(self.forms)
+        return [version_of(known, tensor) for tensor in self.cohort.tensors(place)]
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        return [p.numel() * (2 if p.is_complex() else 1) for p in self._arrays]
+
+    def _bound(self, place: Place) -> list[Tensor]:
+        """Return arrays for the tensors at a place, and note which are copies."""
+        tensors = self.cohort.tensors(place)
+        if place.per_tensor:
+            return tensors
+        bound = []
+        for row, (array, tensor) in enumerate(zip(self._arrays, tensors, strict=True)):
+            if is_alike(tensor, array) if tensor.shape == array.shape else tensor.is_contiguous():
+                bound.append(tensor)
+                continue
+            copy = array if place.name == PARAM else _empty_like(array, tensor)
+            self._copies.append((row, tensor.detach(), copy))
+            bound.append(copy)
+        return bound
+
+
+def _empty_like(array: Tensor, tensor: Tensor) -> Tensor:
+    """Return a tensor that kernels can take, for the numbers of another."""
+    if tensor.shape == array.shape:
+        return torch.empty_like(array, dtype=tensor.dtype, requires_grad=False)
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+
+
+def _kept_dtype(cohort: Cohort) -> torch.dtype:
+    """Return the precision of state that a rule makes."""
+    return torch.float32 if cohort.has_master else cohort.params[0].dtype
+
+
+def _storage(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Storage:
+    """Return how the numbers are stored, given the precision at each place."""
+    param = cohort.params[0]
+    kinds = {GRAD: KINDS[cohort.grad_dtype]}
+    for place, dtype in dtypes.items():
+        wider = param.dtype in HALF and dtype is torch.float32
+        alike = KINDS.get(dtype) == KINDS[param.dtype]
+        if not (alike or (dtype in KINDS and (wider or place.per_tensor))):
+            raise UnfusableError(f"{place.name} is {dtype}, for a parameter of {param.dtype}")
+        kinds[place.name] = KINDS[dtype]
+    real = LOADED[KINDS[param.dtype]]
+    return Storage(real, tuple(kinds.items()), KINDS[_kept_dtype(cohort)])
+
+
+def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+    """Return where the numbers of tensors begin."""
+    return np.array(list(map(Tensor.data_ptr, tensors)), dtype=np.int64)
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Tell whether the elements of a tensor fill one stretch of memory, in whatever order."""
+    if tensor.is_contiguous():
+        return True
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size != 1 and stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def is_alike(tensor: Tensor, form: Tensor) -> bool:
+    """Tell whether two tensors of one shape have their elements in one order."""
+    if tensor.stride() == form.stride():
+        return True
+    return tensor.is_contiguous() and form.is_contiguous()

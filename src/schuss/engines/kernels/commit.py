@@ -1,0 +1,65 @@
+"""The kernels of one step of an optimizer, and what is left to do when they have run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.traces import Part
+from schuss.engines.devices.cpu.run import Run
+from schuss.engines.kernels.step import FusedStep
+
+
+class Commit:
+    """A step that happens or does not, also if a signal cuts Python off.
+
+    Python does not run between the first kernel that writes and the note that all have run. What
+    follows, numbers in the states for one, may be cut off: whoever next comes to the engine ends
+    it, because to do it twice is to do it once.
+
+    Args:
+        steps: The steps of all cohorts.
+        run: The run of the step before, to be taken again if it is of the same kernels.
+
+    Attributes:
+        run: That or another one.
+    """
+
+    def __init__(self, steps: Sequence[FusedStep], run: Run | None) -> None:
+        self._steps = steps
+        for step in steps:
+            step.prepare()
+        launches = [step.launch for step in steps]
+        self.run = run if run is not None and run.launches == launches else Run(launches)
+        self.run.begin()
+
+    def take(self) -> None:
+        """Run the kernels."""
+        if not self.run.take():
+            written = [tensor for step in self._steps for tensor in step.written()]
+            torch.autograd.graph.increment_version(written)
+
+    def finish(self) -> None:
+        """Do what is left to do, if the kernels have run; to do so twice is to do it once."""
+        if not self.run.is_done:
+            return
+        if len(self._steps) == 1:  # as most often
+            (step,) = self._steps
+            self._finish(step.binding.cohort, [step.part], remains=step.finish())
+            return
+        parts: dict[Cohort, list[Part]] = {}
+        for step in self._steps:
+            cohort = step.binding.cohort
+            parts.setdefault(cohort, []).append(step.part)
+            if not step.finish():
+                cohort.is_broken = True
+        for cohort, taken in parts.items():
+            self._finish(cohort, taken, remains=not cohort.is_broken)
+
+    def _finish(self, cohort: Cohort, parts: Sequence[Part], *, remains: bool) -> None:
+        """Take the numbers of a cohort, and write them down if it does not remain one."""
+        if not cohort.take(parts) or not remains or cohort.is_broken:
+            cohort.is_broken = True
+            cohort.write_scalars()

@@ -1,0 +1,214 @@
+"""Looking at the memory of all tensors of a group without Python, where torch lets itself be read.
+
+See `torch_layout` for how the objects of torch are read, and `fast_gradients_compiled` for the
+compiled look.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from schuss.engines.devices.cpu import threads
+from schuss.engines.devices.cpu.compiled import functions
+from schuss.engines.devices.cpu.torch_layout import TorchLayout, identity, kinds_of, torch_layout
+from schuss.engines.devices.cpu.words import (
+    DIMENSIONS,
+    LOOK_ANSWER,
+    LOOK_ITEMS,
+    LOOK_MISSING,
+    LOOK_THREADS,
+    SHARE_COUNT,
+    SHARE_FIRST,
+    SHARE_GRADS,
+    SHARE_LAST,
+    SHARE_OWN,
+    SHARE_WORDS,
+)
+from schuss.engines.memory import Form, ranges
+
+_SOURCE = Path(__file__).with_name("fast_gradients_compiled.py")
+
+SHARE = 256
+"""How many tensors of the optimizer a thread looks at, and the gradients that go with them, before
+it comes for more: some microseconds of work.
+"""
+
+_ITEMS = 24
+"""Where a list keeps the address of its items, after its type and its length."""
+
+
+class FastGradients:
+    """Looks at the same tensors in every step.
+
+    Args:
+        layout: How torch keeps its tensors.
+        listed: The parameters of the group.
+        rows: For each of these its position in the batch, or -1.
+        own: The tensors that belong to the optimizer: parameters, and those of their states.
+        forms: For each parameter of the batch, what its gradients have to be like.
+
+    Attributes:
+        missing: How many parameters of the batch had no gradient in the last look.
+    """
+
+    def __init__(
+        self,
+        layout: TorchLayout,
+        listed: Sequence[Tensor],
+        rows: Sequence[int],
+        own: Sequence[Tensor],
+        forms: Sequence[Form],
+    ) -> None:
+        self.missing = 0
+        self._kept = (*listed, *own)  # so that their addresses remain theirs
+        self._count = len(listed)
+        batch = {row: id(param) for param, row in zip(listed, rows, strict=True) if row >= 0}
+        self._found = np.zeros(len(forms), dtype=np.int64)
+        shares = _Shares(layout, rows, own, forms)
+        starts, ends = ranges(own)
+        self._arrays = [
+            _words([id(param) for param in listed]),
+            _words(rows),
+            _words([batch[row] for row in range(len(forms))]),
+            shares.words,
+            self._found,
+            np.zeros(len(forms), dtype=np.int64),
+            np.zeros(len(forms), dtype=np.int64),
+            starts,
+            ends,
+            np.zeros(1, dtype=np.int64),
+        ]
+        self._shares = shares
+        known, at, objects, share, *rest = (a.ctypes.data for a in self._arrays)
+        found, held, checked, begin, end, room = rest
+        entry = threads.parallel_entry() or 0
+        self._is_alone = shares.count == 1 or not entry
+        job = [0, 0, 0, known, at, len(forms), objects, shares.count, share, 0, 0]
+        job += [compiled()["check"], 1, entry, found, held, checked, len(starts), begin, end, room]
+        self._job = _words([*job, *_torch_words(layout)])
+        self._address = self._job.ctypes.data
+        self._look, self._release = _functions()
+        self._holds = False
+
+    def look(self, params: list[Tensor]) -> NDArray[np.int64] | None:
+        """Return where the gradients begin, 0 for none; None if anything but them has changed.
+
+        The gradients are kept alive until `release`.
+        """
+        if self._holds:
+            self.release()  # those of a step that was cut off
+        if len(params) != self._count:
+            return None
+        self._job[LOOK_ITEMS] = ctypes.c_int64.from_address(id(params) + _ITEMS).value
+        self._holds = True
+        if not self._is_alone:
+            self._job[LOOK_THREADS] = threads.available()
+        self._look(self._address)
+        self.missing = int(self._job[LOOK_MISSING])
+        return self._found if self._job[LOOK_ANSWER] else None
+
+    def release(self) -> None:
+        """Let go of the gradients."""
+        self._release(self._address)
+        self._holds = False
+
+    def __del__(self) -> None:
+        """Let go of what a step that was cut off still holds."""
+        if self.__dict__.get("_holds"):
+            self.release()
+
+
+def fast_gradients(
+    listed: Sequence[Tensor], rows: Sequence[int], own: Sequence[Tensor], forms: Sequence[Form]
+) -> FastGradients | None:
+    """Return a fast look at tensors, or None if there is no reading these."""
+    layout = torch_layout()
+    dims = [tensor.dim() for tensor in (*listed, *own)] + [len(form.shape) for form in forms]
+    if layout is None or max(dims, default=0) > DIMENSIONS:
+        return None
+    return FastGradients(layout, listed, rows, own, forms)
+
+
+def is_compiled() -> bool:
+    """Tell whether a fast look could be taken at once."""
+    return bool(compiled.cache_info().currsize)
+
+
+@cache
+def compiled() -> dict[str, int]:
+    """Return the addresses of the compiled functions, by name."""
+    names = ["look", "release", "check"]
+    _, addresses = functions("gradients", _SOURCE.read_text(encoding="utf-8"), names)
+    return dict(zip(names, addresses, strict=True))
+
+
+@cache
+def _functions() -> tuple[Any, Any]:
+    """Return `look` and `release`, which are called with the lock of Python held."""
+    kind = ctypes.PYFUNCTYPE(None, ctypes.c_int64)
+    return kind(compiled()["look"]), kind(compiled()["release"])
+
+
+def _like(layout: TorchLayout, form: Form) -> list[int]:
+    """Return what a gradient has to be like, in the order of the `GRAD` words."""
+    kinds = kinds_of(layout, torch.empty(0, dtype=form.dtype, device=form.device))
+    size = form.dtype.itemsize
+    shape = [len(form.shape), *form.shape, *form.stride]
+    return [*kinds, size, form.span(), *shape]
+
+
+def _torch_words(layout: TorchLayout) -> list[int]:
+    """Return a layout in the order of the `TORCH` words."""
+    return [number for each in layout for number in (each if isinstance(each, tuple) else [each])]
+
+
+class _Shares:
+    """What threads look at, in shares of about the same size.
+
+    Attributes:
+        count: How many shares there are.
+        words: The shares, in the order of the `SHARE` words.
+    """
+
+    def __init__(
+        self,
+        layout: TorchLayout,
+        rows: Sequence[int],
+        own: Sequence[Tensor],
+        forms: Sequence[Form],
+    ) -> None:
+        self.count = max(1, -(-len(own) // SHARE))
+        tensors, of_tensors = _joined([identity(layout, tensor) for tensor in own])
+        grads, of_grads = _joined([_like(layout, form) for form in forms])
+        self._kept = tensors, grads
+        self.words = np.zeros((self.count, SHARE_WORDS), dtype=np.int64)
+        batched = np.cumsum([0, *(row >= 0 for row in rows)])
+        for number, share in enumerate(self.words):
+            own_first, own_last = self._part(number, len(own))
+            first, last = self._part(number, len(rows))
+            share[SHARE_OWN], share[SHARE_COUNT] = of_tensors[own_first], own_last - own_first
+            share[SHARE_FIRST], share[SHARE_LAST] = first, last
+            share[SHARE_GRADS] = of_grads[batched[first]]
+
+    def _part(self, number: int, total: int) -> tuple[int, int]:
+        return number * total // self.count, (number + 1) * total // self.count
+
+
+def _joined(parts: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], list[int]]:
+    """Return numbers one after the other, and the addresses of the parts that they come in."""
+    words = _words([number for part in parts for number in part])
+    ends = np.cumsum([0, *map(len, parts)])
+    return words, (words.ctypes.data + 8 * ends).tolist()
+
+
+def _words(numbers: Sequence[int]) -> NDArray[np.int64]:
+    return np.array(numbers, dtype=np.int64)

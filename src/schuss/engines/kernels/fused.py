@@ -1,0 +1,130 @@
+"""The fused engine: what the program of a cohort does, in one kernel for all of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from schuss.contract import Group, Work
+from schuss.engines.cohorts.cohort import Cohort, own_tensors
+from schuss.engines.devices.cpu.run import Run
+from schuss.engines.kernels.binding import Binding, addresses
+from schuss.engines.kernels.gradients import Gradients
+from schuss.engines.kernels.step import FusedStep
+
+
+class FusedBatch:
+    """The cohorts of a group, bound to memory, from step to step.
+
+    Args:
+        cohorts: The cohorts.
+        params: The parameters of the group, those without a gradient and a state too.
+
+    Raises:
+        UnfusableError: There is no kernel for such tensors.
+    """
+
+    def __init__(self, cohorts: Sequence[Cohort], params: Sequence[Tensor]) -> None:
+        self.cohorts = cohorts
+        self._bindings = [Binding(cohort) for cohort in cohorts]
+        forms = {id(p): f for b in self._bindings for p, f in b.forms_by_param()}
+        batch = [param for param in params if id(param) in forms]
+        row = {id(param): number for number, param in enumerate(batch)}
+        self._indices = [np.array([row[id(param)] for param in c.params]) for c in cohorts]
+        own = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
+        self._gradients = Gradients(params, batch, own, [forms[id(param)] for param in batch])
+
+    def is_broken(self) -> bool:
+        """Tell whether some cohort is none any more."""
+        for cohort in self.cohorts:  # noqa: SIM110  # any() takes longer than the rest
+            if cohort.is_broken:
+                return True
+        return False
+
+    def release(self) -> None:
+        """Let go of the gradients that `plan` and `sums` have kept alive."""
+        self._gradients.release()
+
+    def plan(self, work: Work, group: Group) -> list[FusedStep] | None:
+        """Prepare a step: trace and compile, but write nothing.
+
+        Args:
+            work: The rule, and what is done around it.
+            group: The group.
+
+        Returns:
+            What is to be run. Or None, if anything but gradients has changed since the batch was
+            made, or a gradient is not as a kernel takes it.
+        """
+        found = self._gradients.look(group["params"])
+        if found is None:
+            return None
+        begins = [found] if len(self._bindings) == 1 else [found[at] for at in self._indices]
+        return self._planned(work, group, begins, whole=not self._gradients.missing)
+
+    def plan_with(
+        self,
+        work: Work,
+        group: Group,
+        grads: Sequence[Sequence[Tensor | None]],
+    ) -> tuple[list[FusedStep], list[Tensor]]:
+        """Prepare a step with gradients that are given for each cohort, None where there is none.
+
+        Takes and raises what `plan` does.
+
+        Returns:
+            What is to be run, and the gradients, which have to be kept alive until then.
+        """
+        kept: list[Tensor] = []
+        begins = []
+        for binding, given in zip(self._bindings, grads, strict=True):
+            rows = [row for row, grad in enumerate(given) if grad is not None]
+            laid_out = binding.laid_out(rows, [grad for grad in given if grad is not None])
+            begin = np.zeros(len(given), dtype=np.int64)
+            begin[rows] = addresses(laid_out)
+            begins.append(begin)
+            kept += laid_out
+        return self._planned(work, group, begins, whole=False), kept
+
+    def _planned(
+        self,
+        work: Work,
+        group: Group,
+        begins: Sequence[NDArray[np.int64]],
+        *,
+        whole: bool,
+    ) -> list[FusedStep]:
+        steps = []
+        for binding, begin in zip(self._bindings, begins, strict=True):
+            rows = None if whole or begin.all() else np.flatnonzero(begin)
+            if rows is not None and not len(rows):
+                continue
+            before: dict[int, int] = {}  # how many launches of a program there were
+            for part in binding.cohort.trace(work, group, rows):
+                program = id(part.trace.program)
+                earlier = before.get(program, 0)
+                before[program] = earlier + 1
+                launch = binding.launch(part.trace, earlier)
+                steps.append(FusedStep(binding, part, launch, begin))
+        return steps
+
+
+def sums(steps: Sequence[FusedStep]) -> dict[str, float]:
+    """Run steps, and return the sums of the numbers that their rule leaves in the states.
+
+    The states themselves stay as they are.
+
+    Raises:
+        UnfusableError: The rule leaves more than one number for a parameter.
+    """
+    values = [step.prepare_sums() for step in steps]
+    Run([step.launch for step in steps]).take()
+    total: dict[str, float] = {}
+    for step, numbers in zip(steps, values, strict=True):
+        found = {key: float(of_each.sum(dtype=np.float64)) for key, of_each in numbers.items()}
+        for key, value in {**found, **step.constant_sums()}.items():
+            total[key] = total.get(key, 0.0) + value
+    return total

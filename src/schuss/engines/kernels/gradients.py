@@ -1,0 +1,111 @@
+"""Gathering gradients: where they are, and whether anything but them has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import is_
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from schuss.engines.devices.cpu.words import IDLE, WITHOUT
+from schuss.engines.kernels.fast_gradients import FastGradients, fast_gradients, is_compiled
+from schuss.engines.memory import Form, has_memory, is_within_storage, overlaps, ranges
+
+PATIENCE = 2
+"""Steps before the fast look is compiled, so that the first one need not wait for it."""
+
+
+class Gradients:
+    """The gradients of a group, and all that must not have changed for them to be of use.
+
+    Of every parameter and every tensor of the states it is checked in each step that it is the
+    tensor that it was, of the same dtype, sizes and strides, in the same memory.
+
+    Args:
+        listed: The parameters of the group.
+        batch: Those that may get a gradient.
+        own: All tensors of the optimizer: these parameters, and the tensors of their states.
+        forms: What a gradient of each has to be like, in the order of the batch.
+
+    Attributes:
+        missing: How many parameters of the batch had no gradient in the last look.
+    """
+
+    def __init__(
+        self,
+        listed: Sequence[Tensor],
+        batch: Sequence[Tensor],
+        own: Sequence[Tensor],
+        forms: Sequence[Form],
+    ) -> None:
+        rows = {id(param): row for row, param in enumerate(batch)}
+        self._listed = list(listed)
+        self._rows = [rows.get(id(param), WITHOUT if param.numel() else IDLE) for param in listed]
+        self._own = [*own, *(param for param in listed if not param.numel())]
+        self._forms = forms
+        self._identities = [_identity(tensor) for tensor in self._own]
+        self._bounds = ranges(self._own)
+        self._fast: FastGradients | None = None
+        self._steps = 0
+        self._held: list[Tensor] = []
+        self.missing = 0
+
+    def look(self, params: Sequence[Tensor]) -> NDArray[np.int64] | None:
+        """Return where the gradients begin.
+
+        Args:
+            params: The parameters of the group, now.
+
+        Returns:
+            For each parameter of the batch an address, 0 if it has no gradient. None if anything
+            but gradients has changed, or one of these is not as it has to be. The gradients are
+            kept alive until `release`.
+        """
+        self._steps += 1
+        if self._fast is not None and type(params) is list:
+            found = self._fast.look(params)
+            self.missing = self._fast.missing
+            return found
+        found = self._look_by_python(list(params))
+        if found is not None and self._fast is None and self._is_time():
+            # Now that everything is known to be as it was when the batch was made.
+            self._fast = fast_gradients(self._listed, self._rows, self._own, self._forms)
+        return found
+
+    def _is_time(self) -> bool:
+        return self._steps == PATIENCE or is_compiled()
+
+    def release(self) -> None:
+        """Let go of the gradients."""
+        self._held = []
+        if self._fast is not None:
+            self._fast.release()
+
+    def _look_by_python(self, params: list[Tensor]) -> NDArray[np.int64] | None:
+        if len(params) != len(self._listed) or not all(map(is_, params, self._listed)):
+            return None
+        if [_identity(tensor) for tensor in self._own] != self._identities:
+            return None
+        found = np.zeros(len(self._forms), dtype=np.int64)
+        grads = [param.grad for param in params]
+        for row, grad in zip(self._rows, grads, strict=True):
+            if grad is not None and row != IDLE:
+                if row == WITHOUT or not self._is_of_use(grad, self._forms[row]):
+                    return None
+                found[row] = grad.data_ptr()
+        self._held = [grad for grad in grads if grad is not None]
+        self.missing = int((found == 0).sum())
+        return found
+
+    def _is_of_use(self, grad: Tensor, form: Form) -> bool:
+        return form.fits(grad) and not overlaps(grad, *self._bounds)
+
+
+def _identity(tensor: Tensor) -> object:
+    """Return what tells that a tensor is what it was, where it was."""
+    if not has_memory(tensor) or not is_within_storage(tensor):
+        return object()  # like nothing else
+    kind = (tensor.dtype, tensor.device, tensor.shape, tensor.stride())
+    return id(tensor), tensor.data_ptr(), kind

@@ -1,0 +1,47 @@
+"""Kernels: the compiled programs, each made once in a process.
+
+A kernel is what its program says: its text names no optimizer and no key of a state, so optimizers
+with one rule share it, in memory and on disk.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from schuss.engines.devices.cpu.compiled import functions
+from schuss.engines.kernels.printing.module import KernelSource, kernel_source
+from schuss.engines.program.program import Program
+from schuss.storage.kinds import Storage
+
+
+class Kernel(NamedTuple):
+    """A compiled program.
+
+    Attributes:
+        source: Its source.
+        path: The file with its text; None if no file could be kept.
+        passes: Addresses of the functions that go through the tensors, in order.
+        closing: Address of the function that comes last, once for each tensor, or None.
+    """
+
+    source: KernelSource
+    path: Path | None
+    passes: tuple[int, ...]
+    closing: int | None
+
+
+@cache
+def kernel(program: Program, storage: Storage) -> Kernel:
+    """Return the compiled kernel of a program.
+
+    Args:
+        program: The program.
+        storage: How the numbers are kept.
+    """
+    source = kernel_source(program, storage)
+    names = [each.name for each in source.passes] + ([source.closing] if source.closing else [])
+    path, addresses = functions(f"step_{storage.real}", source.text, names)
+    passes = tuple(addresses[: len(source.passes)])
+    return Kernel(source, path, passes, addresses[-1] if source.closing else None)

@@ -1,0 +1,67 @@
+"""Prints the functions that go through chunks, number by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schuss.engines.kernels.printing.statements import Statements
+from schuss.engines.kernels.printing.text import SKIP, indented, job
+from schuss.engines.program.program import Place
+from schuss.engines.program.schedule import Function
+
+_ROWS = """\
+row = taken(job, grain)
+while row < rows:
+    for row in range(row, row + grain if row + grain < rows else rows):
+        tensor = load_int64(table, 3 * row)
+        first = load_int64(table, 3 * row + 1)
+        count = load_int64(table, 3 * row + 2)
+"""
+
+
+def body(statements: Statements, function: Function) -> list[str]:
+    """Print the body of a function that goes through chunks."""
+    values, columns = statements.program.values, statements.columns
+    whole = [v for v in function.needed if values[v].per_tensor]
+    single = [v for v in function.needed if not values[v].per_tensor]
+    inputs = statements.program.inputs
+    bases = {inputs[v] for v in single if v < len(inputs)}
+    bases |= {place for place, _ in function.outputs}
+    sinks = function.reductions
+    loop = [statements.computed(value, "i") for value in single]
+    loop += [f"part_{v} = {statements.accumulated(v, f'part_{v}')}" for v in sinks]
+    loop += [statements.stored(place, value, "i") for place, value in function.outputs]
+    row = [_base(statements, place) for place in columns if place in bases]
+    row += [statements.whole(v) for v in whole]
+    row += [statements.started(v) for v in sinks]
+    row += ["for i in range(count):", *indented(1, loop)]
+    row += [
+        f"store_float64(parts, {index} * rows + row, part_{v})" for index, v in enumerate(sinks)
+    ]
+    row = [*statements.arguments(function.needed, statements.totals), *row]
+    lines = [*job(shapes=False), *_ROWS.splitlines(), f"        {SKIP}", *indented(3, row)]
+    return [*lines, "    row = taken(job, grain)"]
+
+
+def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> list[str]:
+    """Print the body of the function that stores what there is one number of for each tensor.
+
+    Args:
+        statements: Prints its statements.
+        outputs: Places, and what goes there.
+    """
+    needed = statements.program.needed([value for _, value in outputs], statements.totals)
+    shape = statements.shape(needed)
+    row = statements.arguments(needed, statements.totals)
+    row += [*shape, *map(statements.whole, needed)]
+    for place, _ in outputs:
+        column = statements.columns.index(place)
+        row.append(f"p{column} = {statements.address(column)}")
+    row += [statements.stored(place, value, "0") for place, value in outputs]
+    head = [*job(shapes=bool(shape)), "for tensor in range(tensors):", f"    {SKIP}"]
+    return [*head, *indented(2, row)]
+
+
+def _base(statements: Statements, place: Place) -> str:
+    column = statements.columns.index(place)
+    return f"p{column} = {statements.address(column)} + {statements.size(place)} * first"

@@ -1,0 +1,190 @@
+"""Prints the functions that go through tiles, or through the rows, columns and matrices."""
+
+from __future__ import annotations
+
+from schuss.engines.kernels.printing.statements import Statements
+from schuss.engines.kernels.printing.text import SKIP, indented, job, loads
+from schuss.engines.kernels.tiles import SHAPE, WORDS
+from schuss.engines.program.operations import Form
+from schuss.engines.program.schedule import Function, is_kept_when_reduced, of_elements
+
+_TILES = f"""\
+row = taken(job, grain)
+while row < rows:
+    for row in range(row, row + grain if row + grain < rows else rows):
+        tile = table + {8 * len(WORDS)} * row
+"""
+
+_INDEX = {Form.MATRIX: "matrix", Form.ROW: "line", Form.COLUMN: "column"}
+
+
+def body(statements: Statements, function: Function) -> list[str]:
+    """Print the body of a function that goes through tiles, or through a smaller form."""
+    printer = _Elements if function.form is Form.ELEMENT else _Smaller
+    return printer(statements, function).body()
+
+
+class _Printer:
+    """Prints one function."""
+
+    def __init__(self, statements: Statements, function: Function) -> None:
+        self.statements = statements
+        self.function = function
+        self.values = statements.program.values
+        self.whole = [v for v in function.needed if self.values[v].form is Form.TENSOR]
+
+    def needed(self, form: Form) -> list[str]:
+        """Print the values of one form: computed, if it is that of the function, or loaded."""
+        mine = [v for v in self.function.needed if self.values[v].form is form]
+        return [self.read(v) if form is self.function.form else self.loaded(v) for v in mine]
+
+    def read(self, value: int) -> str:
+        """Print how a value of the function's form is joined, loaded or computed."""
+        program, form = self.statements.program, self.values[value].form
+        if of_elements(program, value) and program.is_reduction(value):
+            name = self.statements.reduction_name(value)
+            parts = "matrices * height, strips" if form is Form.ROW else "matrices * width, bands"
+            return f"v{value} = real(joined_{name}(s{value}, {self.index(form)}, {parts}))"
+        if is_kept_when_reduced(program, value):
+            return self.loaded(value)
+        return self.statements.computed(value, self.index(form))
+
+    def loaded(self, value: int) -> str:
+        """Print how a value that was kept is loaded."""
+        index = self.index(self.values[value].form)
+        return f"v{value} = load_{self.statements.real}(k{value}, {index})"
+
+    def index(self, form: Form) -> str:
+        """Print the index of a number of some form."""
+        return _INDEX[form]
+
+    def begin(self) -> list[str]:
+        """Print what is the same for a whole tensor."""
+        found = [f"shape = shapes + {8 * len(SHAPE)} * tensor", *loads("shape", SHAPE)]
+        places = {p for p, _ in self.function.outputs}
+        inputs = self.statements.program.inputs
+        places |= {inputs[v] for v in self.function.needed if v < len(inputs)}
+        for row, place in enumerate(self.statements.columns):
+            if place in places and place.form is self.function.form:
+                found.append(f"p{row} = {self.statements.address(row)}")
+        touched = {*self.function.needed, *self.function.reductions}
+        for row, slot in enumerate(self.statements.slots, start=len(self.statements.columns)):
+            if slot.value in touched:
+                name = "s" if slot.parts else "k"
+                found.append(f"{name}{slot.value} = {self.statements.address(row)}")
+        return found + [self.statements.whole(v) for v in self.whole]
+
+    def reduced(self, *forms: Form) -> list[int]:
+        """Return the reductions that leave numbers of some forms."""
+        return [v for v in self.function.reductions if self.values[v].form in forms]
+
+    def started(self, *forms: Form) -> list[str]:
+        """Print the beginning of reductions that leave numbers of some forms."""
+        return [self.statements.started(v) for v in self.reduced(*forms)]
+
+    def joined(self, *forms: Form) -> list[str]:
+        """Print the taking of one number more into reductions."""
+        reductions = self.reduced(*forms)
+        return [f"part_{v} = {self.statements.accumulated(v, f'part_{v}')}" for v in reductions]
+
+    def stored(self) -> list[str]:
+        """Print the writing of what the function leaves of its own form."""
+        index = self.index(self.function.form)
+        kept = [f"store_{self.statements.real}(k{v}, {index}, v{v})" for v in self.function.kept]
+        return kept + [self.statements.stored(p, v, index) for p, v in self.function.outputs]
+
+    def arguments(self) -> list[str]:
+        """Print the loading of the arguments of what is computed."""
+        loaded = {v for v in self.function.needed if self.values[v].form not in self.computed()}
+        return self.statements.arguments(
+            self.function.needed, loaded | self.statements.totals.keys()
+        )
+
+    def computed(self) -> tuple[Form, Form]:
+        """Return the forms that the function computes values of."""
+        return (Form.TENSOR, self.function.form)
+
+
+class _Elements(_Printer):
+    """Prints a function that goes through the elements, tile by tile."""
+
+    def index(self, form: Form) -> str:
+        """Print the index of a number of some form."""
+        return {Form.ELEMENT: "first + i", Form.COLUMN: "column + i"}.get(form) or _INDEX[form]
+
+    def body(self) -> list[str]:
+        """Print the body."""
+        tensor = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
+        tensor += ["for matrix in range(first_matrix, end_matrix):", *indented(1, self._matrix())]
+        tensor += [
+            f"store_float64(parts, {index} * rows + row, part_{v})"
+            for index, v in enumerate(self.reduced(Form.TENSOR))
+        ]
+        head = [*loads("tile", WORDS), SKIP, *indented(1, tensor)]
+        lines = [*job(shapes=True), *_TILES.splitlines(), *indented(2, head)]
+        return [*lines, "    row = taken(job, grain)"]
+
+    def _matrix(self) -> list[str]:
+        lines = [*self.needed(Form.MATRIX), "column = matrix * width + first_column"]
+        for v in self.reduced(Form.COLUMN):
+            lines += [
+                f"c{v} = s{v} + size_of_float64 * (band * matrices * width + column)",
+                "for i in range(columns):",
+                f"    store_float64(c{v}, i, {self.statements.reduction(v).start})",
+            ]
+        return [
+            *lines,
+            "for line in range(matrix * height + first_line, matrix * height + end_line):",
+            *indented(1, self._line()),
+        ]
+
+    def _line(self) -> list[str]:
+        inner = [*self.needed(Form.COLUMN), *self.needed(Form.ELEMENT)]
+        inner += self.joined(Form.TENSOR, Form.ROW)
+        for v in self.reduced(Form.COLUMN):
+            so_far = self.statements.accumulated(v, f"load_float64(c{v}, i)")
+            inner.append(f"store_float64(c{v}, i, {so_far})")
+        return [
+            *self.needed(Form.ROW),
+            "first = line * width + first_column",
+            *self.started(Form.ROW),
+            "for i in range(columns):",
+            *indented(1, inner + self.stored()),
+            *(
+                f"store_float64(s{v}, strip * matrices * height + line, part_{v})"
+                for v in self.reduced(Form.ROW)
+            ),
+        ]
+
+
+class _Smaller(_Printer):
+    """Prints a function that goes through matrices, or their rows or columns, tensor by tensor."""
+
+    def body(self) -> list[str]:
+        """Print the body."""
+        row = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
+        row += ["for matrix in range(matrices):", *indented(1, self._matrix())]
+        row += [
+            f"store_float64(totals, {self.statements.totals[v]} * tensors + tensor, part_{v})"
+            for v in self.reduced(Form.TENSOR)
+        ]
+        head = [*job(shapes=True), "tensor = taken(job, 1)", "while tensor < tensors:"]
+        return [*head, f"    {SKIP}", *indented(2, row), "    tensor = taken(job, 1)"]
+
+    def _matrix(self) -> list[str]:
+        if self.function.form is Form.MATRIX:
+            return [*self.needed(Form.MATRIX), *self.joined(Form.TENSOR), *self.stored()]
+        name, size = {Form.ROW: ("line", "height"), Form.COLUMN: ("column", "width")}[
+            self.function.form
+        ]
+        inner = [*self.needed(self.function.form), *self.joined(Form.TENSOR, Form.MATRIX)]
+        return [
+            *self.needed(Form.MATRIX),
+            *self.started(Form.MATRIX),
+            f"for {name} in range(matrix * {size}, matrix * {size} + {size}):",
+            *indented(1, inner + self.stored()),
+            *(
+                f"store_{self.statements.real}(k{v}, matrix, real(part_{v}))"
+                for v in self.reduced(Form.MATRIX)
+            ),
+        ]

@@ -1,0 +1,96 @@
+"""The table of tiles: tensors as batches of matrices.
+
+A tile is a rectangle of one matrix, or a stretch of whole small matrices. Each leaves a part of the
+statistics of its rows and of its columns, and the parts are joined in a fixed order: the numbers
+are the same on any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss.engines.kernels.table import Table, first_rows
+from schuss.engines.program.operations import Form
+
+TILE = 1 << 16
+"""Numbers in a tile: enough that the parts of its columns are few beside them."""
+
+WIDTH = 1 << 10
+"""Columns of a tile: their parts fit into a core's first cache."""
+
+BANDS = 64
+"""Tiles one below the other, at most, so that not too many parts are to be joined."""
+
+WORDS = (
+    "tensor",
+    "first_matrix",
+    "end_matrix",
+    "first_line",
+    "end_line",
+    "first_column",
+    "columns",
+    "strip",
+    "band",
+)
+"""What kernels are told of a tile; first, whose it is."""
+
+SHAPE = (
+    "width",
+    "height",
+    "matrices",
+    "strips",  # how many tiles lie side by side in a matrix
+    "bands",  # how many lie one below the other
+)
+"""What kernels are told of a tensor as a batch of matrices; sizes by their bit in `SIZES`."""
+
+
+def tiles(sizes: Sequence[tuple[int, int, int]]) -> tuple[Table, NDArray[np.int64]]:
+    """Return the table of tiles, and the shapes of the tensors.
+
+    Args:
+        sizes: For each tensor how many matrices, rows of each, and columns of each.
+    """
+    matrices, height, width = np.array(sizes, dtype=np.int64).reshape(-1, 3).T
+    columns = np.clip(width, 1, WIDTH)
+    lines = np.clip(np.maximum(TILE // columns, -(-height // BANDS)), 1, np.maximum(height, 1))
+    whole = (columns >= width) & (lines >= height)
+    at_once = np.where(whole, np.maximum(TILE // np.maximum(height * width, 1), 1), 1)
+    # Of a tensor without numbers too there is a tile: it has rows, or columns, of nothing.
+    strips, bands = (np.maximum(-(-a // b), 1) for a, b in ((width, columns), (height, lines)))
+    batches = np.maximum(-(-matrices // at_once), 1)
+    counts = batches * bands * strips
+    owner = np.repeat(np.arange(len(counts)), counts)
+    begins = first_rows(counts)
+    at = np.arange(len(owner)) - begins[owner]
+    strip, rest = at % strips[owner], at // strips[owner]
+    band, batch = rest % bands[owner], rest // bands[owner]
+    matrix, line, column = batch * at_once[owner], band * lines[owner], strip * columns[owner]
+    fields = (
+        owner,
+        matrix,
+        np.minimum(matrix + at_once[owner], matrices[owner]),
+        line,
+        np.minimum(line + lines[owner], height[owner]),
+        column,
+        np.minimum(columns[owner], width[owner] - column),
+        strip,
+        band,
+    )
+    rows = np.ascontiguousarray(np.stack(fields, axis=1), dtype=np.int64)
+    shapes = np.stack([width, height, matrices, strips, bands], axis=1)
+    size = int((matrices * height * width).sum())
+    return Table(rows, np.arange(len(counts)), begins, size), np.ascontiguousarray(shapes)
+
+
+def numbers(shapes: NDArray[np.int64], form: Form, *, parts: bool) -> NDArray[np.int64]:
+    """Return how many numbers there are of one form for each tensor, or parts of them."""
+    width, height, matrices, strips, bands = shapes.T
+    found: NDArray[np.int64] = matrices.copy()
+    if form is Form.ROW:
+        found *= height * (strips if parts else 1)
+    if form is Form.COLUMN:
+        found *= width * (bands if parts else 1)
+    return found

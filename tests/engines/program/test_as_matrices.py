@@ -1,0 +1,103 @@
+"""From the dimensions of a parameter to matrices, rows and columns; torch's sums are the oracle."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schuss.engines.cohorts.matrix_view import FoldedView, reduced
+from schuss.engines.errors import UnfusableError
+from schuss.engines.program.as_matrices import Folds, folded
+from schuss.engines.program.axes import layout
+from schuss.engines.program.operations import Form
+from schuss.engines.program.program import COUNT, GRAD, PARAM, Place
+
+INPUTS = ((Place(GRAD), None), (Place(PARAM), None), (COUNT, None))
+
+
+def folded_sums(dims, *of_axes):
+    """Return the program of sums of the gradient that leave some axes, and its folds."""
+    nodes = tuple((("sum", axes) if axes else "sum", 0) for axes in of_axes)
+    ends = tuple((f"state.{at}", len(INPUTS) + at) for at in range(len(nodes)))
+    return folded(INPUTS, nodes, ends, tuple(range(dims)))
+
+
+@pytest.mark.parametrize(
+    ("dims", "of_axes", "folds", "operations"),
+    [
+        # A mean for each row, and for each column, of a matrix; the mean of all.
+        (2, [(0,), (1,), ()], ((), (0,), (1,)), ["row_sum", "column_sum", "sum"]),
+        # The same of a convolution's last two dimensions: a batch of matrices.
+        (4, [(0, 1, 2), (0, 1, 3)], ((0, 1), (2,), (3,)), ["row_sum", "column_sum"]),
+        # One number for each output: all other dimensions are one.
+        (4, [(0,)], ((), (0,), (1, 2, 3)), ["row_sum"]),
+        # One for each input channel: it lies between two others, and is a column of a matrix each.
+        (2, [(1,)], ((), (0,), (1,)), ["column_sum"]),
+        # Of a matrix of a batch: of its rows first, which are made once if they are needed too.
+        (3, [(0,), (0, 1)], ((0,), (1,), (2,)), ["row_sum", "matrix_sum"]),
+        (1, [()], ((), (), (0,)), ["sum"]),
+    ],
+)
+def test_axes_that_are_kept_together_are_one(dims, of_axes, folds, operations):
+    program, found = folded_sums(dims, *of_axes)
+    assert found == folds
+    assert [name for name, *_ in program.nodes] == operations
+
+
+@pytest.mark.parametrize(
+    ("dims", "of_axes"),
+    [
+        (4, [(0,), (1,), (2,), (3,)]),  # SM3 on a convolution
+        (4, [(0, 2), (1,)]),  # the first with the third dimension
+        (4, [(0,), (0, 1), (0, 1, 2)]),  # statistics of statistics of statistics
+        (3, [(1,), (2,)]),  # numbers for rows, but not for each matrix
+    ],
+)
+def test_statistics_of_more_than_matrices_are_refused(dims, of_axes):
+    with pytest.raises(UnfusableError, match="along too many dimensions at once"):
+        folded_sums(dims, *of_axes)
+
+
+@given(st.data())
+def test_sums_of_what_is_seen_as_matrices_are_those_of_torch(data):
+    shape = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    dims = len(shape)
+    subsets = st.lists(st.integers(0, dims - 1), unique=True, max_size=dims - 1).map(sorted)
+    of_axes = data.draw(st.lists(subsets.map(tuple), min_size=1, max_size=3, unique=True))
+    try:
+        program, folds = folded_sums(dims, *of_axes)
+    except UnfusableError:  # of more than matrices
+        return
+    assert sum(folds, ()) == tuple(range(dims))
+    view = FoldedView(folds, layout(shape)._replace(sizes=tuple(shape)), {})
+    x = torch.arange(1.0, 1 + torch.Size(shape).numel(), dtype=torch.float64).view(shape)
+    values = [view.folded(x, Form.ELEMENT), x, torch.tensor(0.0)]
+    for name, operand in program.nodes:
+        values.append(reduced(name, values[operand]))
+    for axes, (_, number) in zip(of_axes, program.outputs, strict=True):
+        gone = [dim for dim in range(dims) if dim not in axes]
+        assert torch.equal(values[number].flatten(), x.sum(gone).flatten())
+
+
+def test_sizes_are_products_over_axes():
+    folds = Folds((0, 1), (2,), (3,))
+    assert folds.sizes((2, 3, 5, 7)) == (6, 5, 7)
+    forms = {(): "TENSOR", (0, 1): "MATRIX", (0, 1, 2): "ROW", (0, 1, 3): "COLUMN"}
+    assert {axes: Form(folds.form(axes)).name for axes in forms} == forms
+    assert folds.form((0, 1, 2, 3)) == Form.ELEMENT
+    assert [folds.size(axes) for axes in ((3,), (2,), (2, 3), (0, 1))] == [1, 2, 3, 4]
+
+
+def test_a_size_of_the_whole_is_the_count():
+    nodes = (
+        (("size", (0, 1)),),
+        (("size", (1,)),),
+        ("div", 3, 4),
+        (("sum", (0,)), 0),
+        ("add", 5, 6),
+    )
+    program, _ = folded(INPUTS, nodes, (("state.x", 7),), (0, 1))
+    # numel / columns, and the sums of rows beside it
+    assert program.nodes == (("columns",), ("div", 2, 3), ("row_sum", 0), ("add", 4, 5))

@@ -153,7 +153,7 @@ def test_only_changed_groups_are_checked():
 
     param = nn.Parameter(torch.ones(2))
     param.grad = torch.ones(2)
-    optimizer = Counting([param], {"lr": 0.5}, foreach=False)
+    optimizer = Counting([param], {"lr": 0.5}, foreach=False)  # type: ignore[call-arg]
     optimizer.step()
     checks = Counting.checks
     for _ in range(3):

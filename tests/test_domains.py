@@ -194,9 +194,10 @@ OPTIMIZERS = {
         "warmup_steps": COUNT,
         **SCHEDULE_FREE,
     },
-    "AdamWarmup": {**ADAM, "warmup": COUNT},
+    "AdamWarmup": {**ADAM, **ADAM_FLAGS, "warmup": COUNT},
     "AdamWarmupCosineDecay": {
         **ADAM,
+        **ADAM_FLAGS,
         "warmup": COUNT,
         "total_steps": COUNT,
         "min_lr_ratio": NOT_NEGATIVE,
@@ -218,7 +219,7 @@ OPTIMIZERS = {
     "Lion": {"betas": rates(2)},
     "NAdam": {**ADAM, "momentum_decay": NOT_NEGATIVE, "decoupled_weight_decay": FLAG},
     "NAdamW": {**ADAM, **ADAM_FLAGS},
-    "Noam": {**ADAM, "warmup": COUNT, "d_model": COUNT_FROM_1},
+    "Noam": {**ADAM, **ADAM_FLAGS, "warmup": COUNT, "d_model": COUNT_FROM_1},
     "NovoGrad": {**ADAM, "grad_averaging": FLAG},
     "Prodigy": {
         **ADAM,
@@ -329,8 +330,8 @@ def stepped(optimizer):
 
 
 def arguments_of(cls):
-    names = set(inspect.signature(cls.__init__).parameters)
-    return names - {"self", "params", "defaults", "options", "hyperparameters"}
+    names = set(inspect.signature(cls).parameters)
+    return names - {"params", "defaults", "options", *OPTIONS}
 
 
 def test_the_table_has_every_argument_of_every_class():

@@ -139,11 +139,11 @@ def test_forgetting_the_rule_or_the_state_is_an_error():
         pass
 
     with pytest.raises(TypeError, match="NoRule has no rule: override update"):
-        NoRule([weight()], {}, 0.1, (0.9, 0.999), 1e-8)
+        NoRule([weight()], {}, 0.1, (0.9, 0.999), 1e-8)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="NoState has no state: override init_state"):
-        NoState([weight()], {}, 0.1, (0.9, 0.999), 1e-8)
+        NoState([weight()], {}, 0.1, (0.9, 0.999), 1e-8)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="Nothing has no rule"):
-        Nothing([weight()], {"lr": 0.1})
+        Nothing([weight()], {"lr": 0.1})  # type: ignore[call-arg]
 
 
 def test_an_unknown_option_is_refused():
@@ -227,7 +227,7 @@ def test_the_learning_rate_of_a_schedule_in_the_rule_reaches_the_decay():
             return group["lr"] / 2 ** state["step"]
 
     param = weight(1.0)
-    optimizer = Halved([param], lr=0.8, weight_decay=WeightDecay(0.5))
+    optimizer = Halved([param], lr=0.8, weight_decay=WeightDecay(0.5))  # type: ignore[call-arg]
     optimizer.step()
     # lr = 0.4: 1 * (1 - 0.4 * 0.5) - 0.4 * 1 = 0.4
     assert param.item() == pytest.approx(0.4)

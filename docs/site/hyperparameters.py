@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from docs.site.markdown import entries, sections
+from schuss.declarations import arguments
 
 _SYMBOL = re.compile(r"(?<![\w.])([α-ωΑ-Ω][₀-₉ᵢₑₓ∞⁺⁻]*|[A-Za-z])(?![\w.'])")
 _ARTICLES = frozenset("aAI")
@@ -31,7 +32,16 @@ class Hyperparameter:
 
 
 def hyperparameters(cls: type[Any]) -> list[Hyperparameter]:
-    """Return the hyper-parameters of a class, and those of its bases that it has too."""
+    """Return the hyper-parameters of a class, and those of its bases that it has too.
+
+    An optimizer or a transform declares them; those of a decay object are told in its docstring.
+    """
+    if cls.hypers:
+        return [
+            Hyperparameter(each.name, each.symbol, _written(each.default), each.explained)
+            for each in arguments(cls)
+            if not each.is_common
+        ]
     said: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         said |= entries(sections(inspect.cleandoc(base.__doc__ or "")).get("Args", ""))

@@ -14,6 +14,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
         "GenericAdaptiveOptimizer",
         "Transform",
         "Options",
+        "hyper",
+        "rate",
     ),
     "Weight decay": ("WeightDecay", "L1Decay", "CorrectedDecay", "InUpdate"),
     "What a step does": ("Explanation", "CohortExplanation"),

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from schuss import optimizers, schedules, transforms
 from schuss.adaptive import GenericAdaptiveOptimizer
+from schuss.declarations import hyper, rate
 from schuss.engines import CohortExplanation, Explanation
 from schuss.hyperparameters import Options
 from schuss.optimizer import Optimizer
@@ -174,7 +175,9 @@ __all__ = [
     "Yogi",
     "__version__",
     "create_optimizer",
+    "hyper",
     "list_optimizers",
+    "rate",
     "schedules",
 ]
 

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import NUMBER, Domains, at_least, whole
+from schuss.declarations import hyper
+from schuss.domains import NUMBER, at_least, whole
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import decay_in_update
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
 
 
 class PrimalAveraging(Optimizer):
@@ -37,24 +29,9 @@ class PrimalAveraging(Optimizer):
 
     The parameters are $y$, where gradients are taken. Evaluate with $x$, in `with
     optimizer.evaluating():`. Two of the three are kept, because the third follows. A subclass
-    overrides `direction`, `share` for $c$ and `momentum` for $\beta$. A decay object acts on $y$.
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        defaults: Hyper-parameters by name, among them `lr`. Not changed.
-        weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
-        **options: See `schuss.Options`.
+    overrides `direction`, `share` for $c$ and `interpolation` for $\beta$. A decay object acts on
+    $y$.
     """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        defaults: Mapping[str, Any],
-        weight_decay: float | WeightDecay,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(params, defaults, weight_decay=decay_in_update(weight_decay), **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the other sequences where the parameter is."""
@@ -73,7 +50,7 @@ class PrimalAveraging(Optimizer):
         """Return c, the share of the new point in the mean; override it."""
         raise NotImplementedError
 
-    def momentum(self, group: Group) -> float:
+    def interpolation(self, group: Group) -> float:
         """Return β, which is above 0; override it."""
         raise NotImplementedError
 
@@ -84,14 +61,14 @@ class PrimalAveraging(Optimizer):
         grad = self.decayed(state, {**group, "lr": lr}, grad, param)
         d = self.direction(state, group, grad, param)
         d = self.weight_decay.in_update(d, param, group)
-        c, beta, z = self.share(state, group, lr), self.momentum(group), state["z"]
+        c, beta, z = self.share(state, group, lr), self.interpolation(group), state["z"]
         param.add_((z - param) * c).add_(d * (lr * (beta * (1 - c) - 1)))
         z.sub_(d * lr)
 
     def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
         """Return x, which follows from y and z."""
         z: Tensor = state["z"]
-        return param + (z.to(param.dtype) - param) * (1 - 1 / self.momentum(group))
+        return param + (z.to(param.dtype) - param) * (1 - 1 / self.interpolation(group))
 
 
 class ScheduleFree(PrimalAveraging):
@@ -102,32 +79,21 @@ class ScheduleFree(PrimalAveraging):
     $$
     c_t = w_t \Big/ \sum_{i \le t} w_i, \qquad w_t = t^r \max_{i \le t} \gamma_i^p
     $$
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        defaults: Further hyper-parameters by name, among them `lr`. Not changed.
-        weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
-        warmup_steps: Number of steps in which the learning rate rises, at least 0.
-        r: Exponent r of the step in the weight of a point.
-        weight_lr_power: Exponent p of the learning rate in the weight of a point, at least 0.
-        **options: See `schuss.Options`.
     """
 
-    domains = Domains(warmup_steps=whole(0), r=NUMBER, weight_lr_power=at_least(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        defaults: Mapping[str, Any],
-        weight_decay: float | WeightDecay,
-        warmup_steps: int,
-        r: float,
-        weight_lr_power: float,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"warmup_steps": warmup_steps, "r": r, "weight_lr_power": weight_lr_power}
-        super().__init__(params, {**defaults, **own}, weight_decay, **options)
+    warmup_steps: int = hyper(
+        "", "number of steps in which the learning rate rises", whole(0), default=0, kw_only=True
+    )
+    r: float = hyper(
+        "r", "exponent of the step in the weight of a point", NUMBER, default=0.0, kw_only=True
+    )
+    weight_lr_power: float = hyper(
+        "p",
+        "exponent of the learning rate in the weight of a point",
+        at_least(0),
+        default=2.0,
+        kw_only=True,
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the sum of weights too."""
@@ -151,7 +117,7 @@ class ScheduleFree(PrimalAveraging):
             lr = lr * (share + (1 - share) * (share > 1))
         return lr
 
-    def momentum(self, group: Group) -> float:
+    def interpolation(self, group: Group) -> float:
         """Return β."""
         beta: float = group["betas"][0]
         return beta

@@ -6,16 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from schuss.contract import Group, State
+from schuss.declarations import hyper
 from schuss.domains import WRITTEN, Domains, above, at_least, whole
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
 
 
 class DistanceAdaptive(Optimizer):
@@ -28,40 +24,25 @@ class DistanceAdaptive(Optimizer):
     A subclass overrides `measure` and `estimate`, and finds in its group `d` and `rate`, with which
     this step is taken, `next_d`, with which the next one will be, and `k`, the number of steps
     before.
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        defaults: Further hyper-parameters by name, among them `lr`. Not changed.
-        d0: The estimate to begin with, above 0; rather too small.
-        growth_rate: By how much it may grow in a step, at least 1.
-        weight_decay: Decay object.
-        **options: See `schuss.Options`.
     """
 
-    domains = Domains(
-        d0=above(0),
-        d=WRITTEN,
-        next_d=WRITTEN,
-        rate=WRITTEN,
-        numerator=WRITTEN,
-        k=whole(0),
-        growth_rate=at_least(1, unbounded=True),
+    d0: float = hyper(
+        "d₀", "the estimate to begin with; rather too small", above(0), default=1e-6, kw_only=True
+    )
+    growth_rate: float = hyper(
+        "",
+        "by how much the estimate may grow in a step",
+        at_least(1, unbounded=True),
+        default=float("inf"),
+        kw_only=True,
     )
 
-    def __init__(
-        self,
-        params: ParamsT,
-        defaults: Mapping[str, Any],
-        d0: float,
-        growth_rate: float,
-        *,
-        weight_decay: WeightDecay,
-        **options: Unpack[Options],
-    ) -> None:
-        estimates = {"d0": d0, "d": d0, "next_d": d0, "rate": d0, "k": 0, "numerator": 0.0}
-        defaults = {**defaults, **estimates, "growth_rate": growth_rate}
-        super().__init__(params, defaults, weight_decay=weight_decay, **options)
+    domains = Domains(d=WRITTEN, next_d=WRITTEN, rate=WRITTEN, numerator=WRITTEN, k=whole(0))
+
+    def group_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values with the estimates of the first step."""
+        d0 = values["d0"]
+        return {**values, "d": d0, "next_d": d0, "rate": d0, "k": 0, "numerator": 0.0}
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate of this step."""

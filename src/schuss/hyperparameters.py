@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 import torch
 
 from schuss.contract import Group
+from schuss.declarations import Constructed, Declared, Hyper, option
 from schuss.domains import FLAG, Domains, or_none
 from schuss.parametergroups import check_params
 
@@ -52,23 +53,18 @@ class Options(TypedDict, total=False):
     transforms: Sequence[Transform]
 
 
-OPTION_DEFAULTS: Final[Mapping[str, Any]] = {
-    "maximize": False,
-    "master_weights": False,
-    "differentiable": False,
-    "foreach": None,
-    "fused": None,
-    "capturable": False,
-}
+class CommonOptions(Declared, Constructed):
+    """The options of `Options`, declared."""
 
-OPTION_DOMAINS: Final = Domains(
-    maximize=FLAG,
-    master_weights=FLAG,
-    differentiable=FLAG,
-    foreach=or_none(FLAG),
-    fused=or_none(FLAG),
-    capturable=FLAG,
-)
+    maximize: bool = option("climb", FLAG, default=False, kw_only=True)
+    master_weights: bool = option("keep float32 copies", FLAG, default=False, kw_only=True)
+    differentiable: bool = option("let autograd through", FLAG, default=False, kw_only=True)
+    foreach: bool | None = option("lists of tensors", or_none(FLAG), default=None, kw_only=True)
+    fused: bool | None = option("one kernel", or_none(FLAG), default=None, kw_only=True)
+    capturable: bool = option("refused", FLAG, default=False, kw_only=True)
+
+
+OPTION_DEFAULTS: Final[Mapping[str, Any]] = {k: h.default for k, h in CommonOptions.hypers.items()}
 
 EXECUTION_OPTIONS: Final = ("differentiable", "foreach", "fused", "capturable")
 """Options that say how a step is run, not what it computes. A checkpoint does not restore them."""
@@ -84,11 +80,12 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
             )
 
 
-class Checked:
+class Checked(Declared):
     """A class with hyper-parameters, each of which has a domain.
 
-    A subclass names the domains of its own in `domains`, and has those of its bases too. It extends
-    `check_group` with what must hold between several of them.
+    A subclass declares its hyper-parameters, or names the domains of those that have none yet in
+    `domains`, and has those of its bases too. It extends `check_group` with what must hold between
+    several of them.
     """
 
     domains: Domains = Domains()
@@ -97,8 +94,12 @@ class Checked:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Add the domains of the bases to those of the class."""
         super().__init_subclass__(**kwargs)
-        named = [vars(base).get("domains", {}) for base in reversed(cls.__mro__)]
-        cls.domains = Domains({key: d for domains in named for key, d in domains.items()})
+        found = Domains()
+        for base in reversed(cls.__mro__):
+            declared = [each for each in vars(base).values() if isinstance(each, Hyper)]
+            found.update({each.name: each.domain for each in declared if each.domain})
+            found.update(vars(base).get("domains", {}))
+        cls.domains = found
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group; extend it with what must hold between them.

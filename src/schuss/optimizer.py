@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import option
 from schuss.domains import Domains, at_least
 from schuss.engines import Engine, check_engine
-from schuss.hyperparameters import OPTION_DEFAULTS, OPTION_DOMAINS, check_options
+from schuss.hyperparameters import OPTION_DEFAULTS, CommonOptions, check_options
 from schuss.parametergroups import check_params
 from schuss.stepping import Stepping
 from schuss.storage.ranks import divided_by
-from schuss.transforms import WeightDecay
+from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.chain import Chain
-from schuss.transforms.weight_decay import check_same_kind
+from schuss.transforms.weight_decay import as_weight_decay, check_same_kind, decay_in_update
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from schuss.hyperparameters import Options
 
 
-class Optimizer(Stepping):
+class Optimizer(Stepping, CommonOptions):
     r"""Base class of optimizers: write the rule for one parameter, the class does the rest.
 
     A subclass overrides `init_state`, if it keeps state, and one of two methods:
@@ -52,10 +53,9 @@ class Optimizer(Stepping):
 
     Example:
         >>> import torch
-        >>> from schuss import Optimizer
+        >>> from schuss import Optimizer, rate
         >>> class SignSGD(Optimizer):
-        ...     def __init__(self, params, lr=1e-2, **options):
-        ...         super().__init__(params, {"lr": lr}, **options)
+        ...     lr: float = rate(default=1e-2)
         ...
         ...     def update(self, state, group, grad, param):
         ...         return grad.sign()
@@ -73,7 +73,11 @@ class Optimizer(Stepping):
     numbers anew. Every class that does not come with this library has to say so itself.
     """
 
-    domains = Domains(lr=at_least(0), **OPTION_DOMAINS)
+    params: ParamsT
+    defaults: dict[str, Any] = option("of a subclass", None, default={}, kw_only=True)
+    transforms: Sequence[Transform] = option("around", None, default=(), kw_only=True)
+
+    domains = Domains(lr=at_least(0))
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class Optimizer(Stepping):
     ) -> None:
         name = type(self).__name__
         self._chain = Chain(options.pop("transforms", ()))
+        self.transforms = self._chain.transforms
         self._check_rule(name)
         check_options(name, options)
         self.weight_decay = WeightDecay() if weight_decay is None else weight_decay
@@ -99,8 +104,36 @@ class Optimizer(Stepping):
         self._odd = False
         domains = {**self._chain.domains(), **self.weight_decay.domains, **self.domains}
         self._all_domains = Domains(domains)
-        super().__init__(params, {**OPTION_DEFAULTS, **around, **options, **defaults})
+        Stepping.__init__(self, params, {**OPTION_DEFAULTS, **around, **options, **defaults})
         self._check_whole()
+
+    def _construct(self, values: dict[str, Any], others: dict[str, Any]) -> None:
+        """Begin, with the values of declared arguments; others are refused."""
+        options = {key: values.pop(key) for key in (*OPTION_DEFAULTS, "transforms")}
+        params, more = values.pop("params"), values.pop("defaults") or {}
+        decay = self.decay_object(values) if "weight_decay" in values else None
+        group = {**self.group_values(values), **more}
+        Optimizer.__init__(self, params, group, weight_decay=decay, **options, **others)
+
+    def decay_object(self, values: dict[str, Any]) -> WeightDecay:
+        """Return the decay object; override it for another kind of decay than `WeightDecay`.
+
+        Args:
+            values: The declared arguments, from which those of the decay are taken away.
+        """
+        weight_decay, acts = values.pop("weight_decay"), self.hypers["weight_decay"].acts
+        decoupled = values.pop("decoupled_weight_decay", acts == "decoupled")
+        if acts == "in update":
+            return decay_in_update(weight_decay)
+        return as_weight_decay(weight_decay, decoupled=decoupled)
+
+    def group_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the hyper-parameters that a group begins with; override it to add some.
+
+        Args:
+            values: The declared arguments.
+        """
+        return values
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`; override it if the rule keeps state.
@@ -198,7 +231,7 @@ class Optimizer(Stepping):
         """
         super().check_group(group)
         # ZeRO puts those of the optimizer into every group.
-        if tuple(group.get("transforms", self.transforms)) != self.transforms:
+        if tuple(group.get("transforms", self.transforms)) != self._chain.transforms:
             raise ValueError(
                 "the group has transforms, which are of all groups; give them to the optimizer, "
                 "and the group their hyper-parameters"

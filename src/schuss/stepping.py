@@ -16,8 +16,9 @@ from schuss.engines import Explanation, explained
 from schuss.evaluation import Evaluating
 from schuss.observed import observed
 from schuss.repeating import pure
-from schuss.transforms import Transform, WeightDecay
+from schuss.transforms import Transform
 from schuss.transforms.chain import HELD_ONLY, Chain
+from schuss.transforms.weight_decay import Decay
 
 LOOKING = ("measure", "gradient", "update", "hold", "climb", "measure_climb")
 """Methods of a transform that are given gradients, or what follows from them."""
@@ -26,7 +27,8 @@ LOOKING = ("measure", "gradient", "update", "hold", "climb", "measure_climb")
 class Stepping(Evaluating):
     """The part of an optimizer that takes steps, whatever the rule for one parameter is."""
 
-    weight_decay: WeightDecay
+    weight_decay: Decay
+    transforms: Sequence[Transform]
     _chain: Chain
 
     @property
@@ -89,11 +91,6 @@ class Stepping(Evaluating):
         [group] = self._for_rules([group])
         self.init_state(state, group, param)
         self._chain.init_state(state, group, param)
-
-    @property
-    def transforms(self) -> tuple[Transform, ...]:
-        """The transforms, in their order."""
-        return self._chain.transforms
 
     def __repr__(self) -> str:
         """Show the groups, and what a step consists of."""

@@ -43,7 +43,7 @@ def test_an_optimizer_explains_every_cohort_and_changes_nothing():
 
 def test_bytes_are_those_of_every_pass():
     param = nn.Parameter(torch.ones(5))
-    (cohort,) = Scaled([param], {"lr": 0.1}).explain().cohorts
+    (cohort,) = Scaled([param], {"lr": 0.1}).explain().cohorts  # type: ignore[call-arg]
     # The first pass reads gradient and average; the second these and the parameter, and writes two.
     assert cohort.bytes_per_number == 4 * (2 + 3 + 2)
     half = nn.Parameter(torch.ones(5, dtype=torch.bfloat16))
@@ -55,7 +55,7 @@ def test_bytes_are_those_of_every_pass():
 
 
 def test_the_reason_for_a_slower_engine_names_the_line():
-    (cohort,) = Sampled([nn.Parameter(torch.ones(2))], {"lr": 0.1}).explain().cohorts
+    (cohort,) = Sampled([nn.Parameter(torch.ones(2))], {"lr": 0.1}).explain().cohorts  # type: ignore[call-arg]
     assert cohort.engine == "loop"
     assert "fused and foreach cannot: no kernel can express Tensor.item" in cohort.reason
     assert "test_explanation.py:14" in cohort.reason

@@ -66,5 +66,5 @@ def test_what_leads_to_nothing_is_left_out():
             _ = (grad * param).exp()
             return grad.clone().detach()
 
-    found = traced(Wasteful([nn.Parameter(torch.ones(3))], {"lr": 1.0}))
+    found = traced(Wasteful([nn.Parameter(torch.ones(3))], {"lr": 1.0}))  # type: ignore[call-arg]
     assert str(found.program) == ("v0 = grad\nv1 = param\nv3 = add_scaled(v1, v0, a0)\nparam <- v3")

@@ -87,5 +87,5 @@ def test_numbers_that_are_measured_are_added_up_in_double_precision():
     with by_default(torch.bfloat16):
         param = nn.Parameter(torch.zeros(1, dtype=torch.float64))
         param.grad = torch.ones(1, dtype=torch.float64)
-        Measuring([param], {"lr": 1.0}, foreach=False).step()
+        Measuring([param], {"lr": 1.0}, foreach=False).step()  # type: ignore[call-arg]
     assert param.item() == -0.1

@@ -262,7 +262,7 @@ class OwnStep(schuss.Optimizer):
 def test_bad_chains_are_refused():
     param = nn.Parameter(torch.ones(1))
     with pytest.raises(TypeError, match="OwnStep has a step_param of its own, and no update"):
-        OwnStep([param], {"lr": 1.0}, transforms=[schuss.Cautious()])
+        OwnStep([param], {"lr": 1.0}, transforms=[schuss.Cautious()])  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="share 'EMA'; an optimizer takes one of a kind"):
         created([param], schuss.EMA(), schuss.EMA(0.5))
     with pytest.raises(TypeError, match=r"which is no Transform; give instances, as in"):
@@ -274,7 +274,7 @@ def test_bad_chains_are_refused():
 def test_a_rule_that_writes_its_own_step_takes_the_other_transforms():
     param = nn.Parameter(torch.zeros(2))
     chain = [schuss.ClipByValue(0.5), schuss.EMA(0.5)]
-    optimizer = OwnStep([param], {"lr": 1.0}, transforms=chain)
+    optimizer = OwnStep([param], {"lr": 1.0}, transforms=chain)  # type: ignore[call-arg]
     param.grad = torch.tensor([2.0, 0.25])
     optimizer.step()
     assert param.tolist() == [-0.5, -0.25]
@@ -288,7 +288,7 @@ class Named(OwnStep):
 
 def test_state_that_is_no_number_is_let_through_a_measuring_pass():
     param = nn.Parameter(torch.zeros(2))
-    optimizer = Named([param], {"lr": 1.0}, transforms=[schuss.EMA(), schuss.ClipByGlobalNorm(1)])
+    optimizer = Named([param], {"lr": 1.0}, transforms=[schuss.EMA(), schuss.ClipByGlobalNorm(1)])  # type: ignore[call-arg]
     param.grad = torch.tensor([3.0, -4.0])
     optimizer.step()
     assert param.tolist() == pytest.approx([-0.6, 0.8])

@@ -18,69 +18,38 @@ so that a large but steady gradient makes large steps.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains
+from schuss.declarations import flag, hyper, stabilizer
+from schuss.domains import FLAG, or_none
 from schuss.optimizers.adam import Adam
 from schuss.optimizers.radam import RAdam
 
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
-    from schuss.transforms import WeightDecay
-
 
 class AdaBelief(RAdam):
-    """AdaBelief. Keeps two buffers per parameter, three with `amsgrad`.
+    """AdaBelief. Keeps two buffers per parameter, three with `amsgrad`."""
 
-    Takes the arguments of `RAdam`, and:
-
-    Args:
-        eps: Stabilizer ε, at least 0, added to the second moment in every step, and to its root.
-        decoupled_weight_decay: As for `Adam`, but on by default, as in the authors' package.
-        optimized_update: As for `Adam`. None does what the authors' package does: yes if rectified,
-            else no.
-        rectify: Rectify the update, as RAdam does; False is the algorithm of the paper, Adam's
-            update.
-    """
-
-    domains = Domains(rectify=FLAG)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-16,
-        weight_decay: float | WeightDecay = 0.0,
-        decoupled_weight_decay: bool = True,
-        *,
-        amsgrad: bool = False,
-        optimized_update: bool | None = None,
-        rectify: bool = True,
-        degenerated_to_sgd: bool = True,
-        rho_threshold: float = 5.0,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            decoupled_weight_decay,
-            amsgrad=amsgrad,
-            optimized_update=optimized_update,
-            degenerated_to_sgd=degenerated_to_sgd,
-            rho_threshold=rho_threshold,
-            defaults={"rectify": rectify},
-            **options,
-        )
+    eps: float = stabilizer(
+        "added to the second moment in every step, and to its root", default=1e-16
+    )
+    decoupled_weight_decay: bool = flag(
+        "decay the weight itself, as `AdamW`: on by default, as in the authors' package",
+        default=True,
+    )
+    optimized_update: bool | None = hyper(
+        "",
+        "add ε before the correction of the bias. None does what the authors' package "
+        "does: yes if rectified, else no",
+        or_none(FLAG),
+        default=None,
+        kw_only=True,
+    )
+    rectify: bool = flag(
+        "rectify the update, as RAdam does; False is the algorithm of the paper, Adam's update",
+        default=True,
+        kw_only=True,
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both moments at zero."""

@@ -18,51 +18,23 @@ the stabilizer says how it starts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import SHARE, Domains, at_least
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import SHARE
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class Adadelta(Optimizer):
-    """Adadelta. Keeps two buffers per parameter.
+    """Adadelta. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Factor γ of every step, at least 0; the paper's is 1.
-        rho: Decay rate ρ of both means of squares, in [0, 1].
-        eps: Stabilizer ε, at least 0, below both roots.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(rho=SHARE, eps=at_least(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1.0,
-        rho: float = 0.9,
-        eps: float = 1e-6,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "rho": rho, "eps": eps}
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float | Tensor = rate("factor of every step; the paper's is 1", default=1.0)
+    rho: float = hyper("ρ", "decay rate of both means of squares", SHARE, default=0.9)
+    eps: float = stabilizer("below both roots", default=1e-6)
+    weight_decay: Decay = decay(default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both means at zero."""

@@ -31,16 +31,13 @@ updates become a mean before the decay is added; $\gamma$ stays outside of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, buffer
+from schuss.declarations import decay, flag, hyper, rate
 from schuss.domains import (
-    FLAG,
     SHARE,
-    Domains,
     above,
     at_least,
     at_most,
@@ -58,15 +55,7 @@ from schuss.factored import (
     rms,
 )
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import decay_in_update
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
-
+from schuss.transforms.weight_decay import Decay
 
 VARIANCE = Keys("row_var", "col_var", "variance")
 PAPER_EPS = 1e-30
@@ -74,65 +63,51 @@ PAPER_EPS = 1e-30
 
 
 class Adafactor(Optimizer):
-    """Adafactor. Keeps one row and one column per parameter, one buffer of vectors; one with beta1.
+    """Adafactor.
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0: the largest share of its size by which a parameter moves.
-        beta2_decay: Exponent τ, at most 0: the second moment takes the share t^τ of a new square.
-        eps: Stabilizers ε₁ and ε₂, at least 0, of the second moment and of the size of weights. For
-            None ε₁ is the machine epsilon of the precision of the step, and 1e-30 in the squares.
-        d: The largest root of the mean square of an update, above 0, before it is scaled.
-        weight_decay: Coefficient λ, at least 0, of decay within the update, or a decay object,
-            which does as it does in other optimizers.
-        beta1: Decay rate of a mean of updates, in [0, 1], or None to have none.
-        relative_step: Let the share fall below γ, as 1/√t; if not, it is γ.
-        scale_parameter: Multiply by the size of the weights.
-        eps_in_squares: Add ε₁ to the squares of the gradient.
-        scale_decay: Multiply the decay too by what multiplies the update.
-        **options: See `schuss.Options`.
+    Keeps one row and one column per parameter, one buffer of vectors; one with beta1.
     """
 
-    domains = Domains(
-        beta2_decay=at_most(0),
-        eps=tuple_of(or_none(at_least(0)), at_least(0)),
-        d=above(0, unbounded=True),
-        beta1=or_none(SHARE),
-        relative_step=FLAG,
-        scale_parameter=FLAG,
-        eps_in_squares=FLAG,
-        scale_decay=FLAG,
+    lr: float | Tensor = rate(
+        "the largest share of its size by which a parameter moves", default=1e-2
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-2,
-        beta2_decay: float = -0.8,
-        eps: tuple[float | None, float] = (None, 1e-3),
-        d: float = 1.0,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        beta1: float | None = None,
-        relative_step: bool = True,
-        scale_parameter: bool = True,
-        eps_in_squares: bool = False,
-        scale_decay: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {
-            "lr": lr,
-            "beta2_decay": beta2_decay,
-            "eps": eps,
-            "d": d,
-            "beta1": beta1,
-            "relative_step": relative_step,
-            "scale_parameter": scale_parameter,
-            "eps_in_squares": eps_in_squares,
-            "scale_decay": scale_decay,
-        }
-        super().__init__(params, defaults, weight_decay=decay_in_update(weight_decay), **options)
+    beta2_decay: float = hyper(
+        "τ",
+        "exponent: the second moment takes the share t^τ of a new square",
+        at_most(0),
+        default=-0.8,
+    )
+    eps: tuple[float | None, float] = hyper(
+        "ε₁, ε₂",
+        "stabilizers, of the second moment and of the size of weights. For None ε₁ is "
+        "the machine epsilon of the precision of the step, and 1e-30 in the squares",
+        tuple_of(or_none(at_least(0)), at_least(0)),
+        default=(None, 1e-3),
+    )
+    d: float = hyper(
+        "",
+        "the largest root of the mean square of an update, before it is scaled",
+        above(0, unbounded=True),
+        default=1.0,
+    )
+    weight_decay: Decay = decay("in update", default=0.0)
+    beta1: float | None = hyper(
+        "",
+        "decay rate of a mean of updates, or None to have none",
+        or_none(SHARE),
+        default=None,
+        kw_only=True,
+    )
+    relative_step: bool = flag(
+        "let the share fall below γ, as 1/√t; if not, it is γ", default=True, kw_only=True
+    )
+    scale_parameter: bool = flag("multiply by the size of the weights", default=True, kw_only=True)
+    eps_in_squares: bool = flag(
+        "add ε₁ to the squares of the gradient", default=False, kw_only=True
+    )
+    scale_decay: bool = flag(
+        "multiply the decay too by what multiplies the update", default=False, kw_only=True
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the second moment at zero."""

@@ -18,58 +18,26 @@ learning rate is that of `torch.optim`; the paper has none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, at_least
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import at_least
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class Adagrad(Optimizer):
-    """Adagrad. Keeps one buffer per parameter.
+    """Adagrad. Keeps one buffer per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0; the change of every weight in the first step.
-        lr_decay: Decay η of the learning rate, at least 0.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        initial_accumulator_value: What the sum starts from, at least 0.
-        eps: Stabilizer ε, at least 0, added to the root of the sum.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(lr_decay=at_least(0), initial_accumulator_value=at_least(0), eps=at_least(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-2,
-        lr_decay: float = 0.0,
-        weight_decay: float | WeightDecay = 0.0,
-        initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "eps": eps,
-        }
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float | Tensor = rate("the change of every weight in the first step", default=1e-2)
+    lr_decay: float = hyper("η", "decay of the learning rate", at_least(0), default=0.0)
+    weight_decay: Decay = decay(default=0.0)
+    initial_accumulator_value: float = hyper(
+        "", "what the sum starts from", at_least(0), default=0.0
+    )
+    eps: float = stabilizer("added to the root of the sum", default=1e-10)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the sum."""

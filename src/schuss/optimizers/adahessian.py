@@ -20,22 +20,14 @@ and small beside any curvature; the authors' code has 1e-4, and a learning rate 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.curvature import HessianDiagonal
-from schuss.domains import SHARE, Domains, decay_rates
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import SHARE, decay_rates
+from schuss.transforms.weight_decay import Decay
 
 
 class AdaHessian(HessianDiagonal):
@@ -43,16 +35,6 @@ class AdaHessian(HessianDiagonal):
 
     Call `estimate_hessian` before `backward` in every step, or more seldom: the last estimate
     stays. Before the first one, the gradient takes its place, as in Adam.
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ and β₂ of both moments, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the power of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        hessian_power: Exponent k of the curvature, in [0, 1].
-        **options: See `schuss.Options`.
 
     Example:
         >>> import torch
@@ -67,22 +49,13 @@ class AdaHessian(HessianDiagonal):
         True
     """
 
-    domains = Domains(betas=decay_rates(2), hessian_power=SHARE)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 0.1,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        hessian_power: float = 1.0,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"hessian_power": hessian_power}
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=0.1)
+    betas: tuple[float | Tensor, float | Tensor] = hyper(
+        "β₁, β₂", "decay rates of both moments", decay_rates(2), default=(0.9, 0.999)
+    )
+    eps: float = stabilizer("added to the power of the second moment", default=1e-8)
+    weight_decay: Decay = decay("decoupled", default=0.0)
+    hessian_power: float = hyper("k", "exponent of the curvature", SHARE, default=1.0, kw_only=True)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both moments at zero."""

@@ -24,22 +24,15 @@ the correction of the bias: $u_t = \tfrac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}\,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
 import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State, buffer
-from schuss.domains import FLAG, Domains, decay_rates, or_none
+from schuss.declarations import decay, flag, hyper, moment_rates, rate, stabilizer
+from schuss.domains import FLAG, or_none
 from schuss.hyperparameters import Options
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
+from schuss.transforms.weight_decay import Decay
 
 
 class AdamOptions(Options, total=False):
@@ -51,41 +44,21 @@ class AdamOptions(Options, total=False):
 
 
 class Adam(GenericAdaptiveOptimizer):
-    """Adam. Keeps two buffers per parameter, three with `amsgrad`.
+    """Adam. Keeps two buffers per parameter, three with `amsgrad`."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0; about the largest change of a weight in one step.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, or a decay object.
-        amsgrad: Divide by the largest second moment so far; see `AMSGrad`.
-        decoupled_weight_decay: What a mere coefficient λ does: decay the weight itself, as `AdamW`.
-        optimized_update: Add ε before the correction of the bias.
-        defaults: Further hyper-parameters, those of a subclass.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(betas=decay_rates(2), amsgrad=FLAG, optimized_update=or_none(FLAG))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        amsgrad: bool = False,
-        *,
-        decoupled_weight_decay: bool = False,
-        optimized_update: bool | None = False,
-        defaults: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"amsgrad": amsgrad, "optimized_update": optimized_update, **(defaults or {})}
-        decay = as_weight_decay(weight_decay, decoupled=decoupled_weight_decay)
-        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+    lr: float | Tensor = rate("about the largest change of a weight in one step", default=1e-3)
+    betas: tuple[float | Tensor, float | Tensor] = moment_rates(default=(0.9, 0.999))
+    eps: float = stabilizer("added to the root of the second moment", default=1e-8)
+    weight_decay: Decay = decay(default=0.0)
+    amsgrad: bool = flag("divide by the largest second moment so far; see `AMSGrad`", default=False)
+    decoupled_weight_decay: bool = flag(
+        "what a mere coefficient λ does: decay the weight itself, as `AdamW`",
+        default=False,
+        kw_only=True,
+    )
+    optimized_update: bool | None = hyper(
+        "", "add ε before the correction of the bias", or_none(FLAG), default=False, kw_only=True
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both moments at zero."""

@@ -18,50 +18,28 @@ has none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
-from schuss.domains import Domains, decay_rates
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import decay_rates
+from schuss.transforms.weight_decay import Decay
 
 
 class Adamax(GenericAdaptiveOptimizer):
-    """Adamax. Keeps two buffers per parameter.
+    """Adamax. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0; about the largest change of a weight in one step.
-        betas: Decay rates β₁ of the mean and β₂ of the largest gradient, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the size of the gradient.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(betas=decay_rates(2))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 2e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, {}, lr, betas, eps, weight_decay=decay, **options)
+    lr: float | Tensor = rate("about the largest change of a weight in one step", default=2e-3)
+    betas: tuple[float | Tensor, float | Tensor] = hyper(
+        "β₁, β₂",
+        "decay rates β₁ of the mean and β₂ of the largest gradient",
+        decay_rates(2),
+        default=(0.9, 0.999),
+    )
+    eps: float = stabilizer("added to the size of the gradient", default=1e-8)
+    weight_decay: Decay = decay(default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean and the largest gradient at zero."""

@@ -15,42 +15,32 @@ optimizer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from torch import Tensor
-
+from schuss.declarations import decay, fixed, hyper
+from schuss.domains import above, or_none
 from schuss.optimizers.adam import Adam
-from schuss.transforms import CorrectedDecay, WeightDecay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import CorrectedDecay, Decay, WeightDecay
 
 
 class AdamC(Adam):
-    """AdamC. Keeps two buffers per parameter, three with `amsgrad`.
+    """AdamC. Keeps two buffers per parameter, three with `amsgrad`."""
 
-    Takes the arguments of `AdamW`, and:
+    weight_decay: Decay = decay(default=1e-2)
+    max_lr: float | None = hyper(
+        "",
+        "the largest learning rate of the schedule; None for `initial_lr`, which "
+        "schedulers put into the groups",
+        or_none(above(0)),
+        default=None,
+        kw_only=True,
+    )
+    decoupled_weight_decay: bool = fixed(default=False)
+    optimized_update: bool | None = fixed(default=False)
 
-    Args:
-        max_lr: The largest learning rate of the schedule, above 0; None for `initial_lr`, which
-            schedulers put into the groups.
-    """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 1e-2,
-        amsgrad: bool = False,
-        *,
-        max_lr: float | None = None,
-        **options: Unpack[Options],
-    ) -> None:
+    def decay_object(self, values: dict[str, Any]) -> WeightDecay:
+        """Return the decay that this algorithm is about, unless another one is given."""
+        max_lr, weight_decay = values.pop("max_lr"), values["weight_decay"]
         if not isinstance(weight_decay, WeightDecay):
-            weight_decay = CorrectedDecay(weight_decay, max_lr)
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+            values["weight_decay"] = CorrectedDecay(weight_decay, max_lr)
+        return super().decay_object(values)

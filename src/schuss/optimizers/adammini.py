@@ -20,60 +20,34 @@ Adam, for biases. Vectors and scalars whose group says `"row"` are one block.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, wide_dtype
-from schuss.domains import Domains, at_least, decay_rates, one_of, whole
+from schuss.declarations import decay, hyper, moment_rates, rate, stabilizer
+from schuss.domains import one_of, whole
 from schuss.factored import check_real
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 KINDS = ("row", "tensor", "element")
 
 
 class AdamMini(Optimizer):
-    """Adam-mini. Keeps one buffer per parameter, and one number for each block.
+    """Adam-mini. Keeps one buffer per parameter, and one number for each block."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        blocks: What has one second moment: `"row"`, `"tensor"`, `"element"`, or, for a number of
-            heads, as many equal parts of the first dimension.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        betas=decay_rates(2), eps=at_least(0), blocks=one_of(*KINDS, otherwise=whole(1))
+    lr: float | Tensor = rate(default=1e-3)
+    betas: tuple[float, float] = moment_rates(default=(0.9, 0.999))
+    eps: float = stabilizer("added to the root of the second moment", default=1e-8)
+    weight_decay: Decay = decay("decoupled", default=0.0)
+    blocks: str | int = hyper(
+        "",
+        'what has one second moment: `"row"`, `"tensor"`, `"element"`, or, for a number '
+        "of heads, as many equal parts of the first dimension",
+        one_of(*KINDS, otherwise=whole(1)),
+        default="row",
+        kw_only=True,
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        blocks: str | int = "row",
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "blocks": blocks}
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, defaults, weight_decay=decay, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both moments at zero."""

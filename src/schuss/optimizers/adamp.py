@@ -24,58 +24,32 @@ or as a whole; vectors and scalars are left to Adam.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least
+from schuss.declarations import decay, fixed, flag, hyper, stabilizer
+from schuss.domains import at_least
 from schuss.optimizers.adam import Adam
 from schuss.transforms.projection import projected
-from schuss.transforms.weight_decay import InUpdate, WeightDecay, decay_in_update
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay, InUpdate, WeightDecay
 
 
 class AdamP(Adam):
-    """AdamP. Keeps two buffers per parameter.
+    """AdamP. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0; about the largest change of a weight in one step.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment and to norms.
-        weight_decay: Coefficient λ, at least 0, of decay of the weights themselves, or a decay
-            object, which does as it does in other optimizers.
-        delta: Threshold δ of the cosine, at least 0; with 0 it is AdamW.
-        wd_ratio: Share ρ of the decay for scale-invariant weights, at least 0.
-        nesterov: Take the gradient into the mean once more, as `NAdamW`.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(delta=at_least(0), wd_ratio=at_least(0), nesterov=FLAG)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        delta: float = 0.1,
-        wd_ratio: float = 0.1,
-        nesterov: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"delta": delta, "wd_ratio": wd_ratio, "nesterov": nesterov}
-        decay = decay_in_update(weight_decay)
-        super().__init__(params, lr, betas, eps, decay, defaults=own, **options)
+    eps: float = stabilizer("added to the root of the second moment and to norms", default=1e-8)
+    weight_decay: Decay = decay("in update", default=0.0)
+    delta: float = hyper(
+        "δ", "threshold of the cosine; with 0 it is AdamW", at_least(0), default=0.1
+    )
+    wd_ratio: float = hyper(
+        "ρ", "share of the decay for scale-invariant weights", at_least(0), default=0.1
+    )
+    nesterov: bool = flag("take the gradient into the mean once more, as `NAdamW`", default=False)
+    amsgrad: bool = fixed(default=False)
+    decoupled_weight_decay: bool = fixed(default=False)
+    optimized_update: bool | None = fixed(default=False)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the update of Adam, projected if the weights are scale-invariant."""

@@ -18,47 +18,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from schuss.declarations import decay, fixed
 from schuss.optimizers.adam import Adam
+from schuss.transforms.weight_decay import Decay
 
 if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
     from schuss.contract import Group
-    from schuss.hyperparameters import Options
-    from schuss.transforms import WeightDecay
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay. Keeps two buffers per parameter, three with `amsgrad`.
+    """Adam with decoupled weight decay. Keeps two buffers per parameter, three with `amsgrad`."""
 
-    Takes the arguments of `Adam`; a decay object has to be a decoupled one.
-    """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 1e-2,
-        amsgrad: bool = False,
-        *,
-        optimized_update: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            decoupled_weight_decay=True,
-            optimized_update=optimized_update,
-            **options,
-        )
+    weight_decay: Decay = decay("decoupled", default=1e-2)
+    decoupled_weight_decay: bool = fixed(default=True)
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group, and that its decay is decoupled."""

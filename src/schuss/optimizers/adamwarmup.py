@@ -15,44 +15,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss.domains import Domains, whole
+from schuss.declarations import hyper
+from schuss.domains import whole
 from schuss.optimizers.adam import Adam
 from schuss.schedules import warmup as warmup_factor
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
 
     from schuss.contract import Group, State
-    from schuss.optimizers.adam import AdamOptions
-    from schuss.transforms import WeightDecay
 
 
 class AdamWarmup(Adam):
-    """Adam with a warm-up. Keeps two buffers per parameter, three with `amsgrad`.
+    """Adam with a warm-up. Keeps two buffers per parameter, three with `amsgrad`."""
 
-    Takes the arguments of `Adam`, and:
-
-    Args:
-        warmup: Number t_w of steps of the warm-up, at least 0.
-    """
-
-    domains = Domains(warmup=whole(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        warmup: int = 0,
-        **options: Unpack[AdamOptions],
-    ) -> None:
-        own = {"warmup": warmup}
-        super().__init__(params, lr, betas, eps, weight_decay, defaults=own, **options)
+    warmup: int = hyper("t_w", "number of steps of the warm-up", whole(0), default=0, kw_only=True)
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate of this parameter's step."""

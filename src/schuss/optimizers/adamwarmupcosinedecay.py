@@ -21,48 +21,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss.domains import Domains, at_least, whole
+from schuss.declarations import hyper
+from schuss.domains import at_least, whole
 from schuss.optimizers.adam import Adam
 from schuss.schedules import warmup_cosine
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
 
     from schuss.contract import Group, State
-    from schuss.optimizers.adam import AdamOptions
-    from schuss.transforms import WeightDecay
 
 
 class AdamWarmupCosineDecay(Adam):
-    """Adam, warmed up and decayed. Keeps two buffers per parameter, three with `amsgrad`.
+    """Adam, warmed up and decayed. Keeps two buffers per parameter, three with `amsgrad`."""
 
-    Takes the arguments of `Adam`, and:
-
-    Args:
-        warmup: Number t_w of steps of the warm-up, at least 0.
-        total_steps: Number T of steps after which the rate no longer falls.
-        min_lr_ratio: Share α of the rate below which it does not fall, at least 0.
-    """
-
-    domains = Domains(warmup=whole(0), total_steps=whole(0), min_lr_ratio=at_least(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        warmup: int = 0,
-        total_steps: int = 10_000_000_000,
-        min_lr_ratio: float = 0.1,
-        **options: Unpack[AdamOptions],
-    ) -> None:
-        own = {"warmup": warmup, "total_steps": total_steps, "min_lr_ratio": min_lr_ratio}
-        super().__init__(params, lr, betas, eps, weight_decay, defaults=own, **options)
+    warmup: int = hyper("t_w", "number of steps of the warm-up", whole(0), default=0, kw_only=True)
+    total_steps: int = hyper(
+        "T",
+        "number of steps after which the rate no longer falls",
+        whole(0),
+        default=10_000_000_000,
+        kw_only=True,
+    )
+    min_lr_ratio: float = hyper(
+        "α",
+        "share of the rate below which it does not fall",
+        at_least(0),
+        default=0.1,
+        kw_only=True,
+    )
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate of this parameter's step."""

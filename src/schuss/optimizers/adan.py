@@ -21,52 +21,37 @@ the paper writes. It corrects no bias; the authors' code does, and so does this.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
-from schuss.domains import Domains, decay_rates
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import decay_rates
 from schuss.transforms import InUpdate, WeightDecay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class Adan(GenericAdaptiveOptimizer):
-    """Adan. Keeps four buffers per parameter.
+    """Adan. Keeps four buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ of the mean, β₂ of the mean difference, β₃ of the second moment, in
-            [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of the proximal decay, or a decay object, which
-            then does as it does in other optimizers.
-        **options: See `schuss.Options`.
-    """
+    lr: float | Tensor = rate(default=1e-3)
+    betas: tuple[float | Tensor, float | Tensor, float | Tensor] = hyper(
+        "β₁, β₂, β₃",
+        "decay rates β₁ of the mean, β₂ of the mean difference, β₃ of the second moment",
+        decay_rates(3),
+        default=(0.98, 0.92, 0.99),
+    )
+    eps: float = stabilizer("added to the root of the second moment", default=1e-8)
+    weight_decay: Decay = decay("decoupled", default=0.0)
 
-    domains = Domains(betas=decay_rates(3))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor, float | Tensor] = (0.98, 0.92, 0.99),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        if not isinstance(weight_decay, WeightDecay):
-            weight_decay = _Proximal(weight_decay)
-        super().__init__(params, {}, lr, betas, eps, weight_decay=weight_decay, **options)
+    def decay_object(self, values: dict[str, Any]) -> WeightDecay:
+        """Return the decay of this algorithm, unless another one is given."""
+        if not isinstance(values["weight_decay"], WeightDecay):
+            values["weight_decay"] = _Proximal(values["weight_decay"])
+        return super().decay_object(values)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start all means at zero; the last gradient comes with the first."""

@@ -27,58 +27,38 @@ The default of $\alpha$ is that of the paper's experiments; the authors' code ha
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State, wide_dtype
-from schuss.domains import Domains, at_least, decay_rates, or_none
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import at_least, decay_rates, or_none
+from schuss.transforms.weight_decay import Decay
 
 
 class AdEMAMix(GenericAdaptiveOptimizer):
-    """AdEMAMix. Keeps three buffers per parameter.
+    """AdEMAMix. Keeps three buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ of the fast mean, β₂ of the second moment, β₃ of the slow mean, in
-            [0, 1); β₁ and β₃ above 0 if they are scheduled.
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        alpha: Factor α of the slow mean, at least 0.
-        t_alpha_beta3: Number of steps T in which α and β₃ rise, at least 0, or None to begin with
-            them.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(betas=decay_rates(3), alpha=at_least(0), t_alpha_beta3=or_none(at_least(0)))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float, float, float] = (0.9, 0.999, 0.9999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        alpha: float = 5.0,
-        t_alpha_beta3: float | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        own = {"alpha": alpha, "t_alpha_beta3": t_alpha_beta3}
-        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=1e-3)
+    betas: tuple[float, float, float] = hyper(
+        "β₁, β₂, β₃",
+        "decay rates β₁ of the fast mean, β₂ of the second moment, β₃ of the slow mean; "
+        "β₁ and β₃ above 0 if they are scheduled",
+        decay_rates(3),
+        default=(0.9, 0.999, 0.9999),
+    )
+    eps: float = stabilizer("added to the root of the second moment", default=1e-8)
+    weight_decay: Decay = decay("decoupled", default=0.0)
+    alpha: float = hyper("α", "factor of the slow mean", at_least(0), default=5.0, kw_only=True)
+    t_alpha_beta3: float | None = hyper(
+        "",
+        "number of steps T in which α and β₃ rise, or None to begin with them",
+        or_none(at_least(0)),
+        default=None,
+        kw_only=True,
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start all three means at zero."""

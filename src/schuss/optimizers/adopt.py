@@ -21,57 +21,34 @@ included.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
-from schuss.domains import Domains, at_least, decay_rates, or_none
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, flag, hyper, moment_rates, rate
+from schuss.domains import at_least, or_none
+from schuss.transforms.weight_decay import Decay
 
 
 class ADOPT(GenericAdaptiveOptimizer):
-    """ADOPT. Keeps two buffers per parameter.
+    """ADOPT. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: The smallest divisor ε, at least 0.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        clip_exponent: The exponent of t - 1 in the bound of a normalized gradient, or None for no
-            bound, as in the first version of the paper.
-        decoupled_weight_decay: What a mere coefficient λ does: decay the weight itself.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(betas=decay_rates(2), clip_exponent=or_none(at_least(0)))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.9999),
-        eps: float = 1e-6,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        clip_exponent: float | None = 0.25,
-        decoupled_weight_decay: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        decay = as_weight_decay(weight_decay, decoupled=decoupled_weight_decay)
-        own = {"clip_exponent": clip_exponent}
-        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=1e-3)
+    betas: tuple[float | Tensor, float | Tensor] = moment_rates(default=(0.9, 0.9999))
+    eps: float = hyper("ε", "the smallest divisor", at_least(0), default=1e-6)
+    weight_decay: Decay = decay(default=0.0)
+    clip_exponent: float | None = hyper(
+        "",
+        "the exponent of t - 1 in the bound of a normalized gradient, or None for no "
+        "bound, as in the first version of the paper",
+        or_none(at_least(0)),
+        default=0.25,
+        kw_only=True,
+    )
+    decoupled_weight_decay: bool = flag(
+        "what a mere coefficient λ does: decay the weight itself", default=False, kw_only=True
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the count; the moments come with the first gradient."""

@@ -18,55 +18,33 @@ themselves do not settle. It is the state `ax` of each parameter; the parameters
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, wide_dtype
-from schuss.domains import Domains, at_least
+from schuss.declarations import decay, hyper, rate
+from schuss.domains import at_least
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class ASGD(Optimizer):
     """ASGD. Keeps one buffer per parameter.
 
     It extends the step, to take the new point into the mean: transforms of the update do not apply.
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ of the first step, at least 0.
-        lambd: Decay λ of the parameter and of the learning rate, at least 0.
-        alpha: Exponent α of the decay of the learning rate, at least 0.
-        t0: Step from which on the mean is taken, at least 0.
-        weight_decay: Coefficient, at least 0, of a further L2 penalty, or a decay object.
-        **options: See `schuss.Options`.
     """
 
-    domains = Domains(lambd=at_least(0), alpha=at_least(0), t0=at_least(0, unbounded=True))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1e-2,
-        lambd: float = 1e-4,
-        alpha: float = 0.75,
-        t0: float = 1e6,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0}
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float = rate("that of the first step", default=1e-2)
+    lambd: float = hyper(
+        "λ", "decay of the parameter and of the learning rate", at_least(0), default=1e-4
+    )
+    alpha: float = hyper(
+        "α", "exponent of the decay of the learning rate", at_least(0), default=0.75
+    )
+    t0: float = hyper(
+        "", "step from which on the mean is taken", at_least(0, unbounded=True), default=1e6
+    )
+    weight_decay: Decay = decay(default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean, of which the first point is all."""

@@ -21,63 +21,44 @@ short. Vectors and scalars keep their second moment whole, and move by $m_t$.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, above, at_least, decay_rates, tuple_of
+from schuss.declarations import decay, hyper, rate
+from schuss.domains import above, at_least, decay_rates, tuple_of
 from schuss.factored import Keys, averaged, begin_moment, check_real, clipped, moment, over_root
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 VARIANCE = Keys("exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_sq")
 INSTABILITY = Keys("exp_avg_res_row", "exp_avg_res_col", "exp_avg_res")
 
 
 class CAME(Optimizer):
-    """CAME. Keeps two buffers per parameter; one, two rows and two columns of matrices.
+    """CAME. Keeps two buffers per parameter; one, two rows and two columns of matrices."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁, β₂ and β₃ of the mean of updates, of the second moment, and of the
-            instability, in [0, 1).
-        eps: Stabilizers ε₁ and ε₂, at least 0, added to the squares of the gradient and to those of
-            the deviation.
-        clip_threshold: The largest root of the mean square d of an update, above 0.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        betas=decay_rates(3),
-        eps=tuple_of(at_least(0), at_least(0)),
-        clip_threshold=above(0, unbounded=True),
+    lr: float | Tensor = rate(default=2e-4)
+    betas: tuple[float, float, float] = hyper(
+        "β₁, β₂, β₃",
+        "decay rates β₁, β₂ and β₃ of the mean of updates, of the second moment, and of "
+        "the instability",
+        decay_rates(3),
+        default=(0.9, 0.999, 0.9999),
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 2e-4,
-        betas: tuple[float, float, float] = (0.9, 0.999, 0.9999),
-        eps: tuple[float, float] = (1e-30, 1e-16),
-        clip_threshold: float = 1.0,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "clip_threshold": clip_threshold}
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    eps: tuple[float, float] = hyper(
+        "ε₁, ε₂",
+        "stabilizers, added to the squares of the gradient and to those of the deviation",
+        tuple_of(at_least(0), at_least(0)),
+        default=(1e-30, 1e-16),
+    )
+    clip_threshold: float = hyper(
+        "",
+        "the largest root of the mean square d of an update",
+        above(0, unbounded=True),
+        default=1.0,
+    )
+    weight_decay: Decay = decay("decoupled", default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start all means at zero."""

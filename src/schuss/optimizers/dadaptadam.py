@@ -23,70 +23,33 @@ package.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import decay, flag, hyper, moment_rates, rate, stabilizer
 from schuss.distance import DistanceAdaptive
-from schuss.domains import FLAG, Domains, above, at_least, decay_rates
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.domains import above
+from schuss.transforms.weight_decay import Decay
 
 
 class DAdaptAdam(DistanceAdaptive):
-    """D-Adapt Adam. Keeps three buffers per parameter.
+    """D-Adapt Adam. Keeps three buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Factor γ of the estimate, at least 0.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        decoupled_weight_decay: What a mere coefficient λ does: decay the weight itself.
-        use_bias_correction: Multiply the rate by Adam's correction of the bias.
-        layer_scale: Factor of the rate of a group, above 0.
-        d0: The estimate to begin with, above 0; rather too small.
-        growth_rate: By how much the estimate may grow in a step, at least 1.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        betas=decay_rates(2), eps=at_least(0), use_bias_correction=FLAG, layer_scale=above(0)
+    lr: float = rate("factor of the estimate", default=1.0)
+    betas: tuple[float, float] = moment_rates(default=(0.9, 0.999))
+    eps: float = stabilizer("added to the root of the second moment", default=1e-8)
+    weight_decay: Decay = decay(default=0.0)
+    decoupled_weight_decay: bool = flag(
+        "what a mere coefficient λ does: decay the weight itself", default=False, kw_only=True
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1.0,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        decoupled_weight_decay: bool = False,
-        use_bias_correction: bool = False,
-        layer_scale: float = 1.0,
-        d0: float = 1e-6,
-        growth_rate: float = float("inf"),
-        **options: Unpack[Options],
-    ) -> None:
-        own = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "use_bias_correction": use_bias_correction,
-            "layer_scale": layer_scale,
-        }
-        decay = as_weight_decay(weight_decay, decoupled=decoupled_weight_decay)
-        super().__init__(params, own, d0, growth_rate, weight_decay=decay, **options)
+    use_bias_correction: bool = flag(
+        "multiply the rate by Adam's correction of the bias", default=False, kw_only=True
+    )
+    layer_scale: float = hyper(
+        "", "factor of the rate of a group", above(0), default=1.0, kw_only=True
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start all sums at zero."""

@@ -22,54 +22,28 @@ Products and norms are over all parameters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import decay, hyper, rate
 from schuss.distance import DistanceAdaptive
-from schuss.domains import Domains, decay_rates
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.domains import decay_rates
+from schuss.transforms.weight_decay import Decay
 
 
 class DAdaptLion(DistanceAdaptive):
-    """D-Adapt Lion. Keeps two buffers per parameter.
+    """D-Adapt Lion. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Factor γ of the estimate, at least 0.
-        betas: Shares β₁ of the buffer in the direction and β₂ in itself, in [0, 1).
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        d0: The estimate to begin with, above 0; rather too small.
-        growth_rate: By how much the estimate may grow in a step, at least 1.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(betas=decay_rates(2))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1.0,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        d0: float = 1e-6,
-        growth_rate: float = float("inf"),
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"lr": lr, "betas": betas}
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, own, d0, growth_rate, weight_decay=decay, **options)
+    lr: float = rate("factor of the estimate", default=1.0)
+    betas: tuple[float, float] = hyper(
+        "β₁, β₂",
+        "shares β₁ of the buffer in the direction and β₂ in itself",
+        decay_rates(2),
+        default=(0.9, 0.99),
+    )
+    weight_decay: Decay = decay("decoupled", default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both sums at zero."""

@@ -20,54 +20,30 @@ gradient descent visits. Products and norms are over all parameters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import decay, hyper, rate
 from schuss.distance import DistanceAdaptive
 from schuss.domains import SHARE, WRITTEN, Domains
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class DAdaptSGD(DistanceAdaptive):
-    """D-Adapt SGD. Keeps two buffers per parameter.
+    """D-Adapt SGD. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Factor γ of the estimate, at least 0.
-        momentum: Share μ of the mean that stays, in [0, 1].
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        d0: The estimate to begin with, above 0; rather too small.
-        growth_rate: By how much the estimate may grow in a step, at least 1.
-        **options: See `schuss.Options`.
-    """
+    lr: float = rate("factor of the estimate", default=1.0)
+    momentum: float = hyper("μ", "share of the mean that stays", SHARE, default=0.0)
+    weight_decay: Decay = decay(default=0.0)
 
-    domains = Domains(momentum=SHARE, g0_norm=WRITTEN)
+    domains = Domains(g0_norm=WRITTEN)
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1.0,
-        momentum: float = 0.0,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        d0: float = 1e-6,
-        growth_rate: float = float("inf"),
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"lr": lr, "momentum": momentum, "g0_norm": 0.0}
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, own, d0, growth_rate, weight_decay=decay, **options)
+    def group_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values with the norm of the first gradient, which is yet to come."""
+        return {**super().group_values(values), "g0_norm": 0.0}
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the sum at zero, and remember where the parameter is."""

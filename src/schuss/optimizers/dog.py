@@ -22,59 +22,37 @@ recommend to evaluate a mean of the weights: `transforms=[EMA()]`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import decay, hyper, rate
 from schuss.domains import WRITTEN, Domains, above, at_least, whole
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class DoG(Optimizer):
-    """DoG. Keeps one buffer per parameter.
+    """DoG. Keeps one buffer per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Factor γ, at least 0; the paper's is 1.
-        reps_rel: Length of the first step, above 0, as a share of 1 + the norm of the parameters.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        eps: Stabilizer ε, at least 0, of the sum of squares.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        reps_rel=above(0),
-        eps=at_least(0),
-        k=whole(0),
-        distance=WRITTEN,
-        squares=WRITTEN,
-        rate=WRITTEN,
+    lr: float = rate("factor; the paper's is 1", default=1.0)
+    reps_rel: float = hyper(
+        "",
+        "length of the first step, as a share of 1 + the norm of the parameters",
+        above(0),
+        default=1e-6,
+    )
+    weight_decay: Decay = decay(default=0.0)
+    eps: float = hyper(
+        "ε", "stabilizer, of the sum of squares", at_least(0), default=1e-8, kw_only=True
     )
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1.0,
-        reps_rel: float = 1e-6,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        eps: float = 1e-8,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "reps_rel": reps_rel, "eps": eps, "k": 0}
-        estimates = {"distance": 0.0, "squares": 0.0, "rate": 0.0}  # until the first step
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, {**defaults, **estimates}, weight_decay=decay, **options)
+    domains = Domains(k=whole(0), distance=WRITTEN, squares=WRITTEN, rate=WRITTEN)
+
+    def group_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values with the estimates, which stay 0 until the first step."""
+        return {**values, "k": 0, "distance": 0.0, "squares": 0.0, "rate": 0.0}
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Remember where the parameter is."""

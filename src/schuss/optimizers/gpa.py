@@ -26,72 +26,40 @@ told otherwise, for a schedule to multiply; here it is AdamW's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from schuss.averaging import PrimalAveraging
 from schuss.contract import Group, State
-from schuss.domains import FLAG, POSITIVE_SHARE, SHARE, Domains, at_least, decay_rates
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, flag, hyper, moment_rates, rate, stabilizer
+from schuss.domains import POSITIVE_SHARE, SHARE
+from schuss.transforms.weight_decay import Decay
 
 
 class GPA(PrimalAveraging):
-    """GPA with AdamW. Keeps three buffers per parameter.
+    """GPA with AdamW. Keeps three buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        train_interp_coeff: Share μ_y of the mean in the point where gradients are taken, in
-            (0, 1].
-        eval_interp_coeff: Decay rate μ_x of the mean, in [0, 1].
-        decay_on_y: Let decoupled decay act on y, where gradients are taken, and not on z.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        betas=decay_rates(2),
-        eps=at_least(0),
-        train_interp_coeff=POSITIVE_SHARE,
-        eval_interp_coeff=SHARE,
-        decay_on_y=FLAG,
+    lr: float | Tensor = rate(default=1e-3)
+    betas: tuple[float | Tensor, float | Tensor] = moment_rates(default=(0.9, 0.999))
+    eps: float = stabilizer("added to the root of the second moment", default=1e-8)
+    weight_decay: Decay = decay("decoupled", default=0.0)
+    train_interp_coeff: float = hyper(
+        "μ_y",
+        "share of the mean in the point where gradients are taken",
+        POSITIVE_SHARE,
+        default=0.7,
+        kw_only=True,
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        train_interp_coeff: float = 0.7,
-        eval_interp_coeff: float = 0.9967,
-        decay_on_y: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "train_interp_coeff": train_interp_coeff,
-            "eval_interp_coeff": eval_interp_coeff,
-            "decay_on_y": decay_on_y,
-        }
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, own, decay, **options)
+    eval_interp_coeff: float = hyper(
+        "μ_x", "decay rate of the mean", SHARE, default=0.9967, kw_only=True
+    )
+    decay_on_y: bool = flag(
+        "let decoupled decay act on y, where gradients are taken, and not on z",
+        default=False,
+        kw_only=True,
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both moments at zero."""
@@ -118,7 +86,7 @@ class GPA(PrimalAveraging):
         """Return the share of the new point in the mean."""
         return 1 - group["eval_interp_coeff"]
 
-    def momentum(self, group: Group) -> float:
+    def interpolation(self, group: Group) -> float:
         """Return the share of the mean in the point where gradients are taken."""
         share: float = group["train_interp_coeff"]
         return share

@@ -19,69 +19,50 @@ norm is zero the ratio is 1. Biases and normalization are commonly left to Adam:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least, or_none
+from schuss.declarations import decay, fixed, flag, hyper, rate, stabilizer
+from schuss.domains import Domains, at_least, or_none
 from schuss.optimizers.adam import Adam
-from schuss.transforms import WeightDecay
 from schuss.transforms.trust_ratio import ratio
-from schuss.transforms.weight_decay import decay_in_update
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class LAMB(Adam):
-    """LAMB. Keeps two buffers per parameter.
+    """LAMB. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0: the share of its norm by which a parameter moves.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decay within the update, or a decay object,
-            which does as it does in other optimizers.
-        max_trust_ratio: The largest ratio, at least 0, or None for no bound.
-        layer_adaptation: Take the ratio; without, this is Adam with decoupled decay.
-        bias_correction: Correct the bias of both moments. The ratio undoes it, but for what it
-            means to the decay and to ε.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        lamb_max_trust_ratio=or_none(at_least(0, unbounded=True)),
-        layer_adaptation=FLAG,
-        bias_correction=FLAG,
+    lr: float | Tensor = rate("the share of its norm by which a parameter moves", default=1e-3)
+    eps: float = stabilizer("added to the root of the second moment", default=1e-6)
+    weight_decay: Decay = decay("in update", default=0.0)
+    max_trust_ratio: float | None = hyper(
+        "",
+        "the largest ratio, or None for no bound",
+        or_none(at_least(0, unbounded=True)),
+        default=None,
+        kw_only=True,
     )
+    layer_adaptation: bool = flag(
+        "take the ratio; without, this is Adam with decoupled decay", default=True, kw_only=True
+    )
+    bias_correction: bool = flag(
+        "correct the bias of both moments. The ratio undoes it, but for what it means "
+        "to the decay and to ε",
+        default=True,
+        kw_only=True,
+    )
+    amsgrad: bool = fixed(default=False)
+    decoupled_weight_decay: bool = fixed(default=False)
+    optimized_update: bool | None = fixed(default=False)
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-6,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        max_trust_ratio: float | None = None,
-        layer_adaptation: bool = True,
-        bias_correction: bool = True,
-        **options: Unpack[Options],
-    ) -> None:
-        # Not `max_trust_ratio`, which is the transform's.
-        own = {
-            "lamb_max_trust_ratio": max_trust_ratio,
-            "layer_adaptation": layer_adaptation,
-            "bias_correction": bias_correction,
-        }
-        decay = decay_in_update(weight_decay)
-        super().__init__(params, lr, betas, eps, decay, defaults=own, **options)
+    domains = Domains(lamb_max_trust_ratio=or_none(at_least(0, unbounded=True)))
+
+    def group_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values under the names that they have in a group, beside `TrustRatio`'s."""
+        largest = values.pop("max_trust_ratio")
+        return {**values, "lamb_max_trust_ratio": largest}
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the direction of Adam, with the decay, as long as the parameter."""

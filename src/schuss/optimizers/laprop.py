@@ -19,50 +19,28 @@ with a delay; here it acts at once, as in the paper.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
-from schuss.domains import Domains, decay_rates
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import decay_rates
+from schuss.transforms.weight_decay import Decay
 
 
 class LaProp(GenericAdaptiveOptimizer):
-    """LaProp. Keeps two buffers per parameter.
+    """LaProp. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ of the mean and β₂ of the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(betas=decay_rates(2))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 4e-4,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-15,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, {}, lr, betas, eps, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=4e-4)
+    betas: tuple[float | Tensor, float | Tensor] = hyper(
+        "β₁, β₂",
+        "decay rates β₁ of the mean and β₂ of the second moment",
+        decay_rates(2),
+        default=(0.9, 0.999),
+    )
+    eps: float = stabilizer("added to the root of the second moment", default=1e-15)
+    weight_decay: Decay = decay("decoupled", default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean and the second moment at zero."""

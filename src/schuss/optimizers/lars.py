@@ -21,65 +21,33 @@ optax no stabilizer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least, or_none
+from schuss.declarations import decay, flag, hyper, rate
+from schuss.domains import at_least, or_none
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import InUpdate, decay_in_update
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay, InUpdate
 
 
 class LARS(Optimizer):
-    """LARS. Keeps one buffer per parameter.
+    """LARS. Keeps one buffer per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        momentum: Decay rate μ of the buffer, at least 0.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty that the local rate knows of, or a
-            decay object, which does as it does in other optimizers.
-        trust_coefficient: Factor τ of the local rate, at least 0, or None for a local rate of 1.
-        eps: Stabilizer ε, at least 0, of the local rate.
-        nesterov: Look ahead along the buffer.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        momentum=at_least(0), trust_coefficient=or_none(at_least(0)), eps=at_least(0), nesterov=FLAG
+    lr: float | Tensor = rate(default=1.0)
+    momentum: float = hyper("μ", "decay rate of the buffer", at_least(0), default=0.9)
+    weight_decay: Decay = decay("in update", default=0.0)
+    trust_coefficient: float | None = hyper(
+        "τ",
+        "factor of the local rate, or None for a local rate of 1",
+        or_none(at_least(0)),
+        default=1e-3,
+        kw_only=True,
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1.0,
-        momentum: float = 0.9,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        trust_coefficient: float | None = 1e-3,
-        eps: float = 1e-8,
-        nesterov: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "trust_coefficient": trust_coefficient,
-            "eps": eps,
-            "nesterov": nesterov,
-        }
-        decay = decay_in_update(weight_decay)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    eps: float = hyper(
+        "ε", "stabilizer, of the local rate", at_least(0), default=1e-8, kw_only=True
+    )
+    nesterov: bool = flag("look ahead along the buffer", default=False, kw_only=True)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the buffer at zero."""

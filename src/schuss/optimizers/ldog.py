@@ -18,45 +18,30 @@ That is `DoG` with norms of each parameter alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, above, at_least
+from schuss.declarations import decay, hyper, rate
+from schuss.domains import above, at_least
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class LDoG(Optimizer):
-    """L-DoG. Keeps one buffer per parameter, and two numbers.
+    """L-DoG. Keeps one buffer per parameter, and two numbers."""
 
-    Takes the arguments of `DoG`.
-    """
-
-    domains = Domains(reps_rel=above(0), eps=at_least(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1.0,
-        reps_rel: float = 1e-6,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        eps: float = 1e-8,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "reps_rel": reps_rel, "eps": eps}
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float | Tensor = rate("factor; the paper's is 1", default=1.0)
+    reps_rel: float = hyper(
+        "",
+        "length of the first step, as a share of 1 + the norm of the parameter",
+        above(0),
+        default=1e-6,
+    )
+    weight_decay: Decay = decay(default=0.0)
+    eps: float = hyper(
+        "ε", "stabilizer, of the sum of squares", at_least(0), default=1e-8, kw_only=True
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Remember where the parameter is."""

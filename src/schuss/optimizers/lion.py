@@ -17,48 +17,27 @@ AdamW's, and a decay as many times larger.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, decay_rates
+from schuss.declarations import decay, hyper, rate
+from schuss.domains import decay_rates
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class Lion(Optimizer):
-    """Lion. Keeps one buffer per parameter.
+    """Lion. Keeps one buffer per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0; the change of every weight in one step.
-        betas: Shares β₁ of the buffer in the direction and β₂ in itself, in [0, 1).
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(betas=decay_rates(2))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-4,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.99),
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, {"lr": lr, "betas": betas}, weight_decay=decay, **options)
+    lr: float | Tensor = rate("the change of every weight in one step", default=1e-4)
+    betas: tuple[float | Tensor, float | Tensor] = hyper(
+        "β₁, β₂",
+        "shares of the buffer in the direction, in itself",
+        decay_rates(2),
+        default=(0.9, 0.99),
+    )
+    weight_decay: Decay = decay("decoupled", default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean at zero."""

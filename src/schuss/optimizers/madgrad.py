@@ -22,22 +22,14 @@ momentum, where $\theta_{t-1}$ is forgotten, $\theta_0$ decays too; both as the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import SHARE, Domains, at_least
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import SHARE
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class MADGRAD(Optimizer):
@@ -45,31 +37,12 @@ class MADGRAD(Optimizer):
 
     It writes its own step, because the next point does not follow from an update: transforms of
     the update do not apply.
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        momentum: Share μ of the mean that stays, in [0, 1].
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        eps: Stabilizer ε, at least 0, added to the cube root and to the learning rate.
-        **options: See `schuss.Options`.
     """
 
-    domains = Domains(momentum=SHARE, eps=at_least(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-2,
-        momentum: float = 0.9,
-        weight_decay: float | WeightDecay = 0.0,
-        eps: float = 1e-6,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "eps": eps}
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=1e-2)
+    momentum: float = hyper("μ", "share of the mean that stays", SHARE, default=0.9)
+    weight_decay: Decay = decay(default=0.0)
+    eps: float = stabilizer("added to the cube root and to the learning rate", default=1e-6)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both sums at zero, and remember where the parameter is."""

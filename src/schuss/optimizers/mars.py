@@ -25,77 +25,54 @@ by 0.1 unless told otherwise, and matrices not at all; here both have the same c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from schuss.contract import Group, State, buffer
-from schuss.domains import FLAG, Domains, at_least, decay_rates, or_none
+from schuss.declarations import decay, fixed, flag, hyper, moment_rates, rate
+from schuss.domains import at_least, decay_rates, or_none
 from schuss.optimizers.adam import Adam
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class MARS(Adam):
-    """MARS-AdamW. Keeps three buffers per parameter, two for vectors.
+    """MARS-AdamW. Keeps three buffers per parameter, two for vectors."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        kappa: Strength κ of the correction, at least 0; 0 is AdamW of clipped gradients.
-        optimize_1d: Correct the gradients of all parameters.
-        betas_1d: Decay rates for parameters whose gradients are not corrected.
-        lr_1d_factor: Learning rate for these over γ, at least 0: the authors' `lr_1d` over `lr`.
-        weight_decay_1d: Coefficient for these, at least 0, or None for λ.
-        matrices_only: Correct the gradients of matrices, and not of tensors of more dimensions.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        kappa=at_least(0),
-        optimize_1d=FLAG,
-        betas_1d=decay_rates(2),
-        lr_1d_factor=at_least(0),
-        weight_decay_1d=or_none(at_least(0)),
-        matrices_only=FLAG,
+    lr: float | Tensor = rate(default=3e-3)
+    betas: tuple[float, float] = moment_rates(default=(0.95, 0.99))
+    weight_decay: Decay = decay("decoupled", default=0.0)
+    kappa: float = hyper(
+        "κ",
+        "strength of the correction; 0 is AdamW of clipped gradients",
+        at_least(0),
+        default=0.025,
+        kw_only=True,
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 3e-3,
-        betas: tuple[float, float] = (0.95, 0.99),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        kappa: float = 0.025,
-        optimize_1d: bool = False,
-        betas_1d: tuple[float, float] = (0.9, 0.95),
-        lr_1d_factor: float = 1.0,
-        weight_decay_1d: float | None = None,
-        matrices_only: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {
-            "kappa": kappa,
-            "optimize_1d": optimize_1d,
-            "betas_1d": betas_1d,
-            "lr_1d_factor": lr_1d_factor,
-            "weight_decay_1d": weight_decay_1d,
-            "matrices_only": matrices_only,
-        }
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, lr, betas, eps, decay, defaults=own, **options)
+    optimize_1d: bool = flag("correct the gradients of all parameters", default=False, kw_only=True)
+    betas_1d: tuple[float, float] = hyper(
+        "",
+        "decay rates for parameters whose gradients are not corrected",
+        decay_rates(2),
+        default=(0.9, 0.95),
+        kw_only=True,
+    )
+    lr_1d_factor: float = hyper(
+        "γ",
+        "learning rate for these over: the authors' `lr_1d` over `lr`",
+        at_least(0),
+        default=1.0,
+        kw_only=True,
+    )
+    weight_decay_1d: float | None = hyper(
+        "", "coefficient for these, or None for λ", or_none(at_least(0)), default=None, kw_only=True
+    )
+    matrices_only: bool = flag(
+        "correct the gradients of matrices, and not of tensors of more dimensions",
+        default=False,
+        kw_only=True,
+    )
+    amsgrad: bool = fixed(default=False)
+    decoupled_weight_decay: bool = fixed(default=True)
+    optimized_update: bool | None = fixed(default=False)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the moments at zero."""

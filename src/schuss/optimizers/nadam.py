@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, scalar_dtype
-from schuss.domains import Domains, at_least
+from schuss.declarations import fixed, flag, hyper, rate
+from schuss.domains import at_least
 from schuss.optimizers.adam import Adam
 
 if TYPE_CHECKING:
@@ -37,16 +38,17 @@ if TYPE_CHECKING:
 
 
 class NAdam(Adam):
-    """Adam with Nesterov momentum. Keeps two buffers per parameter.
+    """Adam with Nesterov momentum. Keeps two buffers per parameter."""
 
-    Takes the arguments of `Adam`, except `amsgrad` and `optimized_update`, and:
-
-    Args:
-        momentum_decay: Rate ψ, at least 0, at which the momentum approaches β₁.
-        decoupled_weight_decay: As for `Adam`; True makes this NAdamW.
-    """
-
-    domains = Domains(momentum_decay=at_least(0))
+    lr: float | Tensor = rate(default=2e-3)
+    momentum_decay: float = hyper(
+        "ψ", "rate at which the momentum approaches β₁", at_least(0), default=4e-3
+    )
+    decoupled_weight_decay: bool = flag(
+        "decay the weight itself; True makes this NAdamW", default=False
+    )
+    amsgrad: bool = fixed(default=False)
+    optimized_update: bool | None = fixed(default=False)
 
     def __init__(
         self,

@@ -19,51 +19,23 @@ otherwise: the two are not the same for any setting.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import decay, flag
 from schuss.optimizers.adam import Adam
-from schuss.transforms import WeightDecay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class NAdamW(Adam):
-    """NAdamW. Keeps two buffers per parameter, three with `amsgrad`.
+    """NAdamW. Keeps two buffers per parameter, three with `amsgrad`."""
 
-    Takes the arguments of `Adam`, but decays the weights themselves by default.
-    """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 1e-2,
-        amsgrad: bool = False,
-        *,
-        decoupled_weight_decay: bool = True,
-        optimized_update: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            decoupled_weight_decay=decoupled_weight_decay,
-            optimized_update=optimized_update,
-            **options,
-        )
+    weight_decay: Decay = decay(default=1e-2)
+    decoupled_weight_decay: bool = flag(
+        "what a mere coefficient λ does: decay the weight itself, as `AdamW`",
+        default=True,
+        kw_only=True,
+    )
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the update of Adam, with the gradient taken into the mean once more."""

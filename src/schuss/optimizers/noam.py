@@ -17,47 +17,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss.domains import Domains, whole
+from schuss.declarations import hyper, rate
+from schuss.domains import whole
 from schuss.optimizers.adam import Adam
 from schuss.schedules import noam
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
 
     from schuss.contract import Group, State
-    from schuss.optimizers.adam import AdamOptions
-    from schuss.transforms import WeightDecay
 
 
 class Noam(Adam):
-    """Adam with the Transformer's schedule. Keeps two buffers per parameter, three with `amsgrad`.
+    """Adam with the Transformer's schedule.
 
-    Takes the arguments of `Adam`, and:
-
-    Args:
-        lr: Factor γ of the schedule, at least 0; the paper's is 1.
-        warmup: Number t_w of steps of the warm-up, at least 0; with 0 the rate only falls.
-        d_model: Width d of the model, at least 1.
+    Keeps two buffers per parameter, three with `amsgrad`.
     """
 
-    domains = Domains(warmup=whole(0), d_model=whole(1))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1.0,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        warmup: int = 0,
-        d_model: int = 512,
-        **options: Unpack[AdamOptions],
-    ) -> None:
-        own = {"warmup": warmup, "d_model": d_model}
-        super().__init__(params, lr, betas, eps, weight_decay, defaults=own, **options)
+    lr: float | Tensor = rate("factor of the schedule; the paper's is 1", default=1.0)
+    warmup: int = hyper(
+        "t_w",
+        "number of steps of the warm-up; with 0 the rate only falls",
+        whole(0),
+        default=0,
+        kw_only=True,
+    )
+    d_model: int = hyper("d", "width of the model", whole(1), default=512, kw_only=True)
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate of this parameter's step."""

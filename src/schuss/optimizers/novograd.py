@@ -21,55 +21,33 @@ times, too long. The decay rates are those of timm's defaults; optax has (0.9, 0
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, decay_rates
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import decay_in_update
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, flag, hyper, rate, stabilizer
+from schuss.domains import decay_rates
+from schuss.transforms.weight_decay import Decay
 
 
 class NovoGrad(GenericAdaptiveOptimizer):
-    """NovoGrad. Keeps one buffer per parameter, and one number.
+    """NovoGrad. Keeps one buffer per parameter, and one number."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ of the momentum and β₂ of the square of the norm, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the norm.
-        weight_decay: Coefficient λ, at least 0, of decay within the momentum, or a decay object,
-            which does as it does in other optimizers.
-        grad_averaging: Make the momentum a mean, with the share 1 - β₁ of each gradient.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(betas=decay_rates(2), grad_averaging=FLAG)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-2,
-        betas: tuple[float | Tensor, float | Tensor] = (0.95, 0.98),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        grad_averaging: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"grad_averaging": grad_averaging}
-        decay = decay_in_update(weight_decay)
-        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=1e-2)
+    betas: tuple[float | Tensor, float | Tensor] = hyper(
+        "β₁, β₂",
+        "decay rates β₁ of the momentum and β₂ of the square of the norm",
+        decay_rates(2),
+        default=(0.95, 0.98),
+    )
+    eps: float = stabilizer("added to the norm", default=1e-8)
+    weight_decay: Decay = decay("in update", default=0.0)
+    grad_averaging: bool = flag(
+        "make the momentum a mean, with the share 1 - β₁ of each gradient",
+        default=False,
+        kw_only=True,
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the momentum at zero; the mean of squares comes with the first gradient."""

@@ -24,91 +24,53 @@ $\gamma$ stays at 1, or follows a schedule. Products and norms are over all para
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import decay, flag, hyper, moment_rates, rate, stabilizer
 from schuss.distance import DistanceAdaptive
 from schuss.domains import (
     DECAY_RATE,
-    FLAG,
     WRITTEN,
     Domains,
     above,
-    at_least,
-    decay_rates,
     or_none,
 )
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class Prodigy(DistanceAdaptive):
-    """Prodigy. Keeps four buffers per parameter.
+    """Prodigy. Keeps four buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Factor γ of the estimate, at least 0.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        beta3: Decay rate β₃ of the estimate, in [0, 1), or None for the root of β₂.
-        eps: Stabilizer ε, at least 0, multiplied by the estimate.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        use_bias_correction: Multiply the rate by Adam's correction of the bias.
-        safeguard_warmup: Leave the rate out of the sum of gradients, so that a warm-up does not
-            make the estimate too large.
-        d0: The estimate to begin with, above 0; rather too small.
-        d_coef: Factor of the estimate, above 0.
-        growth_rate: By how much the estimate may grow in a step, at least 1.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        betas=decay_rates(2),
-        beta3=or_none(DECAY_RATE),
-        eps=at_least(0),
-        use_bias_correction=FLAG,
-        safeguard_warmup=FLAG,
-        d_coef=above(0),
-        d_max=WRITTEN,
+    lr: float = rate("factor of the estimate", default=1.0)
+    betas: tuple[float, float] = moment_rates(default=(0.9, 0.999))
+    beta3: float | None = hyper(
+        "β₃",
+        "decay rate of the estimate, or None for the root of β₂",
+        or_none(DECAY_RATE),
+        default=None,
     )
+    eps: float = stabilizer("multiplied by the estimate", default=1e-8)
+    weight_decay: Decay = decay("decoupled", default=0.0)
+    use_bias_correction: bool = flag(
+        "multiply the rate by Adam's correction of the bias", default=False, kw_only=True
+    )
+    safeguard_warmup: bool = flag(
+        "leave the rate out of the sum of gradients, so that a warm-up does not make "
+        "the estimate too large",
+        default=False,
+        kw_only=True,
+    )
+    d_coef: float = hyper("", "factor of the estimate", above(0), default=1.0, kw_only=True)
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1.0,
-        betas: tuple[float, float] = (0.9, 0.999),
-        beta3: float | None = None,
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        use_bias_correction: bool = False,
-        safeguard_warmup: bool = False,
-        d0: float = 1e-6,
-        d_coef: float = 1.0,
-        growth_rate: float = float("inf"),
-        **options: Unpack[Options],
-    ) -> None:
-        own = {
-            "lr": lr,
-            "betas": betas,
-            "beta3": beta3,
-            "eps": eps,
-            "use_bias_correction": use_bias_correction,
-            "safeguard_warmup": safeguard_warmup,
-            "d_coef": d_coef,
-            "d_max": d0,
-        }
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, own, d0, growth_rate, weight_decay=decay, **options)
+    domains = Domains(d_max=WRITTEN)
+
+    def group_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values with the largest estimate so far, which is the first."""
+        return {**super().group_values(values), "d_max": values["d0"]}
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start all sums at zero, and remember where the parameter is."""
@@ -122,14 +84,14 @@ class Prodigy(DistanceAdaptive):
         """Return the way back along the gradient, and the size of the sum of gradients."""
         grad = self.penalized(grad, param, group)
         now = {**group, "d": group["next_d"], "rate": self.rate(group)}
-        s = state["s"] * self.beta3(group) + grad * self.share(now)
+        s = state["s"] * self.estimate_decay(group) + grad * self.share(now)
         return {"way": (grad * (state["p0"] - param)).sum(), "size": s.abs().sum()}
 
     def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
         """Return the way over the size, if that is more than before."""
         d, d_max = group["d"], group["d_max"]
         way = d / group["d0"] * group["rate"] * sums["way"]
-        numerator = group["numerator"] * self.beta3(group) + way
+        numerator = group["numerator"] * self.estimate_decay(group) + way
         if sums["size"] == 0:
             return {}
         d_hat = group["d_coef"] * numerator / sums["size"]
@@ -146,7 +108,7 @@ class Prodigy(DistanceAdaptive):
         m, v = state["exp_avg"], state["exp_avg_sq"]
         m.mul_(beta1).add_(grad, alpha=d * (1 - beta1))
         v.mul_(beta2).addcmul_(grad, grad, value=d * d * (1 - beta2))
-        state["s"].mul_(self.beta3(group)).add_(grad, alpha=self.share(group))
+        state["s"].mul_(self.estimate_decay(group)).add_(grad, alpha=self.share(group))
         return m / (v.sqrt() + group["next_d"] * group["eps"])
 
     def rate(self, group: Group) -> float:
@@ -157,7 +119,7 @@ class Prodigy(DistanceAdaptive):
             rate *= (1 - beta2 ** (group["k"] + 1)) ** 0.5 / (1 - beta1 ** (group["k"] + 1))
         return rate
 
-    def beta3(self, group: Group) -> float:
+    def estimate_decay(self, group: Group) -> float:
         """Return the decay rate of the estimate."""
         beta3: float | None = group["beta3"]
         root: float = group["betas"][1] ** 0.5

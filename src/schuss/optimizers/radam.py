@@ -23,69 +23,47 @@ inverse root varies wildly; $r_t$ makes up for that, and below the threshold (th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least
+from schuss.declarations import flag, hyper
+from schuss.domains import FLAG, at_least, or_none
 from schuss.optimizers.adam import Adam
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
-    from schuss.transforms import WeightDecay
 
 
 class RAdam(Adam):
-    """Rectified Adam. Keeps two buffers per parameter, three with `amsgrad`.
+    """Rectified Adam. Keeps two buffers per parameter, three with `amsgrad`."""
 
-    Takes the arguments of `Adam`, and:
-
-    Args:
-        decoupled_weight_decay: As for `Adam`; True makes this RAdamW.
-        optimized_update: As for `Adam`, but on by default, as in the paper and in `torch.optim`.
-        degenerated_to_sgd: Below the threshold, use momentum; False keeps the parameter where it
-            is.
-        rho_threshold: The threshold, at least 4: rectify where ρ exceeds it. `torch.optim` has 5,
-            the paper 4, and "at least 5" is `math.nextafter(5, 0)`.
-    """
-
-    domains = Domains(degenerated_to_sgd=FLAG, rho_threshold=at_least(4, unbounded=True))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        decoupled_weight_decay: bool = False,
-        *,
-        amsgrad: bool = False,
-        optimized_update: bool | None = True,
-        degenerated_to_sgd: bool = True,
-        rho_threshold: float = 5.0,
-        defaults: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"degenerated_to_sgd": degenerated_to_sgd, "rho_threshold": rho_threshold}
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            decoupled_weight_decay=decoupled_weight_decay,
-            optimized_update=optimized_update,
-            defaults={**own, **(defaults or {})},
-            **options,
-        )
+    decoupled_weight_decay: bool = flag(
+        "decay the weight itself; True makes this RAdamW", default=False
+    )
+    amsgrad: bool = flag(
+        "divide by the largest second moment so far; see `AMSGrad`", default=False, kw_only=True
+    )
+    optimized_update: bool | None = hyper(
+        "",
+        "add ε before the correction of the bias: on by default, as in the paper and in "
+        "`torch.optim`",
+        or_none(FLAG),
+        default=True,
+        kw_only=True,
+    )
+    degenerated_to_sgd: bool = flag(
+        "below the threshold, use momentum; False keeps the parameter where it is",
+        default=True,
+        kw_only=True,
+    )
+    rho_threshold: float = hyper(
+        "",
+        "the threshold: rectify where ρ exceeds it. `torch.optim` has 5, the paper 4, "
+        'and "at least 5" is `math.nextafter(5, 0)`',
+        at_least(4, unbounded=True),
+        default=5.0,
+        kw_only=True,
+    )
 
     def direction(self, state: State, group: Group, m: Tensor, v: Tensor) -> Tensor:
         """Return Adam's update, rectified, or the first moment if that cannot be done."""

@@ -22,67 +22,26 @@ the warm-up that the others need.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains
+from schuss.declarations import fixed, flag, rate
 from schuss.optimizers.adamwschedulefree import AdamWScheduleFree
-from schuss.transforms import WeightDecay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
 
 
 class RAdamScheduleFree(AdamWScheduleFree):
-    """Schedule-Free RAdam. Keeps two buffers per parameter.
+    """Schedule-Free RAdam. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Share β of the mean in the point where gradients are taken, between 0 and 1, and
-            decay rate β₂ of the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
-        silent_sgd_phase: Stand still where there is no rectification, instead of taking steps along
-            the gradient.
-        r: Exponent r of the step in the weight of a point.
-        weight_lr_power: Exponent p of the learning rate in the weight of a point, at least 0.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(silent_sgd_phase=FLAG)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 2.5e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        silent_sgd_phase: bool = True,
-        r: float = 0.0,
-        weight_lr_power: float = 2.0,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            r=r,
-            weight_lr_power=weight_lr_power,
-            defaults={"silent_sgd_phase": silent_sgd_phase},
-            **options,
-        )
+    lr: float | Tensor = rate(default=2.5e-3)
+    silent_sgd_phase: bool = flag(
+        "stand still where there is no rectification, instead of taking steps along the gradient",
+        default=True,
+        kw_only=True,
+    )
+    warmup_steps: int = fixed(default=0)
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
         """Return the learning rate, rectified."""

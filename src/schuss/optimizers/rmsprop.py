@@ -24,61 +24,25 @@ added to the root.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, buffer
-from schuss.domains import FLAG, SHARE, Domains, at_least
+from schuss.declarations import decay, flag, hyper, rate, stabilizer
+from schuss.domains import SHARE, at_least
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class RMSprop(Optimizer):
-    """RMSprop. Keeps one buffer per parameter; one more with momentum, and one more if centered.
+    """RMSprop. Keeps one buffer per parameter; one more with momentum, and one more if centered."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        alpha: Decay rate α of the means, in [0, 1].
-        eps: Stabilizer ε, at least 0, added to the root.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        momentum: Decay rate μ of the sum of updates, at least 0.
-        centered: Divide by the deviation from the mean gradient.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(alpha=SHARE, eps=at_least(0), momentum=at_least(0), centered=FLAG)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float | WeightDecay = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {
-            "lr": lr,
-            "alpha": alpha,
-            "eps": eps,
-            "momentum": momentum,
-            "centered": centered,
-        }
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=1e-2)
+    alpha: float = hyper("α", "decay rate of the means", SHARE, default=0.99)
+    eps: float = stabilizer("added to the root", default=1e-8)
+    weight_decay: Decay = decay(default=0.0)
+    momentum: float = hyper("μ", "decay rate of the sum of updates", at_least(0), default=0.0)
+    centered: bool = flag("divide by the deviation from the mean gradient", default=False)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean of squares at zero."""

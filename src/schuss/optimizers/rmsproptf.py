@@ -18,22 +18,14 @@ learning rate is within the momentum.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import SHARE, Domains, at_least
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import SHARE, at_least
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class RMSpropTF(Optimizer):
@@ -41,33 +33,13 @@ class RMSpropTF(Optimizer):
 
     It writes its own step, because the learning rate is within the momentum: transforms of the
     update do not apply.
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        alpha: Decay rate α of the second moment, in [0, 1].
-        eps: Stabilizer ε, at least 0, below the root.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        momentum: Decay rate μ of the sum of steps, at least 0.
-        **options: See `schuss.Options`.
     """
 
-    domains = Domains(alpha=SHARE, eps=at_least(0), momentum=at_least(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-2,
-        alpha: float = 0.9,
-        eps: float = 1e-10,
-        weight_decay: float | WeightDecay = 0.0,
-        momentum: float = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "alpha": alpha, "eps": eps, "momentum": momentum}
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=1e-2)
+    alpha: float = hyper("α", "decay rate of the second moment", SHARE, default=0.9)
+    eps: float = stabilizer("below the root", default=1e-10)
+    weight_decay: Decay = decay(default=0.0)
+    momentum: float = hyper("μ", "decay rate of the sum of steps", at_least(0), default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the second moment at one, the momentum at zero."""

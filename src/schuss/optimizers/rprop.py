@@ -22,22 +22,14 @@ rule's own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import INSIDE, Domains, above, at_least, tuple_of
+from schuss.declarations import decay, hyper, rate
+from schuss.domains import INSIDE, above, at_least, tuple_of
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class Rprop(Optimizer):
@@ -45,34 +37,22 @@ class Rprop(Optimizer):
 
     It writes its own step, because its steps do not follow the learning rate: transforms of the
     update do not apply.
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Length γ of the first step, at least 0.
-        etas: Factors η⁻ and η⁺ of the length, 0 < η⁻ < 1 < η⁺.
-        step_sizes: The shortest and the longest step, at least 0.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        **options: See `schuss.Options`.
     """
 
-    domains = Domains(
-        etas=tuple_of(INSIDE, above(1)),
-        step_sizes=tuple_of(at_least(0), at_least(0, unbounded=True)),
+    lr: float = rate("length of the first step", default=1e-2)
+    etas: tuple[float, float] = hyper(
+        "η⁻, η⁺",
+        "factors of the length, 0 < η⁻ < 1 < η⁺",
+        tuple_of(INSIDE, above(1)),
+        default=(0.5, 1.2),
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1e-2,
-        etas: tuple[float, float] = (0.5, 1.2),
-        step_sizes: tuple[float, float] = (1e-6, 50.0),
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "etas": etas, "step_sizes": step_sizes}
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    step_sizes: tuple[float, float] = hyper(
+        "",
+        "the shortest and the longest step",
+        tuple_of(at_least(0), at_least(0, unbounded=True)),
+        default=(1e-6, 50.0),
+    )
+    weight_decay: Decay = decay(default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start with no gradient, and the length of the first step."""

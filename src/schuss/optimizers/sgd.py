@@ -21,52 +21,27 @@ momentum.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, NUMBER, Domains, at_least
+from schuss.declarations import decay, flag, hyper, rate
+from schuss.domains import NUMBER, at_least
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class SGD(Optimizer):
-    """Gradient descent. Keeps one buffer per parameter with momentum, none without.
+    """Gradient descent. Keeps one buffer per parameter with momentum, none without."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        momentum: Decay rate μ of the buffer, at least 0.
-        dampening: Share τ of the gradient that does not enter the buffer.
-        weight_decay: Coefficient λ, at least 0, of an L2 penalty, or a decay object.
-        nesterov: Look ahead along the buffer; needs momentum, and no dampening.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(momentum=at_least(0), dampening=NUMBER, nesterov=FLAG)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float | WeightDecay = 0.0,
-        nesterov: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "nesterov": nesterov}
-        decay = as_weight_decay(weight_decay, decoupled=False)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=1e-3)
+    momentum: float = hyper("μ", "decay rate of the buffer", at_least(0), default=0.0)
+    dampening: float = hyper(
+        "τ", "share of the gradient that does not enter the buffer", NUMBER, default=0.0
+    )
+    weight_decay: Decay = decay(default=0.0)
+    nesterov: bool = flag(
+        "look ahead along the buffer; needs momentum, and no dampening", default=False
+    )
 
     takes_sparse_gradients = True
 

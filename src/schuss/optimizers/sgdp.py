@@ -23,75 +23,34 @@ are made of; their algorithm does not, nor does this.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import DECAY_RATE, FLAG, NUMBER, Domains, at_least
+from schuss.declarations import decay, flag, hyper, rate, stabilizer
+from schuss.domains import DECAY_RATE, NUMBER, at_least
 from schuss.optimizer import Optimizer
 from schuss.optimizers.adamp import with_projection
-from schuss.transforms.weight_decay import WeightDecay, decay_in_update
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class SGDP(Optimizer):
-    """SGDP. Keeps one buffer per parameter.
+    """SGDP. Keeps one buffer per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        momentum: Decay rate μ of the buffer, in [0, 1).
-        dampening: Share τ of the gradient that does not enter the buffer.
-        weight_decay: Coefficient λ, at least 0, of decay of the weights themselves, or a decay
-            object, which does as it does in other optimizers.
-        nesterov: Look ahead along the buffer.
-        eps: Stabilizer ε, at least 0, added to norms.
-        delta: Threshold δ of the cosine, at least 0; with 0 nothing is projected.
-        wd_ratio: Share ρ of the decay for scale-invariant weights, at least 0.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(
-        momentum=DECAY_RATE,
-        dampening=NUMBER,
-        nesterov=FLAG,
-        eps=at_least(0),
-        delta=at_least(0),
-        wd_ratio=at_least(0),
+    lr: float | Tensor = rate(default=1e-3)
+    momentum: float = hyper("μ", "decay rate of the buffer", DECAY_RATE, default=0.0)
+    dampening: float = hyper(
+        "τ", "share of the gradient that does not enter the buffer", NUMBER, default=0.0
     )
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float | WeightDecay = 0.0,
-        nesterov: bool = False,
-        eps: float = 1e-8,
-        delta: float = 0.1,
-        wd_ratio: float = 0.1,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "nesterov": nesterov,
-            "eps": eps,
-            "delta": delta,
-            "wd_ratio": wd_ratio,
-        }
-        decay = decay_in_update(weight_decay)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    weight_decay: Decay = decay("in update", default=0.0)
+    nesterov: bool = flag("look ahead along the buffer", default=False)
+    eps: float = stabilizer("added to norms", default=1e-8)
+    delta: float = hyper(
+        "δ", "threshold of the cosine; with 0 nothing is projected", at_least(0), default=0.1
+    )
+    wd_ratio: float = hyper(
+        "ρ", "share of the decay for scale-invariant weights", at_least(0), default=0.1
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the buffer at zero."""

@@ -15,59 +15,29 @@ the points $z$. See `ScheduleFree` and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from schuss.averaging import ScheduleFree
 from schuss.contract import Group, State
-from schuss.domains import INSIDE, Domains
-from schuss.transforms import WeightDecay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, hyper, rate
+from schuss.domains import INSIDE
+from schuss.transforms.weight_decay import Decay
 
 
 class SGDScheduleFree(ScheduleFree):
-    """Schedule-Free SGD. Keeps one buffer per parameter.
+    """Schedule-Free SGD. Keeps one buffer per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0; much larger than SGD's.
-        momentum: Share β of the mean in the point where gradients are taken, between 0 and 1.
-        weight_decay: Coefficient λ, at least 0, of decay within the direction, or a decay object.
-        warmup_steps: Number of steps in which the learning rate rises, at least 0.
-        r: Exponent r of the step in the weight of a point.
-        weight_lr_power: Exponent p of the learning rate in the weight of a point, at least 0.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(momentum=INSIDE)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1.0,
-        momentum: float = 0.9,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        warmup_steps: int = 0,
-        r: float = 0.0,
-        weight_lr_power: float = 2.0,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"lr": lr, "momentum": momentum}
-        super().__init__(params, own, weight_decay, warmup_steps, r, weight_lr_power, **options)
+    lr: float | Tensor = rate("much larger than SGD's", default=1.0)
+    momentum: float = hyper(
+        "β", "share of the mean in the point where gradients are taken", INSIDE, default=0.9
+    )
+    weight_decay: Decay = decay("in update", default=0.0)
 
     def direction(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient."""
         return grad
 
-    def momentum(self, group: Group) -> float:
+    def interpolation(self, group: Group) -> float:
         """Return β."""
         beta: float = group["momentum"]
         return beta

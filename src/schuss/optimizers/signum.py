@@ -16,48 +16,24 @@ is much smaller than SGD's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import DECAY_RATE, Domains
+from schuss.declarations import decay, hyper, rate
+from schuss.domains import DECAY_RATE
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class Signum(Optimizer):
-    """The sign of the momentum. Keeps one buffer per parameter.
+    """The sign of the momentum. Keeps one buffer per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        momentum: Decay rate β of the gradient's mean, in [0, 1); 0 is signSGD.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(momentum=DECAY_RATE)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-4,
-        momentum: float = 0.9,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, {"lr": lr, "momentum": momentum}, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=1e-4)
+    momentum: float = hyper(
+        "β", "decay rate of the gradient's mean; 0 is signSGD", DECAY_RATE, default=0.9
+    )
+    weight_decay: Decay = decay("decoupled", default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean at zero."""

@@ -23,54 +23,29 @@ Tensors of which at most two dimensions are larger than 1 run on every engine, o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, buffer, wide_dtype
-from schuss.domains import SHARE, Domains, at_least
+from schuss.declarations import decay, hyper, rate, stabilizer
+from schuss.domains import SHARE
 from schuss.factored import check_real
 from schuss.optimizer import Optimizer
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class SM3(Optimizer):
-    """SM3-II. Keeps one buffer per parameter; a vector for each dimension of tensors.
+    """SM3-II. Keeps one buffer per parameter; a vector for each dimension of tensors."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        momentum: Decay rate β of the mean of updates, in [0, 1]; with 0 no buffer is kept.
-        beta: Decay rate β₂ of the squares, in [0, 1]; with 0 they are summed up.
-        eps: Stabilizer ε, at least 0, added to the squares.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(momentum=SHARE, beta=SHARE, eps=at_least(0))
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 0.1,
-        momentum: float = 0.9,
-        beta: float = 0.0,
-        eps: float = 1e-30,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "beta": beta, "eps": eps}
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, defaults, weight_decay=decay, **options)
+    lr: float | Tensor = rate(default=0.1)
+    momentum: float = hyper(
+        "β", "decay rate of the mean of updates; with 0 no buffer is kept", SHARE, default=0.9
+    )
+    beta: float = hyper(
+        "β₂", "decay rate of the squares; with 0 they are summed up", SHARE, default=0.0
+    )
+    eps: float = stabilizer("added to the squares", default=1e-30)
+    weight_decay: Decay = decay("decoupled", default=0.0)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the accumulators at zero."""

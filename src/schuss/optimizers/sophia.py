@@ -24,38 +24,18 @@ The defaults are labml's; the authors' code has rates of (0.965, 0.99), $\rho = 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.curvature import HessianDiagonal
-from schuss.domains import FLAG, Domains, above, at_least, decay_rates
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.declarations import decay, flag, hyper, rate, stabilizer
+from schuss.domains import above, at_least, decay_rates
+from schuss.transforms.weight_decay import Decay
 
 
 class Sophia(HessianDiagonal):
     """Sophia-G. Keeps two buffers per parameter.
-
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0: the largest change of a weight in one step.
-        betas: Decay rates β₁ of the momentum and β₂ of the curvature, in [0, 1).
-        eps: Stabilizer ε, at least 0: the smallest divisor.
-        rho: Share ρ of the curvature to divide by, at least 0; the smaller, the more coordinates
-            are clipped.
-        weight_decay: Coefficient λ, at least 0, or a decay object. A coefficient is decoupled.
-        add_eps: Divide by ρ (h + ε), as labml does, instead of by the larger of ρ h and ε.
-        **options: See `schuss.Options`.
 
     Example:
         >>> import torch
@@ -75,23 +55,26 @@ class Sophia(HessianDiagonal):
         ...     optimizer.zero_grad()
     """
 
-    domains = Domains(betas=decay_rates(2), rho=at_least(0), add_eps=FLAG)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.95),
-        eps: float = 1e-12,
-        rho: float = 0.03,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        add_eps: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"rho": rho, "add_eps": add_eps}
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, own, lr, betas, eps, weight_decay=decay, **options)
+    lr: float | Tensor = rate("the largest change of a weight in one step", default=1e-4)
+    betas: tuple[float, float] = hyper(
+        "β₁, β₂",
+        "decay rates β₁ of the momentum and β₂ of the curvature",
+        decay_rates(2),
+        default=(0.9, 0.95),
+    )
+    eps: float = stabilizer(": the smallest divisor", default=1e-12)
+    rho: float = hyper(
+        "ρ",
+        "share of the curvature to divide by; the smaller, the more coordinates are clipped",
+        at_least(0),
+        default=0.03,
+    )
+    weight_decay: Decay = decay("decoupled", default=0.0)
+    add_eps: bool = flag(
+        "divide by ρ (h + ε), as labml does, instead of by the larger of ρ h and ε",
+        default=False,
+        kw_only=True,
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the momentum and the curvature at zero."""

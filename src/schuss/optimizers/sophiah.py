@@ -19,24 +19,13 @@ from the model; it costs a backward pass through the backward pass.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from torch import Tensor
-
+from schuss.declarations import fixed, hyper
+from schuss.domains import at_least, decay_rates
 from schuss.optimizers.sophia import Sophia
-from schuss.transforms import WeightDecay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
 
 
 class SophiaH(Sophia):
     """Sophia-H. Keeps two buffers per parameter.
-
-    Takes the arguments of `Sophia`; call `estimate_hessian` every ten steps or so.
 
     Example:
         >>> import torch
@@ -54,14 +43,16 @@ class SophiaH(Sophia):
         tensor([0.0398])
     """
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-4,
-        betas: tuple[float, float] = (0.96, 0.99),
-        eps: float = 1e-12,
-        rho: float = 0.01,
-        weight_decay: float | WeightDecay = 0.0,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(params, lr, betas, eps, rho, weight_decay, **options)
+    betas: tuple[float, float] = hyper(
+        "β₁, β₂",
+        "decay rates β₁ of the momentum and β₂ of the curvature",
+        decay_rates(2),
+        default=(0.96, 0.99),
+    )
+    rho: float = hyper(
+        "ρ",
+        "share of the curvature to divide by; the smaller, the more coordinates are clipped",
+        at_least(0),
+        default=0.01,
+    )
+    add_eps: bool = fixed(default=False)

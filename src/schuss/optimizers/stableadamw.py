@@ -19,46 +19,24 @@ correction of the bias does in Adam.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import decay, fixed, moment_rates, rate, stabilizer
 from schuss.optimizers.adam import Adam
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import decay_in_update
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class StableAdamW(Adam):
-    """StableAdamW. Keeps two buffers per parameter.
+    """StableAdamW. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decay that slows down too, or a decay object,
-            which does as it does in other optimizers.
-        **options: See `schuss.Options`.
-    """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.99),
-        eps: float = 1e-6,
-        weight_decay: float | WeightDecay = 1e-2,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(params, lr, betas, eps, decay_in_update(weight_decay), **options)
+    lr: float | Tensor = rate(default=1e-3)
+    betas: tuple[float | Tensor, float | Tensor] = moment_rates(default=(0.9, 0.99))
+    eps: float = stabilizer("added to the root of the second moment", default=1e-6)
+    weight_decay: Decay = decay("in update", default=1e-2)
+    amsgrad: bool = fixed(default=False)
+    decoupled_weight_decay: bool = fixed(default=False)
+    optimized_update: bool | None = fixed(default=False)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the first moment over the root of the second, slowed down."""

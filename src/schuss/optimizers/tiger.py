@@ -34,12 +34,13 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains
+from schuss.declarations import decay, flag, hyper, rate
+from schuss.domains import DECAY_RATE
 from schuss.factored import rms
 from schuss.optimizer import Optimizer
 from schuss.optimizers.signum import Signum
 from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
+from schuss.transforms.weight_decay import Decay, as_weight_decay
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
@@ -51,14 +52,18 @@ if TYPE_CHECKING:
 class Tiger(Signum):
     """Tiger. Keeps one buffer per parameter.
 
-    Takes the arguments of `Signum`, with `beta` in place of `momentum`, and:
-
-    Args:
-        layer_adaptive: Multiply the learning rate by the root of the mean square of the weights;
-            for vectors and scalars halve it, and drop the decay.
+    The constructor calls the momentum `beta`, as the authors do; in a group it is `momentum`.
     """
 
-    domains = Domains(layer_adaptive=FLAG)
+    lr: float | Tensor = rate(default=1e-3)
+    momentum: float = hyper("β", "decay rate of the gradient's mean", DECAY_RATE, default=0.965)
+    weight_decay: Decay = decay("decoupled", default=0.01)
+    layer_adaptive: bool = flag(
+        "multiply the learning rate by the root of the mean square of the weights; for vectors "
+        "and scalars halve it, and drop the decay",
+        default=False,
+        kw_only=True,
+    )
 
     def __init__(
         self,
@@ -71,8 +76,8 @@ class Tiger(Signum):
         **options: Unpack[Options],
     ) -> None:
         own = {"lr": lr, "momentum": beta, "layer_adaptive": layer_adaptive}
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        Optimizer.__init__(self, params, own, weight_decay=decay, **options)
+        made = as_weight_decay(weight_decay, decoupled=True)
+        Optimizer.__init__(self, params, own, weight_decay=made, **options)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean at zero."""

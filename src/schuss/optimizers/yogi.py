@@ -18,56 +18,33 @@ implementation does, and so does this one by default.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least
+from schuss.declarations import decay, fixed, flag, hyper, rate, stabilizer
+from schuss.domains import at_least
 from schuss.optimizers.adam import Adam
-from schuss.transforms import WeightDecay
-from schuss.transforms.weight_decay import as_weight_decay
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
-    from typing_extensions import Unpack
-
-    from schuss.hyperparameters import Options
+from schuss.transforms.weight_decay import Decay
 
 
 class Yogi(Adam):
-    """Yogi. Keeps two buffers per parameter.
+    """Yogi. Keeps two buffers per parameter."""
 
-    Args:
-        params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
-        lr: Learning rate γ, at least 0.
-        betas: Decay rates β₁ and β₂ of the first and the second moment, in [0, 1).
-        eps: Stabilizer ε, at least 0, added to the root of the second moment.
-        weight_decay: Coefficient λ, at least 0, of decoupled decay, or a decay object.
-        initial_accumulator: What the second moment starts from, at least 0.
-        bias_correction: Correct the bias of both moments; False is the paper's algorithm.
-        **options: See `schuss.Options`.
-    """
-
-    domains = Domains(initial_accumulator=at_least(0), bias_correction=FLAG)
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-2,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-3,
-        weight_decay: float | WeightDecay = 0.0,
-        *,
-        initial_accumulator: float = 1e-6,
-        bias_correction: bool = True,
-        **options: Unpack[Options],
-    ) -> None:
-        own = {"initial_accumulator": initial_accumulator, "bias_correction": bias_correction}
-        decay = as_weight_decay(weight_decay, decoupled=True)
-        super().__init__(params, lr, betas, eps, decay, defaults=own, **options)
+    lr: float | Tensor = rate(default=1e-2)
+    eps: float = stabilizer("added to the root of the second moment", default=1e-3)
+    weight_decay: Decay = decay("decoupled", default=0.0)
+    initial_accumulator: float = hyper(
+        "", "what the second moment starts from", at_least(0), default=1e-6, kw_only=True
+    )
+    bias_correction: bool = flag(
+        "correct the bias of both moments; False is the paper's algorithm",
+        default=True,
+        kw_only=True,
+    )
+    amsgrad: bool = fixed(default=False)
+    decoupled_weight_decay: bool = fixed(default=True)
+    optimized_update: bool | None = fixed(default=False)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the first moment at zero, the second just above."""

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, wide_dtype
-from schuss.domains import Domains, whole
+from schuss.declarations import hyper, required
+from schuss.domains import whole
 from schuss.transforms.transform import Transform
 
 
@@ -30,16 +31,14 @@ class Accumulate(Transform):
 
     The number of calls since the last step is the hyper-parameter `accumulated_calls` of every
     group, so that it is saved. Schedulers count calls as they are told.
-
-    Args:
-        accumulate_every: Number k of calls for a step, at least 1, the same in all groups.
-        accumulated_calls: Number of calls to begin the count with.
     """
 
-    domains = Domains(accumulate_every=whole(1), accumulated_calls=whole(0))
-
-    def __init__(self, accumulate_every: int, accumulated_calls: int = 0) -> None:
-        super().__init__(accumulate_every=accumulate_every, accumulated_calls=accumulated_calls)
+    accumulate_every: int = required(
+        "k", "number of calls for a step, the same in all groups", whole(1)
+    )
+    accumulated_calls: int = hyper(
+        "", "number of calls to begin the count with", whole(0), default=0
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start with nothing held back."""

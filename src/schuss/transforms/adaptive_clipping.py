@@ -21,23 +21,26 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, at_least, or_none
+from schuss.declarations import hyper
+from schuss.domains import at_least, or_none
 from schuss.transforms.transform import Transform
 
 
 class ClipAdaptive(Transform):
-    """Bound the norm of every output's gradient by a share of the norm of its weights.
+    """Bound the norm of every output's gradient by a share of the norm of its weights."""
 
-    Args:
-        clip_factor: The largest share λ, at least 0, or None for no bound.
-        clip_eps: Norm ε, at least 0, that smaller weights are taken to have, so that those which
-            begin at zero can move.
-    """
-
-    domains = Domains(clip_factor=or_none(at_least(0, unbounded=True)), clip_eps=at_least(0))
-
-    def __init__(self, clip_factor: float | None = 0.01, clip_eps: float = 1e-3) -> None:
-        super().__init__(clip_factor=clip_factor, clip_eps=clip_eps)
+    clip_factor: float | None = hyper(
+        "λ",
+        "the largest share, or None for no bound",
+        or_none(at_least(0, unbounded=True)),
+        default=0.01,
+    )
+    clip_eps: float = hyper(
+        "ε",
+        "norm, that smaller weights are taken to have, so that those which begin at zero can move",
+        at_least(0),
+        default=1e-3,
+    )
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient, no part of which is longer than its weights allow."""

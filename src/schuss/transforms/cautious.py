@@ -25,7 +25,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least
+from schuss.declarations import flag, hyper
+from schuss.domains import at_least
 from schuss.transforms.transform import Transform
 
 MIN_MEAN = 1e-3
@@ -33,16 +34,9 @@ MIN_MEAN = 1e-3
 
 
 class Cautious(Transform):
-    """Drop the part of the update that points against the gradient.
+    """Drop the part of the update that points against the gradient."""
 
-    Args:
-        cautious: Whether to do so.
-    """
-
-    domains = Domains(cautious=FLAG)
-
-    def __init__(self, cautious: bool = True) -> None:
-        super().__init__(cautious=cautious)
+    cautious: bool = flag("whether to do so", default=True)
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
@@ -55,16 +49,11 @@ class Cautious(Transform):
 
 
 class CautiousDecay(Transform):
-    """Decay the weights that the update does not make larger.
+    """Decay the weights that the update does not make larger."""
 
-    Args:
-        cautious_weight_decay: Coefficient λ, at least 0, multiplied by the learning rate.
-    """
-
-    domains = Domains(cautious_weight_decay=at_least(0))
-
-    def __init__(self, cautious_weight_decay: float = 0.0) -> None:
-        super().__init__(cautious_weight_decay=cautious_weight_decay)
+    cautious_weight_decay: float = hyper(
+        "λ", "coefficient, multiplied by the learning rate", at_least(0), default=0.0
+    )
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

@@ -18,22 +18,17 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains
+from schuss.declarations import flag
 from schuss.transforms.transform import Transform
 
 
 class GradientCentralization(Transform):
-    """Subtract from the gradient of every matrix or filter the mean over all but the outputs.
+    """Subtract from the gradient of every matrix or filter the mean over all but the outputs."""
 
-    Args:
-        gradient_centralization: Whether to do so; for convolutions alone, say False in the groups
-            of the others.
-    """
-
-    domains = Domains(gradient_centralization=FLAG)
-
-    def __init__(self, gradient_centralization: bool = True) -> None:
-        super().__init__(gradient_centralization=gradient_centralization)
+    gradient_centralization: bool = flag(
+        "whether to do so; for convolutions alone, say False in the groups of the others",
+        default=True,
+    )
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient without its means."""

@@ -23,7 +23,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, above, at_least, or_none
+from schuss.declarations import hyper
+from schuss.domains import above, at_least, or_none
 from schuss.transforms.transform import Transform
 
 EPS = 1e-6
@@ -37,16 +38,14 @@ def shortened(grad: Tensor, norm: Tensor, bound: float) -> Tensor:
 
 
 class ClipByValue(Transform):
-    """Bound every element of the gradient.
+    """Bound every element of the gradient."""
 
-    Args:
-        max_grad_value: The largest size of an element, at least 0, or None for no bound.
-    """
-
-    domains = Domains(max_grad_value=or_none(at_least(0, unbounded=True)))
-
-    def __init__(self, max_grad_value: float | None = 1.0) -> None:
-        super().__init__(max_grad_value=max_grad_value)
+    max_grad_value: float | None = hyper(
+        "",
+        "the largest size of an element, or None for no bound",
+        or_none(at_least(0, unbounded=True)),
+        default=1.0,
+    )
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient, bounded."""
@@ -55,16 +54,14 @@ class ClipByValue(Transform):
 
 
 class ClipByNorm(Transform):
-    """Bound the norm of every parameter's gradient.
+    """Bound the norm of every parameter's gradient."""
 
-    Args:
-        max_param_grad_norm: The largest norm, at least 0, or None for no bound.
-    """
-
-    domains = Domains(max_param_grad_norm=or_none(at_least(0, unbounded=True)))
-
-    def __init__(self, max_param_grad_norm: float | None = 1.0) -> None:
-        super().__init__(max_param_grad_norm=max_param_grad_norm)
+    max_param_grad_norm: float | None = hyper(
+        "",
+        "the largest norm, or None for no bound",
+        or_none(at_least(0, unbounded=True)),
+        default=1.0,
+    )
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient, at most as long as the bound."""
@@ -76,15 +73,14 @@ class ClipByGlobalNorm(Transform):
     """Bound the norm of all gradients together, as `torch.nn.utils.clip_grad_norm_` does.
 
     The norm is that of the groups which have a bound. `p.grad` stays as it is.
-
-    Args:
-        max_grad_norm: The largest norm, at least 0, or None for no bound.
     """
 
-    domains = Domains(max_grad_norm=or_none(at_least(0, unbounded=True)))
-
-    def __init__(self, max_grad_norm: float | None = 1.0) -> None:
-        super().__init__(max_grad_norm=max_grad_norm)
+    max_grad_norm: float | None = hyper(
+        "",
+        "the largest norm, or None for no bound",
+        or_none(at_least(0, unbounded=True)),
+        default=1.0,
+    )
 
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
         """Return the square of the norm of one gradient."""
@@ -99,17 +95,15 @@ class ClipByGlobalNorm(Transform):
 
 
 class ClipUpdate(Transform):
-    """Bound the root mean square of every parameter's update.
+    """Bound the root mean square of every parameter's update."""
 
-    Args:
-        max_update_rms: The largest root mean square d of an update before the learning rate, above
-            0, or None for no bound.
-    """
-
-    domains = Domains(max_update_rms=or_none(above(0, unbounded=True)))
-
-    def __init__(self, max_update_rms: float | None = 1.0) -> None:
-        super().__init__(max_update_rms=max_update_rms)
+    max_update_rms: float | None = hyper(
+        "",
+        "the largest root mean square d of an update before the learning rate, or None "
+        "for no bound",
+        or_none(above(0, unbounded=True)),
+        default=1.0,
+    )
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

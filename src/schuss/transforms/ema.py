@@ -22,22 +22,16 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State, wide_dtype
-from schuss.domains import FLAG, SHARE, Domains
+from schuss.declarations import flag, hyper
+from schuss.domains import SHARE
 from schuss.transforms.transform import Transform
 
 
 class EMA(Transform):
-    """Keep a mean of the weights. Keeps one buffer per parameter, and a step count.
+    """Keep a mean of the weights. Keeps one buffer per parameter, and a step count."""
 
-    Args:
-        ema_decay: Decay rate d of the mean, in [0, 1].
-        ema_warmup: Forget faster in the beginning.
-    """
-
-    domains = Domains(ema_decay=SHARE, ema_warmup=FLAG)
-
-    def __init__(self, ema_decay: float = 0.999, ema_warmup: bool = False) -> None:
-        super().__init__(ema_decay=ema_decay, ema_warmup=ema_warmup)
+    ema_decay: float = hyper("", "decay rate d of the mean", SHARE, default=0.999)
+    ema_warmup: bool = flag("forget faster in the beginning", default=False)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean where the parameter is."""

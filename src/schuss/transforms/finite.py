@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, whole
+from schuss.declarations import hyper
+from schuss.domains import whole
 from schuss.transforms.transform import Transform
 
 
@@ -21,15 +22,9 @@ class SkipNonFinite(Transform):
     The number of steps skipped so far is the hyper-parameter `skipped_steps` of every group, so
     that it is saved. The verdict is awaited by the host before the step: one pass over the
     gradients, which is shared with `ClipByGlobalNorm`. It cannot be traced by `torch.compile`.
-
-    Args:
-        skipped_steps: Number of steps to begin the count with.
     """
 
-    domains = Domains(skipped_steps=whole(0))
-
-    def __init__(self, skipped_steps: int = 0) -> None:
-        super().__init__(skipped_steps=skipped_steps)
+    skipped_steps: int = hyper("", "number of steps to begin the count with", whole(0), default=0)
 
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
         """Return zero if all elements are finite, else NaN."""

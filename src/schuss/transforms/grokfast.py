@@ -19,22 +19,18 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, wide_dtype
-from schuss.domains import SHARE, Domains, at_least
+from schuss.declarations import hyper
+from schuss.domains import SHARE, at_least
 from schuss.transforms.transform import Transform
 
 
 class Grokfast(Transform):
-    """Add a running mean of the gradients to the gradient. Keeps one buffer per parameter.
+    """Add a running mean of the gradients to the gradient. Keeps one buffer per parameter."""
 
-    Args:
-        grokfast_alpha: Decay rate α of the mean, in [0, 1].
-        grokfast_lamb: Factor λ of the mean, at least 0; 0 leaves the gradient as it is.
-    """
-
-    domains = Domains(grokfast_alpha=SHARE, grokfast_lamb=at_least(0))
-
-    def __init__(self, grokfast_alpha: float = 0.98, grokfast_lamb: float = 2.0) -> None:
-        super().__init__(grokfast_alpha=grokfast_alpha, grokfast_lamb=grokfast_lamb)
+    grokfast_alpha: float = hyper("α", "decay rate of the mean", SHARE, default=0.98)
+    grokfast_lamb: float = hyper(
+        "λ", "factor of the mean; 0 leaves the gradient as it is", at_least(0), default=2.0
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Make room for the mean, which begins with the first gradient."""

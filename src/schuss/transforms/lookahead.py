@@ -18,22 +18,18 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, wide_dtype
-from schuss.domains import SHARE, Domains, whole
+from schuss.declarations import hyper
+from schuss.domains import SHARE, whole
 from schuss.transforms.transform import Transform
 
 
 class Lookahead(Transform):
-    """Pull the weights back towards slow ones, every k steps. Keeps one buffer per parameter.
+    """Pull the weights back towards slow ones, every k steps. Keeps one buffer per parameter."""
 
-    Args:
-        lookahead_k: Number k of steps between, at least 1.
-        lookahead_alpha: Share α of the way that the slow weights go, in [0, 1].
-    """
-
-    domains = Domains(lookahead_k=whole(1), lookahead_alpha=SHARE)
-
-    def __init__(self, lookahead_k: int = 5, lookahead_alpha: float = 0.8) -> None:
-        super().__init__(lookahead_k=lookahead_k, lookahead_alpha=lookahead_alpha)
+    lookahead_k: int = hyper("k", "number of steps between", whole(1), default=5)
+    lookahead_alpha: float = hyper(
+        "α", "share of the way that the slow weights go", SHARE, default=0.8
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the slow weights where the parameter is."""

@@ -17,22 +17,18 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, at_least
+from schuss.declarations import hyper
+from schuss.domains import at_least
 from schuss.transforms.transform import Transform
 
 
 class GradientNoise(Transform):
-    """Add noise to the gradient. Keeps a step count.
+    """Add noise to the gradient. Keeps a step count."""
 
-    Args:
-        noise_eta: Variance η of the noise before it decays, at least 0.
-        noise_gamma: Exponent γ of its decay, at least 0.
-    """
-
-    domains = Domains(noise_eta=at_least(0), noise_gamma=at_least(0))
-
-    def __init__(self, noise_eta: float = 0.01, noise_gamma: float = 0.55) -> None:
-        super().__init__(noise_eta=noise_eta, noise_gamma=noise_gamma)
+    noise_eta: float = hyper(
+        "η", "variance of the noise before it decays", at_least(0), default=0.01
+    )
+    noise_gamma: float = hyper("γ", "exponent of its decay", at_least(0), default=0.55)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the count."""

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains
+from schuss.declarations import flag
 from schuss.transforms.transform import Transform
 
 EPS = 1e-30
@@ -33,16 +33,9 @@ ROUNDING = 1e-5
 
 
 class OrthogonalGradient(Transform):
-    """Take the component along the parameter out of its gradient, and keep the gradient's norm.
+    """Take the component along the parameter out of its gradient, and keep the gradient's norm."""
 
-    Args:
-        orthogonal_gradient: Whether to do so.
-    """
-
-    domains = Domains(orthogonal_gradient=FLAG)
-
-    def __init__(self, orthogonal_gradient: bool = True) -> None:
-        super().__init__(orthogonal_gradient=orthogonal_gradient)
+    orthogonal_gradient: bool = flag("whether to do so", default=True)
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return a gradient as long as the given one, at a right angle to the parameter."""

@@ -26,7 +26,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least
+from schuss.declarations import flag, hyper
+from schuss.domains import at_least
 from schuss.storage import master
 from schuss.transforms.transform import Transform
 
@@ -39,11 +40,6 @@ class SAM(Transform):
 
     `step` needs a closure, which is called twice; it clears the gradients, computes the loss and
     its gradients, and returns the loss. Whatever happens there, the parameters return.
-
-    Args:
-        sam_rho: Distance ρ to go uphill, at least 0: 0.05 for SAM, 0.5 for ASAM.
-        sam_adaptive: Measure the distance in units of the weights, as ASAM.
-        sam_eta: Stabilizer η, at least 0, added to these units.
 
     Example:
         >>> import torch
@@ -61,12 +57,13 @@ class SAM(Transform):
         tensor([0.3750])
     """
 
-    domains = Domains(sam_rho=at_least(0), sam_adaptive=FLAG, sam_eta=at_least(0))
-
-    def __init__(
-        self, sam_rho: float = 0.05, sam_adaptive: bool = False, sam_eta: float = 0.01
-    ) -> None:
-        super().__init__(sam_rho=sam_rho, sam_adaptive=sam_adaptive, sam_eta=sam_eta)
+    sam_rho: float = hyper(
+        "ρ", "distance to go uphill: 0.05 for SAM, 0.5 for ASAM", at_least(0), default=0.05
+    )
+    sam_adaptive: bool = flag(
+        "measure the distance in units of the weights, as ASAM", default=False
+    )
+    sam_eta: float = hyper("η", "stabilizer, added to these units", at_least(0), default=0.01)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Make room for the parameter."""

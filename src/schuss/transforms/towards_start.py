@@ -16,21 +16,17 @@ from __future__ import annotations
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import Domains, at_least
+from schuss.declarations import hyper
+from schuss.domains import at_least
 from schuss.transforms.transform import Transform
 
 
 class DecayToStart(Transform):
-    """Pull every weight back to where it was at its first step. Keeps one buffer per parameter.
+    """Pull every weight back to where it was at its first step. Keeps one buffer per parameter."""
 
-    Args:
-        decay_to_start: Coefficient λ, at least 0, multiplied by the learning rate.
-    """
-
-    domains = Domains(decay_to_start=at_least(0))
-
-    def __init__(self, decay_to_start: float = 0.0) -> None:
-        super().__init__(decay_to_start=decay_to_start)
+    decay_to_start: float = hyper(
+        "λ", "coefficient, multiplied by the learning rate", at_least(0), default=0.0
+    )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Remember where the parameter is."""

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.declarations import Constructed
 from schuss.hyperparameters import Checked
 
 
-class Transform(Checked):
+class Transform(Checked, Constructed):
     """Changes what goes into the rule of any optimizer, or what comes out of it.
 
     Give an optimizer a list of them: `AdamW(params, transforms=[ClipByGlobalNorm(1.0), EMA()])`.
@@ -54,6 +55,19 @@ class Transform(Checked):
     def __init__(self, **hyperparameters: Any) -> None:
         self._defaults = hyperparameters
         self.check_group(hyperparameters)
+
+    def _construct(self, values: dict[str, Any], others: dict[str, Any]) -> None:
+        """Begin, with the values of declared arguments.
+
+        Raises:
+            TypeError: There are others.
+        """
+        if others:
+            raise TypeError(
+                f"{type(self).__name__} got an unexpected keyword argument {next(iter(others))!r}; "
+                f"it takes {', '.join(values)}"
+            )
+        Transform.__init__(self, **values)
 
     def __repr__(self) -> str:
         """Name the class and its hyper-parameters."""

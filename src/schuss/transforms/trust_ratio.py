@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.domains import FLAG, Domains, at_least, or_none
+from schuss.declarations import flag, hyper
+from schuss.domains import at_least, or_none
 from schuss.transforms.transform import Transform
 
 
@@ -29,17 +30,15 @@ def ratio(param: Tensor, update: Tensor, bound: float | None) -> Tensor:
 
 
 class TrustRatio(Transform):
-    """Give every parameter's update the norm of the parameter.
+    """Give every parameter's update the norm of the parameter."""
 
-    Args:
-        trust_ratio: Whether to do so.
-        max_trust_ratio: The largest factor, at least 0, or None for no bound.
-    """
-
-    domains = Domains(trust_ratio=FLAG, max_trust_ratio=or_none(at_least(0, unbounded=True)))
-
-    def __init__(self, trust_ratio: bool = True, max_trust_ratio: float | None = None) -> None:
-        super().__init__(trust_ratio=trust_ratio, max_trust_ratio=max_trust_ratio)
+    trust_ratio: bool = flag("whether to do so", default=True)
+    max_trust_ratio: float | None = hyper(
+        "",
+        "the largest factor, or None for no bound",
+        or_none(at_least(0, unbounded=True)),
+        default=None,
+    )
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

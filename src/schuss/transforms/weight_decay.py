@@ -28,13 +28,23 @@ optimizer comes after the decay, so that a useless weight stays within one such 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from schuss.contract import Group
 from schuss.domains import FLAG, Domains, above, at_least, or_none
 from schuss.hyperparameters import Checked
+
+
+class Decay:
+    """The type of `weight_decay`: an optimizer takes a number or an object, and has the object."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: object, owner: type) -> WeightDecay: ...
+
+        def __set__(self, instance: object, value: float | WeightDecay) -> None: ...
 
 
 class WeightDecay(Checked):

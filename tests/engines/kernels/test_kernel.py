@@ -59,7 +59,7 @@ def test_keys_of_a_state_are_not_in_the_kernel(key, monkeypatch):
     def stepped():
         param = nn.Parameter(torch.ones(3))
         param.grad = torch.ones(3)
-        optimizer = Kept([param], {"lr": 1.0}, fused=True)
+        optimizer = Kept([param], {"lr": 1.0}, fused=True)  # type: ignore[call-arg]
         optimizer.step()
         assert param.tolist() == [0.5] * 3  # 1 - 1 * (0 + 0.5 * (1 - 0))
         assert set(optimizer.state[param]) == set(Kept.keys)

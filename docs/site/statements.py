@@ -125,7 +125,12 @@ _RETURNS = {
     "update": ("u", "q"),
     "gradient": ("grad",),
     "get_lr": ("lr",),
-    "direction": ("d",),
+    "direction": ("d", "u"),
+    "local_rate": ("q",),
+    "normalized": ("U",),
+    "rectification": ("r",),
+    "scale": ("s",),
+    "sign": ("u",),
 }
 """The names of the symbols that a method may return."""
 
@@ -179,15 +184,16 @@ def _returned(
             continue
         body = body_of(functions[name])
         match body[-1]:
-            case ast.Return(value=ast.expr() as value) if not _mentions(value, defining[-1]):
+            case ast.Return(value=ast.expr() as value) if not _mentions(value, defining[-1], body):
                 found[defining[-1]] = name, len(body) - 1
     return found
 
 
-def _mentions(value: ast.expr, equation: Equation) -> bool:
+def _mentions(value: ast.expr, equation: Equation, body: Sequence[ast.stmt]) -> bool:
     """Tell whether a symbol of the equation was computed before the value, which then uses it."""
     used = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
-    return isinstance(value, ast.Name) or bool(used & equation.names)
+    computed = {name for statement in body for name in changed_by(statement)}
+    return isinstance(value, ast.Name) or bool(used & computed & equation.names)
 
 
 def _pieces(

@@ -29,8 +29,8 @@ def test_a_line_break_within_cases_ends_no_line() -> None:
         (r"\rho_\infty", {"rho_inf", "rho_infinity"}),
         ("m_{2,t}", {"m2", "m_2"}),
         (r"\theta_t", {"param"}),
-        ("d_{t+1}", {"d"}),
-        (r"\nu_t(i)", {"nu"}),
+        ("s_{t+1}", {"s"}),
+        (r"\mu_t(r)", {"mu"}),
         (r"\text{by value:} \quad g", {"grad"}),
         (r"\text{every } k \text{ steps:} \quad \phi", {"mask", "slow"}),
         (r"a + b", set()),
@@ -58,14 +58,14 @@ def test_the_marks_of_alignment_go_but_those_of_cases_stay() -> None:
 
 
 def test_equations_side_by_side_are_apart_and_get_a_line_each() -> None:
-    text = "$$\nm = 1, \\qquad d = \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n$$"
+    text = "$$\nm = 1, \\qquad r = \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n$$"
     assert [(each.latex[:3], *each.names) for each in equations_of(text)] == [
         ("m =", "m"),
-        ("d =", "d"),
+        ("r =", "r"),
     ]
     assert one_a_line(text) == (
         "$$\n\\begin{aligned}\nm &= 1 \\\\\n"
-        "d &= \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n\\end{aligned}\n$$"
+        "r &= \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n\\end{aligned}\n$$"
     )
 
 

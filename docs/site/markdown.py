@@ -40,16 +40,11 @@ def entries(section: str) -> dict[str, str]:
     return {m[1]: " ".join(m[2].split()) for m in matches if m}
 
 
-def prose(docstring: str, *, without: Sequence[str] = ()) -> str:
-    """Return a docstring as Markdown.
-
-    Args:
-        docstring: In Google's style.
-        without: Titles of sections to leave out.
-    """
+def prose(docstring: str) -> str:
+    """Return a docstring in Google's style as Markdown."""
     parts = []
     for title, text in sections(docstring).items():
-        if not text or title in without:
+        if not text:
             continue
         if title in ("Args", "Attributes", "Raises"):
             lines = [f"- `{name}`: {said}" for name, said in entries(text).items()]

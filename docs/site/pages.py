@@ -10,10 +10,11 @@ from typing import Any
 from docs.site import tables
 from docs.site.engine import Examined, kind_of, without_paths
 from docs.site.equations import one_a_line
-from docs.site.hyperparameters import hyperparameters
+from docs.site.hyperparameters import default_of, hyperparameters
 from docs.site.markdown import code, container, details, table
 from docs.site.source import Row, Source, equations_beside, functions_of, source_of
 from docs.site.statements import entries_of
+from schuss.declarations import Hyper
 
 _RULES = {"update", "step_param"}
 _FOUNDATIONS = ("schuss.optimizer", "schuss.transforms.transform")
@@ -46,20 +47,34 @@ def introduction(source: Source, cls: type[Any], found: Examined | None = None) 
     """Return the equations and the prose on the left, their symbols on the right."""
     says = container("says", one_a_line(source.text), colons=4)
     symbols = [legend(cls), state_legend(cls, found) if found else ""]
+    if not any(symbols):
+        return says
     does = container("legend", "\n\n".join(symbols), colons=4)
     return container("introduction", says + "\n" + does, colons=5)
 
 
 def legend(cls: type[Any]) -> str:
     """Return the table of the hyper-parameters: the symbol of each bound to its argument."""
-    rows = []
-    for each in hyperparameters(cls):
-        default = f" <small>{html.escape(each.default)}</small>" if each.default else ""
-        symbol = f"*{each.symbol}*" if each.symbol else ""
-        rows.append((symbol, f"`{each.name}`{default}", each.meaning.replace("|", "\\|")))
-    if not rows:
-        return "It has no hyper-parameters."
-    return table(("", "argument, default", "meaning, domain"), rows)
+    rows = [
+        (
+            re.sub(r"([^\s,_]+)(?:_(\w+))?", _with_index, each.symbol),
+            f"`{each.name}` <small>{html.escape(default_of(each))}</small>",
+            _sentence(each).replace("|", "\\|"),
+        )
+        for each in hyperparameters(cls)
+    ]
+    return table(("", "argument, default", "meaning, domain"), rows) if rows else ""
+
+
+def _with_index(match: re.Match[str]) -> str:
+    below = f"<sub>{match[2]}</sub>" if match[2] else ""
+    return f"*{match[1]}*{below}"
+
+
+def _sentence(declared: Hyper) -> str:
+    meaning = declared.meaning[:1].upper() + declared.meaning[1:]
+    allowed = f" <small>must {declared.domain.allowed}</small>" if declared.domain else ""
+    return f"{meaning}.{allowed}"
 
 
 def state_legend(cls: type[Any], found: Examined) -> str:

@@ -117,7 +117,7 @@ class Source:
         """Return what stands between the name of a class and its first method."""
         lines = [function.lineno for function in functions_of(cls).values()]
         last = min(lines) - 1 if lines else cls.end_lineno or cls.lineno
-        said = prose(ast.get_docstring(cls) or "", without=("Args",))
+        said = prose(ast.get_docstring(cls) or "")
         return Row(said, self._code(cls.lineno, last, cls), cls.lineno)
 
     def _rows_of_function(

@@ -9,16 +9,18 @@ import pytest
 from docs.site import tables
 from docs.site.curves import losses
 from docs.site.families import FAMILIES
-from docs.site.hyperparameters import hyperparameters
 from docs.site.markdown import entries, prose, sections
 from docs.site.mathml import mathml
+from docs.site.pages import legend
 from docs.site.tree import TRANSFORMS
 from docs.site.written import relinked, with_output
-from schuss import Lion, list_optimizers
+from schuss import Optimizer, list_optimizers
 from schuss.cli.mnist.settings import Settings
 from schuss.cli.trained.document import Row
 from schuss.cli.trained.figure import write_figure
 from schuss.cli.trained.trials import Outcome, Trial
+from schuss.declarations import hyper, rate
+from schuss.domains import whole
 
 ROOT = Path(__file__).parents[2]
 DOCSTRING = """Do it.
@@ -41,8 +43,9 @@ def test_a_docstring_is_taken_apart_and_made_markdown() -> None:
         "x": "A number, on two lines.",
         "options": "Others.",
     }
-    assert prose(DOCSTRING, without=("Args",)) == (
-        "Do it.\n\nMore, with `code`.\n\n*Raises*\n\n- `ValueError`: It is none."
+    assert prose(DOCSTRING) == (
+        "Do it.\n\nMore, with `code`.\n\n*Args*\n\n- `x`: A number, on two lines.\n"
+        "- `options`: Others.\n\n*Raises*\n\n- `ValueError`: It is none."
     )
 
 
@@ -92,11 +95,18 @@ def test_curves_of_the_document_are_near_its_losses() -> None:
     assert 0.5 < statistics.median(ratios) < 2
 
 
-def test_hyperparameters_are_bound_to_their_symbols() -> None:
-    found = {each.name: (each.symbol, each.default) for each in hyperparameters(Lion)}
-    assert found["lr"] == ("γ", "0.0001")
-    assert found["betas"] == ("β₁, β₂", "(0.9, 0.99)")
-    assert found["weight_decay"] == ("λ", "0.0")
+def test_the_legend_binds_symbols_to_arguments_with_their_defaults_and_domains() -> None:
+    class Warm(Optimizer):
+        lr: float = rate(default=0.5)
+        warmup: int = hyper("t_w", "steps | of warm-up", whole(1), default=3)
+
+    (own,) = [line for line in legend(Warm).splitlines() if "warmup" in line]
+    assert own == (
+        "| *t*<sub>w</sub> | `warmup` <small>3</small> | Steps \\| of warm-up. "
+        f"<small>must {whole(1).allowed}</small> |"
+    )
+    assert "| *γ* | `lr` <small>0.5</small> |" in legend(Warm)
+    assert "maximize" not in legend(Warm)
 
 
 def test_formulas_are_elements_and_wrong_ones_an_error() -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, Work
+from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, States, Work
 from schuss.engines import loop
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.groups import apart, filled, wanted, with_gradient
-from schuss.engines.planning import Known, Planned, Planner, options_of
+from schuss.engines.planning import Known, Planned, Planner, options_of, take
 from schuss.engines.states import Kept, whole
 from schuss.engines.sums import added_up, measuring, with_sums
 
@@ -191,22 +190,25 @@ class Engine:
 
     def _step(self, optimizer: Stateful, work: Work, pairs: Sequence[tuple[Known, Group]]) -> None:
         """Plan the step of all groups, and take it."""
-        kernels: list[FusedStep] = []
         plans: list[tuple[Sequence[FusedStep], Planned | None]] = []
-        for known, group in pairs:
-            anew = None
-            found = self._replanned(work, known, group)
-            if found is None:
-                anew = self._planned(optimizer, work, known, group)
-                found = anew.kernels
-            plans.append((found, anew))
+        with self.kept.undone():
+            for known, group in pairs:
+                anew = None
+                found = self._replanned(work, known, group)
+                if found is None:
+                    anew = self._planned(optimizer, work, known, group)
+                    found = anew.kernels
+                plans.append((found, anew))
+            done = self._adopt([anew for _, anew in plans if anew is not None])
+        kernels: list[FusedStep] = []
         for (known, group), (found, anew) in zip(pairs, plans, strict=True):
             if anew is not None:
                 known.fused, known.options = anew.fused, options_of(group)
-                if anew.calls:  # in the order of the groups, as on the loop
+                if anew.calls and not done:  # in the order of the groups, as on the loop
                     self._run_kernels(kernels)
                     kernels = []
-                self._call(anew)
+                    take([anew])
+                self.kept.note(anew.states)
             kernels += found
         self._run_kernels(kernels)
 
@@ -224,14 +226,21 @@ class Engine:
         finally:
             self._settle()
 
-    def _call(self, planned: Planned) -> None:
-        """Take the part of a step that is not run by kernels."""
-        self.kept.adopt(planned.states)
-        undone = nullcontext() if self.kept.are_as_before(planned.states) else whole(planned.states)
-        with undone if planned.calls else nullcontext():
-            for call in planned.calls:
-                call()
-        self.kept.note(planned.states)
+    def _adopt(self, plans: Sequence[Planned]) -> bool:
+        """Take the states of groups that were planned anew.
+
+        Where one is not what it was in the step before, the rule may raise on it. Groups that no
+        kernel runs are then stepped here, with copies to go back to. Tell whether they have been.
+        """
+        called: States = {}
+        for planned in plans:
+            self.kept.adopt(planned.states)
+            called |= planned.states if planned.calls else {}
+        if self.kept.are_as_before(called):
+            return False
+        with whole(called):
+            take(plans)
+        return True
 
     def _settle(self) -> None:
         """Finish a step that was cut off after its kernels had run."""

@@ -61,6 +61,13 @@ class Planned(NamedTuple):
     fused: FusedBatch | None = None
 
 
+def take(plans: Sequence[Planned]) -> None:
+    """Take the part of a step that is not run by kernels."""
+    for planned in plans:
+        for call in planned.calls:
+            call()
+
+
 class Known:
     """What is known of a group of parameters from earlier steps, by its list of parameters.
 

@@ -31,6 +31,25 @@ class Kept:
     def __init__(self, states: defaultdict[Tensor, State] | None = None) -> None:
         self.states = defaultdict(dict) if states is None else states
         self._kinds: dict[Tensor, Kind] = {}
+        self._before: list[tuple[State, State]] = []
+        self._new: list[Tensor] = []
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Undo what is done here to states, and which are adopted, if that ends in an error."""
+        self._before, self._new = [], []
+        try:
+            yield
+        except BaseException:
+            for state, content in reversed(self._before):
+                state.clear()
+                state.update(content)
+            for param in self._new:
+                del self.states[param]
+                self._kinds.pop(param, None)
+            raise
+        finally:
+            self._before, self._new = [], []
 
     def of_group(self, optimizer: Stateful, group: Group, stepped: Sequence[Tensor]) -> States:
         """Return the states of a group's parameters in the form that a rule expects.
@@ -58,7 +77,9 @@ class Kept:
         for param in stepped:
             state = found.get(param)
             if state:
+                content = dict(state)
                 _mend(group, param, state)
+                self._before.append((state, content))
             else:
                 found[param] = initial_state(optimizer, group, param)
         return found
@@ -78,6 +99,8 @@ class Kept:
         """Take new states."""
         for param, state in states.items():
             if self.states.get(param) is not state:
+                if param not in self.states:
+                    self._new.append(param)
                 self.states[param] = state
                 self._kinds[param] = _kind(param, state)
 
@@ -86,8 +109,14 @@ class Kept:
         return all(self._kinds.get(param) == _kind(param, states[param]) for param in states)
 
     def note(self, states: States) -> None:
-        """Note that a step was taken with some states."""
-        self._kinds.update((param, _kind(param, state)) for param, state in states.items())
+        """Note that a step was taken with some states.
+
+        What a step made of a tensor in a shape that it did not begin with is not noted: the rule
+        may go on for a while with it, and raise then.
+        """
+        for param, state in states.items():
+            if param not in self._kinds or not _is_odd(param, state):
+                self._kinds[param] = _kind(param, state)
 
     def _check(self, optimizer: Stateful, state: State, param: Tensor) -> None:
         _check_memory(optimizer, state, param)
@@ -130,7 +159,13 @@ def whole(states: States) -> Iterator[None]:
 
 def _kind(param: Tensor, state: State) -> Kind:
     tensors = [(k, v.dtype, v.shape) for k, v in state.items() if isinstance(v, Tensor)]
-    return (param.dtype, param.shape, *tensors)
+    return (param.dtype, param.shape, has_memory(param), *tensors)
+
+
+def _is_odd(param: Tensor, state: State) -> bool:
+    """Tell whether a tensor of a state is neither of its parameter's shape nor one number."""
+    tensors = [value for value in state.values() if isinstance(value, Tensor)]
+    return any(value.dim() and value.shape != param.shape for value in tensors)
 
 
 def _check_memory(optimizer: Stateful, state: State, param: Tensor) -> None:

@@ -70,3 +70,35 @@ def test_an_optimizer_goes_on_as_the_loop_does_after_each_edit(optimizer, child)
         for which, (engine, room, warm, when) in enumerate(SETTINGS):
             change = Change(edit, which, seed % 7, when)
             child.call(follow, Plan(optimizer, engine, room, warm, [[change]], 3))
+
+
+FOUND = [
+    Plan("AdamW", "automatic", "heap", 1, [[Change("states: in_double", 2, 0, NOW)]], 0),
+    Plan("Prodigy", "automatic", "heap", 1, [[Change("states: of_another_shape", 2, 2, NOW)]], 0),
+    Plan("swapping", "automatic", "heap", 4, [[Change("states: of_another_shape", 0, 4, NOW)]], 3),
+    Plan(
+        "in bfloat16", "automatic", "page end", 1, [[Change("tensors: negated_view", 1, 5, NOW)]], 3
+    ),
+    Plan(
+        "in bfloat16",
+        "automatic",
+        "heap",
+        0,
+        [[Change("states: a_number_of_its_own", 0, 0, NOW)]],
+        0,
+    ),
+    Plan(
+        "Adam with amsgrad",
+        "automatic",
+        "heap",
+        0,
+        [[Change("tensors: all_in_double", 0, 0, NOW)], [Change("tensors: in_half", 4, 0, NOW)]],
+        0,
+    ),
+]
+"""Edits after which a step that raised had changed a group, or did not raise."""
+
+
+@pytest.mark.parametrize("plan", FOUND, ids=lambda plan: f"{plan.optimizer}, {plan.changes[0][0]}")
+def test_an_optimizer_goes_on_as_the_loop_does_after_edits_that_were_found(plan, child):
+    child.call(follow, plan)

@@ -135,7 +135,7 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
             f"state {key!r} is on {value.device}, and its parameter on {param.device}"
         )
     kept_as = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
-    if (along or (value.shape == param.shape and value.dim())) and value.dtype not in kept_as:
+    if (along or value.shape == param.shape) and value.dtype not in kept_as:
         raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 
 

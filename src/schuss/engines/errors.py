@@ -8,7 +8,7 @@ Exception
 └── Request                 trace again
     ├── ShapeRead           with parameters of one shape
     ├── DimensionsRead      with parameters of one number of dimensions
-    ├── PartsRead           with the first dimension divided into equal parts
+    ├── HeadsRead           with the first dimension divided into equal parts
     └── PerTensorState      with this state as a value of the program
 """
 
@@ -58,12 +58,12 @@ class DimensionsRead(Request):
         self.along = along
 
 
-class PartsRead(Request):
+class HeadsRead(Request):
     """A rule divides the first dimension into equal parts, or keeps a number for each."""
 
-    def __init__(self, parts: int) -> None:
-        super().__init__(parts)
-        self.parts = parts
+    def __init__(self, heads: int) -> None:
+        super().__init__(heads)
+        self.heads = heads
 
 
 class PerTensorState(Request):

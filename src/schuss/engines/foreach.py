@@ -16,7 +16,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State, Work
 from schuss.engines.cohorts.cohort import Cohort
-from schuss.engines.cohorts.matrix_view import FoldedView, reduced
+from schuss.engines.cohorts.matrix_view import MatrixView, reduced
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.program.operations import (
     DRAWS,
@@ -89,15 +89,15 @@ def run(
     """
     program = trace.program
     members = Members([cohort.params[row] for row in rows], [cohort.states[row] for row in rows])
-    views: list[FoldedView] = []
-    if trace.folds is not None:
+    views: list[MatrixView] = []
+    if trace.matrix_axes is not None:
         layouts = cohort.layouts
-        views = [FoldedView(trace.folds, layouts[row], trace.axes) for row in rows]
+        views = [MatrixView(trace.matrix_axes, layouts[row], trace.axes) for row in rows]
     inputs = _inputs(cohort, members, program, grads)
     if views:
         for number, place in enumerate(program.inputs):
             pairs = zip(views, inputs[number], strict=True)
-            inputs[number] = [view.folded(tensor, place.form) for view, tensor in pairs]
+            inputs[number] = [view.seen(tensor, place.form) for view, tensor in pairs]
     player = _Player(program, arguments, inputs, views)
     player.play()
     for place, tensors in player.outputs():
@@ -146,11 +146,11 @@ def _store(
     members: Members,
     place: Place,
     tensors: list[Tensor],
-    views: Sequence[FoldedView],
+    views: Sequence[MatrixView],
 ) -> None:
     key = place.name.removeprefix(STATE)
     if views:
-        tensors = [view.unfolded(x, key) for view, x in zip(views, tensors, strict=True)]
+        tensors = [view.as_state(x, key) for view, x in zip(views, tensors, strict=True)]
     for param, state, tensor in zip(*members, tensors, strict=True):
         target = param.detach() if place.name == PARAM else state.get(key)
         if target is None:
@@ -177,7 +177,7 @@ class _Player:
         program: Program,
         arguments: Sequence[float],
         inputs: list[list[Tensor]],
-        views: Sequence[FoldedView],
+        views: Sequence[MatrixView],
     ) -> None:
         self._program = program
         self._views = views

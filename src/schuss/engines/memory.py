@@ -41,7 +41,7 @@ def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
     return 0 if 0 in shape else 1 + sum((size - 1) * stride for size, stride in steps)
 
 
-class Form(NamedTuple):
+class StridedLike(NamedTuple):
     """What a tensor has to be like for a kernel to take it as it lies in memory."""
 
     dtype: torch.dtype
@@ -66,10 +66,10 @@ class Form(NamedTuple):
         return _span(self.shape, self.stride) * self.dtype.itemsize
 
 
-def form_of(tensor: Tensor, dtype: torch.dtype | None = None) -> Form:
+def strided_like(tensor: Tensor, dtype: torch.dtype | None = None) -> StridedLike:
     """Return what a tensor is like, with another dtype if one is given."""
     about = tensor.device, tensor.shape, tensor.stride(), tensor.is_contiguous()
-    return Form(dtype or tensor.dtype, *about)
+    return StridedLike(dtype or tensor.dtype, *about)
 
 
 def is_within_storage(tensor: Tensor) -> bool:

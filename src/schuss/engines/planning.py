@@ -46,7 +46,7 @@ class Planned(NamedTuple):
         engine: On which engine.
         calls: What is called for it; nothing on the fused engine.
         kernels: What is run for it, on the fused engine.
-        kept: What has to be kept alive until then.
+        alive: The gradients that have to be kept alive until then.
         states: The states that it is planned with, to be adopted.
         pieces: The parameters that are stepped together; nothing on the loop.
         fused: The parameters as the fused engine keeps them from step to step.
@@ -55,7 +55,7 @@ class Planned(NamedTuple):
     engine: str
     calls: Sequence[Callable[[], None]] = ()
     kernels: Sequence[FusedStep] = ()
-    kept: Sequence[Tensor] = ()
+    alive: Sequence[Tensor] = ()
     states: States = {}  # noqa: RUF012  # which nobody writes to
     pieces: Sequence[Piece] = ()
     fused: FusedBatch | None = None
@@ -227,9 +227,9 @@ class Planner:
         cohorts = divided(group, members, known.needs)
         fused = FusedBatch(cohorts, list(group["params"]))
         given = [[grads.get(param) for param in cohort.params] for cohort in cohorts]
-        kernels, kept = fused.plan_with(self._work, group, given)
+        kernels, alive = fused.plan_with(self._work, group, given)
         pieces = [Piece(s.binding.cohort, s.part, s.launch.kernel) for s in kernels]
-        return Planned("fused", (), kernels, kept, {}, pieces, fused)
+        return Planned("fused", (), kernels, alive, {}, pieces, fused)
 
 
 def _grad_dtype(param: Tensor, grad: Tensor | None) -> torch.dtype:

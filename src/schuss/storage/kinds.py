@@ -1,4 +1,4 @@
-"""How the numbers of tensors are stored, as far as kernels know."""
+"""Kinds of numbers, as they are stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-SIZES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
+BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 """Bytes of one number."""
 
 KINDS = {
@@ -19,19 +19,19 @@ KINDS = {
 }
 """How a tensor stores its real numbers."""
 
-LOADED = {kind: "float64" if kind == "float64" else "float32" for kind in SIZES}
+LOADED = {kind: "float64" if kind == "float64" else "float32" for kind in BYTES}
 """The type of a number that was loaded, by how it is stored."""
 
 
-class Storage(NamedTuple):
+class Kinds(NamedTuple):
     """How the numbers of a cohort are stored: part of what makes a kernel.
 
     Attributes:
         real: What is computed in, `float32` or `float64`.
-        kinds: How the numbers at each place are stored, by its name.
-        kept: How those at places are stored that the program makes.
+        at: How the numbers at each place are stored, by its name.
+        made: How those at places are stored that the program makes.
     """
 
     real: str
-    kinds: tuple[tuple[str, str], ...]
-    kept: str
+    at: tuple[tuple[str, str], ...]
+    made: str

@@ -16,7 +16,7 @@ from schuss.engines.kernels import fast_gradients as looks
 from schuss.engines.kernels.fast_gradients import FastGradients
 from schuss.engines.kernels.fast_gradients import fast_gradients as fast
 from schuss.engines.kernels.gradients import Gradients
-from schuss.engines.memory import form_of
+from schuss.engines.memory import strided_like
 
 
 class Scene:
@@ -34,11 +34,11 @@ class Scene:
         for param in self.params[:2]:
             param.grad = torch.ones_like(param)
         self.batch = self.params[:3]
-        self.forms = [form_of(param) for param in self.batch]
+        self.likes = [strided_like(param) for param in self.batch]
         self.own = [*self.batch, self.state, self.params[3]]
 
     def python(self) -> Callable[[list[Tensor]], Any]:
-        self.gradients = Gradients(self.params, self.batch, [*self.batch, self.state], self.forms)
+        self.gradients = Gradients(self.params, self.batch, [*self.batch, self.state], self.likes)
         return self.gradients._look_by_python
 
     def shared(self) -> Callable[[list[Tensor]], Any]:
@@ -50,7 +50,7 @@ class Scene:
         return look
 
     def compiled(self) -> Callable[[list[Tensor]], Any]:
-        found = fast(self.params, [0, 1, 2, -2], self.own, self.forms)
+        found = fast(self.params, [0, 1, 2, -2], self.own, self.likes)
         assert isinstance(found, FastGradients)
         self.fast = found
         return found.look
@@ -126,7 +126,7 @@ def grad_smaller(scene):
     scene.params[0].grad.data = torch.ones(1, 3)
 
 
-def grad_without_storage(scene):
+def grad_without_kinds(scene):
     scene.params[0].grad.untyped_storage().resize_(0)
 
 
@@ -162,7 +162,7 @@ CHANGES = [
     grad_of_other_dtype,
     grad_strided,
     grad_smaller,
-    grad_without_storage,
+    grad_without_kinds,
     grad_negative,
     grad_of_zeros,
     grad_is_the_parameter,

@@ -24,7 +24,7 @@ COUNTS = st.lists(
 def test_every_number_of_every_tensor_is_in_one_chunk(counts):
     table = chunks(counts)
     ends = dict.fromkeys(range(len(counts)), 0)
-    for owner, first, length in table.rows.tolist():
+    for owner, first, length in table.entries.tolist():
         assert first == ends[owner]
         assert 0 < length <= CHUNK
         ends[owner] = first + length
@@ -33,12 +33,12 @@ def test_every_number_of_every_tensor_is_in_one_chunk(counts):
 
 
 @given(COUNTS)
-def test_the_rows_of_a_tensor_are_where_the_table_says(counts):
+def test_the_chunks_of_a_tensor_are_where_the_table_says(counts):
     table = chunks(counts)
-    owners = table.rows[:, 0].tolist()
+    owners = table.entries[:, 0].tolist()
     assert owners == sorted(owners)
     assert table.owners.tolist() == [at for at, count in enumerate(counts) if count]
-    assert table.first_rows.tolist() == [owners.index(owner) for owner in table.owners]
+    assert table.first_entries.tolist() == [owners.index(owner) for owner in table.owners]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,7 +67,7 @@ def slices(row):
 def test_every_number_of_every_matrix_is_in_one_tile(sizes):
     table, shapes = tiles.tiles(sizes)
     times = [np.zeros(size, dtype=int) for size in sizes]
-    for row in table.rows.tolist():
+    for row in table.entries.tolist():
         owner, where, _, _ = slices(row)
         assert times[owner][where].size <= max(24, 4 * -(-sizes[owner][1] // 3))
         times[owner][where] += 1
@@ -87,15 +87,15 @@ def test_every_part_of_a_statistic_is_left_by_one_tile(sizes):
         np.zeros((bands, matrices, width), dtype=int)
         for width, _, matrices, _, bands in shapes.tolist()
     ]
-    for row in table.rows.tolist():
+    for row in table.entries.tolist():
         owner, (matrices, lines, columns), strip, band = slices(row)
         of_rows[owner][strip, matrices, lines] += 1
         of_columns[owner][band, matrices, columns] += 1
     for form, parts in ((Form.ROW, of_rows), (Form.COLUMN, of_columns)):
         assert all((each == 1).all() for each in parts)
-        found = tiles.numbers(shapes, form, parts=True)
+        found = tiles.numbers(shapes, form, partials=True)
         assert found.tolist() == [each.size for each in parts]
-        whole = tiles.numbers(shapes, form, parts=False)
+        whole = tiles.numbers(shapes, form, partials=False)
         assert whole.tolist() == [each[0].size for each in parts]
 
 
@@ -108,7 +108,7 @@ def test_bands_are_few(sizes):
 @given(SIZES)
 def test_the_tiles_of_a_tensor_are_where_the_table_says(sizes):
     table, _ = tiles.tiles(sizes)
-    owners = table.rows[:, 0].tolist()
+    owners = table.entries[:, 0].tolist()
     assert owners == sorted(owners)
     assert table.owners.tolist() == list(range(len(sizes)))
-    assert table.first_rows.tolist() == [owners.index(owner) for owner in table.owners]
+    assert table.first_entries.tolist() == [owners.index(owner) for owner in table.owners]

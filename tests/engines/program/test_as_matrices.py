@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schuss.engines.cohorts.matrix_view import FoldedView, reduced
+from schuss.engines.cohorts.matrix_view import MatrixView, reduced
 from schuss.engines.errors import UnfusableError
-from schuss.engines.program.as_matrices import Folds, folded
+from schuss.engines.program.as_matrices import MatrixAxes, as_matrices
 from schuss.engines.program.axes import layout
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, PARAM, Place
@@ -17,15 +17,15 @@ from schuss.engines.program.program import COUNT, GRAD, PARAM, Place
 INPUTS = ((Place(GRAD), None), (Place(PARAM), None), (COUNT, None))
 
 
-def folded_sums(dims, *of_axes):
-    """Return the program of sums of the gradient that leave some axes, and its folds."""
+def sums_as_matrices(dims, *of_axes):
+    """Return the program of sums of the gradient that leave some axes, and its matrix_axes."""
     nodes = tuple((("sum", axes) if axes else "sum", 0) for axes in of_axes)
     ends = tuple((f"state.{at}", len(INPUTS) + at) for at in range(len(nodes)))
-    return folded(INPUTS, nodes, ends, tuple(range(dims)))
+    return as_matrices(INPUTS, nodes, ends, tuple(range(dims)))
 
 
 @pytest.mark.parametrize(
-    ("dims", "of_axes", "folds", "operations"),
+    ("dims", "of_axes", "matrix_axes", "operations"),
     [
         # A mean for each row, and for each column, of a matrix; the mean of all.
         (2, [(0,), (1,), ()], ((), (0,), (1,)), ["row_sum", "column_sum", "sum"]),
@@ -40,9 +40,9 @@ def folded_sums(dims, *of_axes):
         (1, [()], ((), (), (0,)), ["sum"]),
     ],
 )
-def test_axes_that_are_kept_together_are_one(dims, of_axes, folds, operations):
-    program, found = folded_sums(dims, *of_axes)
-    assert found == folds
+def test_axes_that_are_kept_together_are_one(dims, of_axes, matrix_axes, operations):
+    program, found = sums_as_matrices(dims, *of_axes)
+    assert found == matrix_axes
     assert [name for name, *_ in program.nodes] == operations
 
 
@@ -57,7 +57,7 @@ def test_axes_that_are_kept_together_are_one(dims, of_axes, folds, operations):
 )
 def test_statistics_of_more_than_matrices_are_refused(dims, of_axes):
     with pytest.raises(UnfusableError, match="along too many dimensions at once"):
-        folded_sums(dims, *of_axes)
+        sums_as_matrices(dims, *of_axes)
 
 
 @given(st.data())
@@ -67,13 +67,13 @@ def test_sums_of_what_is_seen_as_matrices_are_those_of_torch(data):
     subsets = st.lists(st.integers(0, dims - 1), unique=True, max_size=dims - 1).map(sorted)
     of_axes = data.draw(st.lists(subsets.map(tuple), min_size=1, max_size=3, unique=True))
     try:
-        program, folds = folded_sums(dims, *of_axes)
+        program, matrix_axes = sums_as_matrices(dims, *of_axes)
     except UnfusableError:  # of more than matrices
         return
-    assert sum(folds, ()) == tuple(range(dims))
-    view = FoldedView(folds, layout(shape)._replace(sizes=tuple(shape)), {})
+    assert sum(matrix_axes, ()) == tuple(range(dims))
+    view = MatrixView(matrix_axes, layout(shape)._replace(sizes=tuple(shape)), {})
     x = torch.arange(1.0, 1 + torch.Size(shape).numel(), dtype=torch.float64).view(shape)
-    values = [view.folded(x, Form.ELEMENT), x, torch.tensor(0.0)]
+    values = [view.seen(x, Form.ELEMENT), x, torch.tensor(0.0)]
     for name, operand in program.nodes:
         values.append(reduced(name, values[operand]))
     for axes, (_, number) in zip(of_axes, program.outputs, strict=True):
@@ -82,12 +82,12 @@ def test_sums_of_what_is_seen_as_matrices_are_those_of_torch(data):
 
 
 def test_sizes_are_products_over_axes():
-    folds = Folds((0, 1), (2,), (3,))
-    assert folds.sizes((2, 3, 5, 7)) == (6, 5, 7)
+    matrix_axes = MatrixAxes((0, 1), (2,), (3,))
+    assert matrix_axes.sizes((2, 3, 5, 7)) == (6, 5, 7)
     forms = {(): "TENSOR", (0, 1): "MATRIX", (0, 1, 2): "ROW", (0, 1, 3): "COLUMN"}
-    assert {axes: Form(folds.form(axes)).name for axes in forms} == forms
-    assert folds.form((0, 1, 2, 3)) == Form.ELEMENT
-    assert [folds.size(axes) for axes in ((3,), (2,), (2, 3), (0, 1))] == [1, 2, 3, 4]
+    assert {axes: Form(matrix_axes.form(axes)).name for axes in forms} == forms
+    assert matrix_axes.form((0, 1, 2, 3)) == Form.ELEMENT
+    assert [matrix_axes.size(axes) for axes in ((3,), (2,), (2, 3), (0, 1))] == [1, 2, 3, 4]
 
 
 def test_a_size_of_the_whole_is_the_count():
@@ -98,6 +98,6 @@ def test_a_size_of_the_whole_is_the_count():
         (("sum", (0,)), 0),
         ("add", 5, 6),
     )
-    program, _ = folded(INPUTS, nodes, (("state.x", 7),), (0, 1))
+    program, _ = as_matrices(INPUTS, nodes, (("state.x", 7),), (0, 1))
     # numel / columns, and the sums of rows beside it
     assert program.nodes == (("columns",), ("div", 2, 3), ("row_sum", 0), ("add", 4, 5))

@@ -18,8 +18,8 @@ from schuss.engines.program.axes import (
     all_axes,
     broadcast,
     fitting,
-    kept,
     layout,
+    own_axes,
     positions,
     reduced,
 )
@@ -50,7 +50,7 @@ def test_a_reduction_leaves_the_dimensions_that_torch_leaves(drawn):
     left = reduced(whole.axes, dims, keepdim=keepdim)
     assert whole.shape(left) == summed(SIZES[:number], dims, keepdim)
     gone = {dim % number for dim in dims}
-    assert kept(left) == tuple(axis for axis in range(number) if axis not in gone)
+    assert own_axes(left) == tuple(axis for axis in range(number) if axis not in gone)
 
 
 @given(st.integers(2, 4).flatmap(lambda n: st.lists(reductions(n), min_size=2, max_size=3)))
@@ -103,11 +103,11 @@ def test_a_shape_that_does_not_tell_its_dimensions_is_refused(axes, shape, messa
 
 
 def test_equal_parts_are_the_first_of_two_axes_of_the_first_dimension():
-    whole: Any = layout((6, 5), parts=2)
+    whole: Any = layout((6, 5), heads=2)
     assert whole == ((2, 3, 5), ((0, 1), (2,)), 2)
-    assert reshaped(whole.axes, (2, -1), parts=2) == ((0,), (1, 2))
+    assert reshaped(whole.axes, (2, -1), heads=2) == ((0,), (1, 2))
     # 5 rows have no two equal parts.
-    assert layout((5, 6), parts=2) == ((5, 6), ((0,), (1,)), None)
+    assert layout((5, 6), heads=2) == ((5, 6), ((0,), (1,)), None)
 
 
 def test_a_dimension_of_one_has_no_axis_unless_there_is_no_other():

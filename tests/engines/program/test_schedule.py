@@ -12,7 +12,7 @@ from schuss.engines.program.program import COUNT, GRAD, PARAM, Place, Program, p
 from schuss.engines.program.schedule import (
     SMALLER,
     Function,
-    is_kept_when_reduced,
+    is_saved_when_reduced,
     schedule,
 )
 from schuss.engines.tracing import tracer
@@ -68,7 +68,7 @@ def test_a_statistic_of_statistics_needs_no_function_to_be_kept():
 def traced(monkeypatch) -> list[Program]:
     """Return a list that takes every program that is traced from here on."""
     found = []
-    for name in ("program", "folded"):
+    for name in ("program", "as_matrices"):
         original = getattr(tracer, name)
 
         def kept(*arguments, of=original):
@@ -117,10 +117,10 @@ def check(program: Program) -> None:
             assert is_known(program, function, value, reduced, kept), (str(program), function)
         assert set(function.reductions).isdisjoint(reduced)
         # A statistic of statistics is kept where it is made.
-        assert not any(is_kept_when_reduced(program, value) for value in function.kept)
-        assert kept.isdisjoint(function.kept)
+        assert not any(is_saved_when_reduced(program, value) for value in function.saved)
+        assert kept.isdisjoint(function.saved)
         reduced |= set(function.reductions)
-        kept |= set(function.kept)
+        kept |= set(function.saved)
         written += [place.name for place, _ in function.outputs]
         if function.outputs:
             assert function.number == program.passes - 1
@@ -137,7 +137,7 @@ def is_known(
     form = program.values[value].form
     if form in SMALLER and form is not function.form:
         # It is loaded, whatever it is: from where another function has left it.
-        return value in (reduced if is_kept_when_reduced(program, value) else kept)
+        return value in (reduced if is_saved_when_reduced(program, value) else kept)
     if program.is_reduction(value):
         return value in reduced
     return all(operand in function.needed for operand in program.operands(value) if operand >= 0)

@@ -15,7 +15,7 @@ from torch import Tensor
 from schuss.contract import Group, Rule, State, Work
 from schuss.engines.cohorts.contents import Fits, Needs, all_fits, contents, plain_number
 from schuss.engines.cohorts.scalars import Rows, Scalars, is_own, write
-from schuss.engines.cohorts.traces import Part, parts
+from schuss.engines.cohorts.traces import Part, traced_parts
 from schuss.engines.errors import UnfusableError
 from schuss.engines.memory import has_memory, ranges
 from schuss.engines.program.axes import Axes, Layout, layout
@@ -66,13 +66,13 @@ class Cohort:
         first = self.params[0]
         self.has_master = master.wants_master(group, first)
         self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
-        self._parts = needs.parts
-        sizes, axes, divided = layout(_shape(first), needs.parts)
+        self._heads = needs.heads
+        sizes, axes, divided = layout(_shape(first), needs.heads)
         self.dimensions = Dimensions(
             axes if needs.dims or needs.along or needs.shapes else None,
             sizes if needs.shapes else None,
             along=needs.along,
-            parts=divided,
+            heads=divided,
             single=_is_single(first),
         )
         found = contents(first, self.states[0], needs, fits)
@@ -97,7 +97,7 @@ class Cohort:
     @property
     def layouts(self) -> list[Layout]:
         """What the dimensions of the parameters are made of, as the rule sees them."""
-        return [layout(_shape(param), self._parts) for param in self.params]
+        return [layout(_shape(param), self._heads) for param in self.params]
 
     def tensors(self, place: Place) -> list[Tensor]:
         """Return the tensors at a place of the parameters or of the states."""
@@ -126,10 +126,10 @@ class Cohort:
         traced = partial(self._traced, work, group)
         if self._together:
             try:
-                return parts(traced, self.scalars, rows, together=True)
+                return traced_parts(traced, self.scalars, rows, together=True)
             except ApartError:
                 self._together = False
-        return parts(traced, self.scalars, rows, together=False)
+        return traced_parts(traced, self.scalars, rows, together=False)
 
     def _traced(self, work: Work, group: Group, scalars: State) -> Trace:
         """Return what a rule does with one set of numbers, or with several at once."""
@@ -222,7 +222,7 @@ def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohor
     Raises:
         UnfusableError: A parameter or its state is unlike anything that a program is for.
         DimensionsRead: There may be statistics of rows or columns in a state.
-        PartsRead: There may be numbers for equal parts in a state.
+        HeadsRead: There may be numbers for equal parts in a state.
     """
     fits: list[Fits] = [{}] * len(members)
     if needs.along:
@@ -254,7 +254,7 @@ def _signature(member: Member, needs: Needs, fits: Fits) -> object:
     if needs.shapes:
         shape = _shape(param)
     elif needs.dims or needs.along:
-        _, *of_all_sizes = layout(_shape(param), needs.parts)
+        _, *of_all_sizes = layout(_shape(param), needs.heads)
         shape = tuple(of_all_sizes)
     along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
     alike = (param.dtype, param.device, grad_dtype, _is_single(param))

@@ -12,13 +12,13 @@ from torch import Tensor
 from schuss.contract import State
 from schuss.engines.errors import (
     DimensionsRead,
-    PartsRead,
+    HeadsRead,
     PerTensorState,
     Request,
     UnfusableError,
 )
 from schuss.engines.memory import has_memory
-from schuss.engines.program.axes import Axes, Layout, fitting, kept, layout
+from schuss.engines.program.axes import Axes, Layout, fitting, layout, own_axes
 from schuss.storage.precision import HALF
 
 Fits: TypeAlias = Mapping[str, Sequence[Axes]]
@@ -32,7 +32,7 @@ class Needs(NamedTuple):
         dims: It reads how many dimensions tensors have, so that those of a cohort agree in that.
         along: It makes statistics along dimensions, or keeps some.
         shapes: It reads shapes, so that a cohort has only one.
-        parts: Into how many equal parts it divides the first dimension, where it can; 0 if it does
+        heads: Into how many equal parts it divides the first dimension, where it can; 0 if it does
             not.
         per_tensor: Keys of state of one number that take values of the program.
     """
@@ -40,15 +40,15 @@ class Needs(NamedTuple):
     dims: bool = False
     along: bool = False
     shapes: bool = False
-    parts: int = 0
+    heads: int = 0
     per_tensor: frozenset[str] = frozenset()
 
     def after(self, request: Request) -> Needs:
         """Return what it needs too, now that it was traced again."""
         if isinstance(request, DimensionsRead):
             return self._replace(dims=True, along=request.along or self.along)
-        if isinstance(request, PartsRead):
-            return self._replace(dims=True, along=True, parts=request.parts)
+        if isinstance(request, HeadsRead):
+            return self._replace(dims=True, along=True, heads=request.heads)
         if isinstance(request, PerTensorState):
             return self._replace(per_tensor=self.per_tensor | {request.key})
         return self._replace(shapes=True)
@@ -84,7 +84,7 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
     Raises:
         UnfusableError: There is something in it that is unlike anything a program is for.
         DimensionsRead: There may be statistics of rows or columns in it.
-        PartsRead: There may be a number for each of some equal parts in it.
+        HeadsRead: There may be a number for each of some equal parts in it.
     """
     found = Contents([], [], {}, [], {key: fits[key] for key in state if key in fits})
     for key, value in state.items():
@@ -98,8 +98,8 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
             elif value.numel() != 1 or value.is_complex():
                 if not needs.along and fitting(value.shape, layout(param.shape)):
                     raise DimensionsRead(along=True)
-                if not needs.parts and _is_of_parts(value, param):
-                    raise PartsRead(len(value))
+                if not needs.heads and _is_of_heads(value, param):
+                    raise HeadsRead(len(value))
                 shapes = f"{tuple(value.shape)}, unlike its parameter's {tuple(param.shape)}"
                 raise UnfusableError(f"state {key!r} has shape {shapes}")
             elif key in needs.per_tensor:
@@ -123,7 +123,7 @@ def is_like_state(tensor: Tensor, param: Tensor) -> bool:
         return True
     if tensor.dim() > param.dim():
         return False
-    return bool(fitting(tensor.shape, layout(param.shape))) or _is_of_parts(tensor, param)
+    return bool(fitting(tensor.shape, layout(param.shape))) or _is_of_heads(tensor, param)
 
 
 def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None:
@@ -155,7 +155,7 @@ def all_fits(params: Sequence[Tensor], states: Sequence[State], needs: Needs) ->
         states: Their states.
         needs: What the rule is known to need.
     """
-    layouts = [layout(param.shape, needs.parts) for param in params]
+    layouts = [layout(param.shape, needs.heads) for param in params]
     kinds: dict[object, list[int]] = {}
     for index, (param, state) in enumerate(zip(params, states, strict=True)):
         dims = {key: value.dim() for key, value in state.items() if isinstance(value, Tensor)}
@@ -183,13 +183,13 @@ def _fits_of(layouts: Sequence[Layout], states: Sequence[State]) -> Fits:
                 shared = [axes for axes in shared if axes in here]
             elif state[key].shape != whole.shape(shared[0]):
                 shared = []
-        of_more = [axes for axes in shared if kept(axes)]
+        of_more = [axes for axes in shared if own_axes(axes)]
         if of_more and of_more != [layouts[0].axes]:
             found[key] = of_more
     return found
 
 
-def _is_of_parts(tensor: Tensor, param: Tensor) -> bool:
+def _is_of_heads(tensor: Tensor, param: Tensor) -> bool:
     """Tell whether a tensor may have a number for each of some equal parts of a parameter."""
     if not tensor.dim() or not param.dim() or param.is_complex() or len(tensor) < 2:
         return False

@@ -7,27 +7,27 @@ from math import prod
 
 from torch import Tensor
 
-from schuss.engines.program.as_matrices import Folds
+from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.axes import Axes, Layout
 from schuss.engines.program.operations import REDUCED, REDUCTIONS, SIZES, SPREADS, Form
 
 _BITS = (0b100, 0b010, 0b001)
 
 
-class FoldedView:
+class MatrixView:
     """A parameter seen as a batch of matrices, and what belongs to it likewise.
 
     Every tensor but a single number has three dimensions then, of size 1 where it has no numbers of
     its own, so that torch's operations repeat it there.
 
     Args:
-        folds: What the matrices, rows and columns are.
+        matrix_axes: What the matrices, rows and columns are.
         layout: What the dimensions of the parameter are made of.
         axes: The axes of state with others than the parameter, by key.
     """
 
-    def __init__(self, folds: Folds, layout: Layout, axes: Mapping[str, Axes]) -> None:
-        self.sizes = folds.sizes(layout.sizes)
+    def __init__(self, matrix_axes: MatrixAxes, layout: Layout, axes: Mapping[str, Axes]) -> None:
+        self.sizes = matrix_axes.sizes(layout.sizes)
         self._layout = layout
         self._axes = axes
 
@@ -37,11 +37,11 @@ class FoldedView:
             return ()
         return tuple(n if form & bit else 1 for n, bit in zip(self.sizes, _BITS, strict=True))
 
-    def folded(self, tensor: Tensor, form: Form) -> Tensor:
+    def seen(self, tensor: Tensor, form: Form) -> Tensor:
         """Return a tensor of the state, the parameter or the gradient as it is seen."""
         return tensor.reshape(self.shape(form))
 
-    def unfolded(self, tensor: Tensor, key: str) -> Tensor:
+    def as_state(self, tensor: Tensor, key: str) -> Tensor:
         """Return a tensor in the shape that it has in the state under a key."""
         is_number = not tensor.dim() and key not in self._axes
         return tensor if is_number else tensor.reshape(self.shape_at(key))

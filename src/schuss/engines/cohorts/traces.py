@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HALVES = 16
-"""Into how many parts comparisons may divide the sets of numbers before each is traced apart."""
+"""How often comparisons may divide the sets of numbers before each is traced apart."""
 
 Traced: TypeAlias = Callable[[State], Trace]
 """Traces a rule, given the numbers of a state."""
@@ -50,7 +50,9 @@ class _Found(NamedTuple):
     trace: Trace
 
 
-def parts(traced: Traced, scalars: Scalars, rows: Rows | None, *, together: bool) -> list[Part]:
+def traced_parts(
+    traced: Traced, scalars: Scalars, rows: Rows | None, *, together: bool
+) -> list[Part]:
     """Trace a rule for all sets of numbers that some parameters have.
 
     Args:
@@ -115,7 +117,7 @@ def _grouped(found: Iterable[_Found]) -> list[list[_Found]]:
         kinds = [(k, isinstance(v, int)) for k, v in trace.scalars.items() if _is_number(v)]
         key = (
             id(trace.program),
-            trace.folds,
+            trace.matrix_axes,
             tuple(trace.axes.items()),
             trace.dropped,
             tuple(rest.items()),

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from schuss.engines.cohorts.cohort import Cohort, own_tensors
-from schuss.engines.cohorts.matrix_view import FoldedView
+from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.cohorts.scalars import Rows
 from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
 from schuss.engines.errors import NoDeviceKernelError, UnfusableError
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.kernels.launch import Launch
-from schuss.engines.memory import Form, form_of, is_within_storage
-from schuss.engines.program.as_matrices import Folds
+from schuss.engines.memory import StridedLike, is_within_storage, strided_like
+from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
-from schuss.storage.kinds import KINDS, LOADED, Storage
+from schuss.storage.kinds import KINDS, LOADED, Kinds
 from schuss.storage.precision import HALF
 
 
@@ -36,7 +36,7 @@ class Binding:
 
     Attributes:
         cohort: The cohort.
-        forms: What a gradient of each parameter has to be like.
+        likes: What a gradient of each parameter has to be like.
         places: The names of the places that are bound; a program may write to others.
 
     Raises:
@@ -57,14 +57,14 @@ class Binding:
             p if self._is_laid_out(p) else torch.empty(p.shape, dtype=p.dtype, device=p.device)
             for p in cohort.params
         ]
-        self.forms = [form_of(array, cohort.grad_dtype) for array in self._arrays]
+        self.likes = [strided_like(array, cohort.grad_dtype) for array in self._arrays]
         self._copies: list[tuple[int, Tensor, Tensor]] = []
-        self._launches: dict[tuple[int, Folds | None, int], tuple[Program, Launch]] = {}
+        self._launches: dict[tuple[int, MatrixAxes | None, int], tuple[Program, Launch]] = {}
         bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
         self.places = frozenset(place.name for place in cohort.inputs)
         self._addresses = {place.name: addresses(tensors) for place, tensors in bound.items()}
         self._addresses[COUNT.name] = np.array(self._counts, dtype=np.int64)
-        self._storage = _storage(cohort, {place: a[0].dtype for place, a in bound.items()})
+        self._kinds = _kinds(cohort, {place: a[0].dtype for place, a in bound.items()})
 
     def launch(self, trace: Trace, earlier: int = 0) -> Launch:
         """Return the kernel of a trace, ready to run; compile it if it is new.
@@ -73,7 +73,7 @@ class Binding:
             trace: The trace.
             earlier: How many launches of the same program there are before in a step.
         """
-        key = id(trace.program), trace.folds, earlier
+        key = id(trace.program), trace.matrix_axes, earlier
         _, launch = self._launches.get(key, (None, None))
         if launch is None:
             launch = self._new_launch(trace)
@@ -99,17 +99,17 @@ class Binding:
         among = set(rows.tolist())
         return [(tensor, copy) for row, tensor, copy in self._copies if row in among]
 
-    def forms_by_param(self) -> Iterable[tuple[Tensor, Form]]:
+    def likes_by_param(self) -> Iterable[tuple[Tensor, StridedLike]]:
         """Return each parameter, and what its gradients have to be like."""
-        return zip(self.cohort.params, self.forms, strict=True)
+        return zip(self.cohort.params, self.likes, strict=True)
 
     def laid_out(self, rows: Sequence[int], grads: Sequence[Tensor]) -> list[Tensor]:
         """Return gradients of some parameters as kernels take them, as copies where need be."""
         return [
             grad
-            if self.forms[row].fits(grad)
+            if self.likes[row].fits(grad)
             else torch.empty_like(
-                self._arrays[row], dtype=self.forms[row].dtype, requires_grad=False
+                self._arrays[row], dtype=self.likes[row].dtype, requires_grad=False
             ).copy_(grad)
             for row, grad in zip(rows, grads, strict=True)
         ]
@@ -119,9 +119,9 @@ class Binding:
         key = place.name.removeprefix(STATE)
         like = self.cohort.like
         dtype = like.dtype if place.per_tensor else _kept_dtype(self.cohort)
-        if trace.folds is not None and key in trace.axes:
+        if trace.matrix_axes is not None and key in trace.axes:
             layouts = self.cohort.layouts
-            views = [FoldedView(trace.folds, layouts[row], trace.axes) for row in rows]
+            views = [MatrixView(trace.matrix_axes, layouts[row], trace.axes) for row in rows]
             shapes = [view.shape_at(key) for view in views]
             return [torch.empty(shape, dtype=dtype, device=like.device) for shape in shapes]
         if place.per_tensor:
@@ -134,9 +134,11 @@ class Binding:
         return param.is_contiguous() if self.cohort.dimensions.along else is_dense(param)
 
     def _new_launch(self, trace: Trace) -> Launch:
-        folds = trace.folds
-        sizes = [folds.sizes(each.sizes) for each in self.cohort.layouts] if folds else []
-        made = kernel(trace.program, self._storage)
+        matrix_axes = trace.matrix_axes
+        sizes = (
+            [matrix_axes.sizes(each.sizes) for each in self.cohort.layouts] if matrix_axes else []
+        )
+        made = kernel(trace.program, self._kinds)
         versions = [self._versions(place) for place, _ in trace.program.outputs]
         launch = Launch(made, self._counts, sizes, versions)
         for column, place in enumerate(made.source.columns):
@@ -150,7 +152,7 @@ class Binding:
         """Return the addresses of the versions of the tensors at a place; 0 where there is none."""
         known = torch_layout()
         if known is None or place.name not in self.places:
-            return [0] * len(self.forms)
+            return [0] * len(self.likes)
         return [version_of(known, tensor) for tensor in self.cohort.tensors(place)]
 
     @cached_property
@@ -185,7 +187,7 @@ def _kept_dtype(cohort: Cohort) -> torch.dtype:
     return torch.float32 if cohort.has_master else cohort.params[0].dtype
 
 
-def _storage(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Storage:
+def _kinds(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Kinds:
     """Return how the numbers are stored, given the precision at each place."""
     param = cohort.params[0]
     kinds = {GRAD: KINDS[cohort.grad_dtype]}
@@ -196,7 +198,7 @@ def _storage(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Storage:
             raise UnfusableError(f"{place.name} is {dtype}, for a parameter of {param.dtype}")
         kinds[place.name] = KINDS[dtype]
     real = LOADED[KINDS[param.dtype]]
-    return Storage(real, tuple(kinds.items()), KINDS[_kept_dtype(cohort)])
+    return Kinds(real, tuple(kinds.items()), KINDS[_kept_dtype(cohort)])
 
 
 def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
@@ -216,8 +218,8 @@ def is_dense(tensor: Tensor) -> bool:
     return True
 
 
-def is_alike(tensor: Tensor, form: Tensor) -> bool:
+def is_alike(tensor: Tensor, like: Tensor) -> bool:
     """Tell whether two tensors of one shape have their elements in one order."""
-    if tensor.stride() == form.stride():
+    if tensor.stride() == like.stride():
         return True
-    return tensor.is_contiguous() and form.is_contiguous()
+    return tensor.is_contiguous() and like.is_contiguous()

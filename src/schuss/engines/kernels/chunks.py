@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schuss.engines.kernels.table import Table, first_rows
+from schuss.engines.kernels.table import Table, first_of
 
 CHUNK = 1 << 14
-"""Numbers in a row: 64 KiB of float32, so that the arrays of a row fit into a core's cache."""
+"""Numbers in a chunk: 64 KiB of float32, so that the arrays of a chunk fit into a core's cache."""
 
 
 def chunks(counts: Sequence[int]) -> Table:
@@ -19,11 +19,11 @@ def chunks(counts: Sequence[int]) -> Table:
         counts: How many numbers each tensor has.
     """
     sizes = np.array(counts, dtype=np.int64)
-    rows = -(-sizes // CHUNK)
-    owner = np.repeat(np.arange(len(sizes)), rows)
-    begins = first_rows(rows)
+    each = -(-sizes // CHUNK)
+    owner = np.repeat(np.arange(len(sizes)), each)
+    begins = first_of(each)
     first = (np.arange(len(owner)) - begins[owner]) * CHUNK
     length = np.minimum(sizes[owner] - first, CHUNK)
-    rows_of = np.ascontiguousarray(np.stack([owner, first, length], axis=1), dtype=np.int64)
-    present = np.flatnonzero(rows)
-    return Table(rows_of, present, begins[present], int(sizes.sum()))
+    entries = np.ascontiguousarray(np.stack([owner, first, length], axis=1), dtype=np.int64)
+    present = np.flatnonzero(each)
+    return Table(entries, present, begins[present], int(sizes.sum()))

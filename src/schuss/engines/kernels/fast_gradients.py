@@ -33,7 +33,7 @@ from schuss.engines.devices.cpu.words import (
     SHARE_OWN,
     SHARE_WORDS,
 )
-from schuss.engines.memory import Form, ranges
+from schuss.engines.memory import StridedLike, ranges
 
 _SOURCE = Path(__file__).with_name("fast_gradients_compiled.py")
 
@@ -54,7 +54,7 @@ class FastGradients:
         listed: The parameters of the group.
         rows: For each of these its position in the batch, or -1.
         own: The tensors that belong to the optimizer: parameters, and those of their states.
-        forms: For each parameter of the batch, what its gradients have to be like.
+        likes: For each parameter of the batch, what its gradients have to be like.
 
     Attributes:
         missing: How many parameters of the batch had no gradient in the last look.
@@ -66,23 +66,23 @@ class FastGradients:
         listed: Sequence[Tensor],
         rows: Sequence[int],
         own: Sequence[Tensor],
-        forms: Sequence[Form],
+        likes: Sequence[StridedLike],
     ) -> None:
         self.missing = 0
         self._kept = (*listed, *own)  # so that their addresses remain theirs
         self._count = len(listed)
         batch = {row: id(param) for param, row in zip(listed, rows, strict=True) if row >= 0}
-        self._found = np.zeros(len(forms), dtype=np.int64)
-        shares = _Shares(layout, rows, own, forms)
+        self._found = np.zeros(len(likes), dtype=np.int64)
+        shares = _Shares(layout, rows, own, likes)
         starts, ends = ranges(own)
         self._arrays = [
             _words([id(param) for param in listed]),
             _words(rows),
-            _words([batch[row] for row in range(len(forms))]),
+            _words([batch[row] for row in range(len(likes))]),
             shares.words,
             self._found,
-            np.zeros(len(forms), dtype=np.int64),
-            np.zeros(len(forms), dtype=np.int64),
+            np.zeros(len(likes), dtype=np.int64),
+            np.zeros(len(likes), dtype=np.int64),
             starts,
             ends,
             np.zeros(1, dtype=np.int64),
@@ -92,7 +92,7 @@ class FastGradients:
         found, held, checked, begin, end, room = rest
         entry = threads.parallel_entry() or 0
         self._is_alone = shares.count == 1 or not entry
-        job = [0, 0, 0, known, at, len(forms), objects, shares.count, share, 0, 0]
+        job = [0, 0, 0, known, at, len(likes), objects, shares.count, share, 0, 0]
         job += [compiled()["check"], 1, entry, found, held, checked, len(starts), begin, end, room]
         self._job = _words([*job, *_torch_words(layout)])
         self._address = self._job.ctypes.data
@@ -128,14 +128,17 @@ class FastGradients:
 
 
 def fast_gradients(
-    listed: Sequence[Tensor], rows: Sequence[int], own: Sequence[Tensor], forms: Sequence[Form]
+    listed: Sequence[Tensor],
+    rows: Sequence[int],
+    own: Sequence[Tensor],
+    likes: Sequence[StridedLike],
 ) -> FastGradients | None:
-    """Return a fast look at tensors, or None if there is no reading these."""
+    """Return a fast look at tensors, or None if torch does not let these be read."""
     layout = torch_layout()
-    dims = [tensor.dim() for tensor in (*listed, *own)] + [len(form.shape) for form in forms]
+    dims = [tensor.dim() for tensor in (*listed, *own)] + [len(like.shape) for like in likes]
     if layout is None or max(dims, default=0) > DIMENSIONS:
         return None
-    return FastGradients(layout, listed, rows, own, forms)
+    return FastGradients(layout, listed, rows, own, likes)
 
 
 def is_compiled() -> bool:
@@ -158,12 +161,12 @@ def _functions() -> tuple[Any, Any]:
     return kind(compiled()["look"]), kind(compiled()["release"])
 
 
-def _like(layout: TorchLayout, form: Form) -> list[int]:
+def _like(layout: TorchLayout, like: StridedLike) -> list[int]:
     """Return what a gradient has to be like, in the order of the `GRAD` words."""
-    kinds = kinds_of(layout, torch.empty(0, dtype=form.dtype, device=form.device))
-    size = form.dtype.itemsize
-    shape = [len(form.shape), *form.shape, *form.stride]
-    return [*kinds, size, form.span(), *shape]
+    kinds = kinds_of(layout, torch.empty(0, dtype=like.dtype, device=like.device))
+    size = like.dtype.itemsize
+    shape = [len(like.shape), *like.shape, *like.stride]
+    return [*kinds, size, like.span(), *shape]
 
 
 def _torch_words(layout: TorchLayout) -> list[int]:
@@ -184,11 +187,11 @@ class _Shares:
         layout: TorchLayout,
         rows: Sequence[int],
         own: Sequence[Tensor],
-        forms: Sequence[Form],
+        likes: Sequence[StridedLike],
     ) -> None:
         self.count = max(1, -(-len(own) // SHARE))
         tensors, of_tensors = _joined([identity(layout, tensor) for tensor in own])
-        grads, of_grads = _joined([_like(layout, form) for form in forms])
+        grads, of_grads = _joined([_like(layout, like) for like in likes])
         self._kept = tensors, grads
         self.words = np.zeros((self.count, SHARE_WORDS), dtype=np.int64)
         batched = np.cumsum([0, *(row >= 0 for row in rows)])

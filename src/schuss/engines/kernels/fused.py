@@ -30,12 +30,12 @@ class FusedBatch:
     def __init__(self, cohorts: Sequence[Cohort], params: Sequence[Tensor]) -> None:
         self.cohorts = cohorts
         self._bindings = [Binding(cohort) for cohort in cohorts]
-        forms = {id(p): f for b in self._bindings for p, f in b.forms_by_param()}
-        batch = [param for param in params if id(param) in forms]
+        likes = {id(p): f for b in self._bindings for p, f in b.likes_by_param()}
+        batch = [param for param in params if id(param) in likes]
         row = {id(param): number for number, param in enumerate(batch)}
         self._indices = [np.array([row[id(param)] for param in c.params]) for c in cohorts]
         own = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
-        self._gradients = Gradients(params, batch, own, [forms[id(param)] for param in batch])
+        self._gradients = Gradients(params, batch, own, [likes[id(param)] for param in batch])
 
     def is_broken(self) -> bool:
         """Tell whether some cohort is none any more."""
@@ -78,7 +78,7 @@ class FusedBatch:
         Returns:
             What is to be run, and the gradients, which have to be kept alive until then.
         """
-        kept: list[Tensor] = []
+        alive: list[Tensor] = []
         begins = []
         for binding, given in zip(self._bindings, grads, strict=True):
             rows = [row for row, grad in enumerate(given) if grad is not None]
@@ -86,8 +86,8 @@ class FusedBatch:
             begin = np.zeros(len(given), dtype=np.int64)
             begin[rows] = addresses(laid_out)
             begins.append(begin)
-            kept += laid_out
-        return self._planned(work, group, begins, whole=False), kept
+            alive += laid_out
+        return self._planned(work, group, begins, whole=False), alive
 
     def _planned(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from schuss.engines.devices.cpu.words import IDLE, WITHOUT
 from schuss.engines.kernels.fast_gradients import FastGradients, fast_gradients, is_compiled
-from schuss.engines.memory import Form, has_memory, is_within_storage, overlaps, ranges
+from schuss.engines.memory import StridedLike, has_memory, is_within_storage, overlaps, ranges
 
 PATIENCE = 2
 """Steps before the fast look is compiled, so that the first one need not wait for it."""
@@ -27,7 +27,7 @@ class Gradients:
         listed: The parameters of the group.
         batch: Those that may get a gradient.
         own: All tensors of the optimizer: these parameters, and the tensors of their states.
-        forms: What a gradient of each has to be like, in the order of the batch.
+        likes: What a gradient of each has to be like, in the order of the batch.
 
     Attributes:
         missing: How many parameters of the batch had no gradient in the last look.
@@ -38,13 +38,13 @@ class Gradients:
         listed: Sequence[Tensor],
         batch: Sequence[Tensor],
         own: Sequence[Tensor],
-        forms: Sequence[Form],
+        likes: Sequence[StridedLike],
     ) -> None:
         rows = {id(param): row for row, param in enumerate(batch)}
         self._listed = list(listed)
         self._rows = [rows.get(id(param), WITHOUT if param.numel() else IDLE) for param in listed]
         self._own = [*own, *(param for param in listed if not param.numel())]
-        self._forms = forms
+        self._likes = likes
         self._identities = [_identity(tensor) for tensor in self._own]
         self._bounds = ranges(self._own)
         self._fast: FastGradients | None = None
@@ -71,7 +71,7 @@ class Gradients:
         found = self._look_by_python(list(params))
         if found is not None and self._fast is None and self._is_time():
             # Now that everything is known to be as it was when the batch was made.
-            self._fast = fast_gradients(self._listed, self._rows, self._own, self._forms)
+            self._fast = fast_gradients(self._listed, self._rows, self._own, self._likes)
         return found
 
     def _is_time(self) -> bool:
@@ -88,19 +88,19 @@ class Gradients:
             return None
         if [_identity(tensor) for tensor in self._own] != self._identities:
             return None
-        found = np.zeros(len(self._forms), dtype=np.int64)
+        found = np.zeros(len(self._likes), dtype=np.int64)
         grads = [param.grad for param in params]
         for row, grad in zip(self._rows, grads, strict=True):
             if grad is not None and row != IDLE:
-                if row == WITHOUT or not self._is_of_use(grad, self._forms[row]):
+                if row == WITHOUT or not self._is_of_use(grad, self._likes[row]):
                     return None
                 found[row] = grad.data_ptr()
         self._held = [grad for grad in grads if grad is not None]
         self.missing = int((found == 0).sum())
         return found
 
-    def _is_of_use(self, grad: Tensor, form: Form) -> bool:
-        return form.fits(grad) and not overlaps(grad, *self._bounds)
+    def _is_of_use(self, grad: Tensor, like: StridedLike) -> bool:
+        return like.fits(grad) and not overlaps(grad, *self._bounds)
 
 
 def _identity(tensor: Tensor) -> object:

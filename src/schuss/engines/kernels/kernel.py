@@ -13,7 +13,7 @@ from typing import NamedTuple
 from schuss.engines.devices.cpu.compiled import functions
 from schuss.engines.kernels.printing.module import KernelSource, kernel_source
 from schuss.engines.program.program import Program
-from schuss.storage.kinds import Storage
+from schuss.storage.kinds import Kinds
 
 
 class Kernel(NamedTuple):
@@ -33,15 +33,15 @@ class Kernel(NamedTuple):
 
 
 @cache
-def kernel(program: Program, storage: Storage) -> Kernel:
+def kernel(program: Program, kinds: Kinds) -> Kernel:
     """Return the compiled kernel of a program.
 
     Args:
         program: The program.
-        storage: How the numbers are kept.
+        kinds: How the numbers are stored.
     """
-    source = kernel_source(program, storage)
+    source = kernel_source(program, kinds)
     names = [each.name for each in source.passes] + ([source.closing] if source.closing else [])
-    path, addresses = functions(f"step_{storage.real}", source.text, names)
+    path, addresses = functions(f"step_{kinds.real}", source.text, names)
     passes = tuple(addresses[: len(source.passes)])
     return Kernel(source, path, passes, addresses[-1] if source.closing else None)

@@ -22,10 +22,10 @@ ALONE = 1 << 15
 """Numbers that one thread steps in less time than it takes to wake another."""
 
 SHARES = 8
-"""How often each thread comes for more rows, so that none waits long for the slowest."""
+"""How often each thread comes for more of the table, so that none waits long for the slowest."""
 
 
-_NEXT, _GRAIN = map(JOB.index, ("next_row", "grain"))
+_NEXT, _GRAIN = map(JOB.index, ("next_entry", "grain"))
 
 
 class Launch:
@@ -57,30 +57,26 @@ class Launch:
         self.kernel = kernel
         self.new_places: list[tuple[int, Place]] = []
         source = kernel.source
-        shapes = np.zeros((0, 0), dtype=np.int64)
-        self._table: Table
-        if source.tiled:
-            self._table, shapes = tiles(sizes)
-        else:
-            self._table = chunks(counts)
-        rows, tensors = len(self._table.rows), len(counts)
+        no_shapes = np.zeros((0, 0), dtype=np.int64)
+        self._table, shapes = tiles(sizes) if source.tiled else (chunks(counts), no_shapes)
+        entries, tensors = len(self._table.entries), len(counts)
         columns = len(source.columns) + len(source.slots) + 1
         self.addresses = np.zeros((columns, tensors), np.int64)
         self.totals = np.zeros((source.totals, tensors))
         self._own = [self._room(row, shapes) for row in range(len(source.slots))]
-        self._parts = np.zeros((max((len(p.reductions) for p in source.passes), default=0), rows))
-        self._arguments = np.zeros((0, 0))
-        held = (self.addresses, self.totals, self._parts, shapes)
-        self._shapes = shapes  # whose address the job has
-        self._job = np.array(
-            [0, 1, rows, self._table.rows.ctypes.data, tensors, *(a.ctypes.data for a in held)],
-            dtype=np.int64,
+        self._partials = np.zeros(
+            (max((len(p.reductions) for p in source.passes), default=0), entries)
         )
+        self._arguments = np.zeros((0, 0))
+        held = (self.addresses, self.totals, self._partials, shapes)
+        self._shapes = shapes  # whose address the job has
+        about = [0, 1, entries, self._table.entries.ctypes.data, tensors]
+        self._job = np.array(about + [array.ctypes.data for array in held], dtype=np.int64)
         self.address = self._job.ctypes.data
-        self._told = _Told(self, self._table, self._parts, versions)
+        self._told = _Told(self, self._table, self._partials, versions)
         self.record = self._told.record
         self.threads = 1
-        self._rows = len(self._table.rows)
+        self._entries = len(self._table.entries)
         self._is_alone = self._table.size <= ALONE
 
     def prepare(
@@ -112,11 +108,11 @@ class Launch:
         if which is not None:
             at = self._arguments.ctypes.data + self._arguments.strides[0] * which
             self.addresses[-1, slice(None) if rows is None else rows] = at
-        table_rows = self._rows
-        count = 1 if self._is_alone else min(threads.available(), table_rows)
+        entries = self._entries
+        count = 1 if self._is_alone else min(threads.available(), entries)
         self.threads = count
         self.record[LAUNCH_THREADS] = count
-        self._job[_GRAIN] = -(-table_rows // (count * SHARES)) if count > 1 else max(table_rows, 1)
+        self._job[_GRAIN] = -(-entries // (count * SHARES)) if count > 1 else max(entries, 1)
 
     def run(self) -> None:
         """Run the kernel."""
@@ -124,8 +120,8 @@ class Launch:
         for function, about in zip(self.kernel.passes, self.kernel.source.passes, strict=True):
             self._job[_NEXT] = 0
             threads.run(function, self.address, count)
-            for parts, (name, total) in zip(self._parts, about.reductions, strict=False):
-                self._join(parts, name, self.totals[total])
+            for partials, (name, total) in zip(self._partials, about.reductions, strict=False):
+                self._join(partials, name, self.totals[total])
         if self.kernel.closing is not None:
             threads.run(self.kernel.closing, self.address, 1)
 
@@ -133,17 +129,17 @@ class Launch:
         """Return memory of the kernel's own, and note where that of each parameter begins."""
         source = self.kernel.source
         about = source.slots[slot]
-        counts = numbers(shapes, about.form, parts=about.parts)
+        counts = numbers(shapes, about.form, partials=about.partials)
         room = np.zeros(int(counts.sum()))  # double is enough for either precision
         begins = np.cumsum(counts) - counts
         self.addresses[len(source.columns) + slot] = room.ctypes.data + room.itemsize * begins
         return room
 
-    def _join(self, parts: NDArray[np.float64], name: str, into: NDArray[np.float64]) -> None:
-        """Join the parts that the rows of each parameter have made, in the order of the rows."""
-        if len(parts):
-            owners, first_rows = self._table.owners, self._table.first_rows
-            into[owners] = REDUCTIONS[name].join.reduceat(parts, first_rows)
+    def _join(self, partials: NDArray[np.float64], name: str, into: NDArray[np.float64]) -> None:
+        """Join the partials that the entries of each parameter have made, in their order."""
+        if len(partials):
+            owners, first_entries = self._table.owners, self._table.first_entries
+            into[owners] = REDUCTIONS[name].join.reduceat(partials, first_entries)
 
 
 class _Told:
@@ -153,7 +149,7 @@ class _Told:
         self,
         launch: Launch,
         table: Table,
-        parts: NDArray[np.float64],
+        partials: NDArray[np.float64],
         versions: Sequence[Sequence[int]],
     ) -> None:
         kernel = launch.kernel
@@ -166,15 +162,15 @@ class _Told:
             np.array([len(p.reductions) for p in passes], dtype=np.int64),
             np.array(joins, dtype=np.int64),
             table.owners.astype(np.int64),
-            np.array([*table.first_rows, len(table.rows)], dtype=np.int64),
+            np.array([*table.first_entries, len(table.entries)], dtype=np.int64),
             np.array(versions, dtype=np.int64),
         ]
         functions, reductions, joined, owner, first, raised = (a.ctypes.data for a in self._arrays)
         self.record = np.array(
             [
                 *(launch.address, 1, len(passes), functions, reductions, joined),
-                *(kernel.closing or 0, len(table.rows), len(table.owners), owner, first),
-                *(parts.ctypes.data, launch.totals.ctypes.data, launch.addresses.shape[1]),
+                *(kernel.closing or 0, len(table.entries), len(table.owners), owner, first),
+                *(partials.ctypes.data, launch.totals.ctypes.data, launch.addresses.shape[1]),
                 *(launch.addresses.ctypes.data, len(versions), raised),
             ],
             dtype=np.int64,

@@ -1,4 +1,4 @@
-"""What the rows of a job are: stretches of tensors, which threads share among themselves."""
+"""The table that a kernel goes through: stretches of tensors, which threads share out."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 
 
 class Table(NamedTuple):
-    """Rows, each of one tensor.
+    """Entries, each a stretch of one tensor.
 
     Attributes:
-        rows: What kernels are told of each row; first, whose it is.
-        owners: The tensors that have rows, in order.
-        first_rows: Of each of these the first.
+        entries: What kernels are told of each; first, whose it is.
+        owners: The tensors that have entries, in order.
+        first_entries: Of each of these the first.
         size: How many numbers there are in all.
     """
 
-    rows: NDArray[np.int64]
+    entries: NDArray[np.int64]
     owners: NDArray[np.int64]
-    first_rows: NDArray[np.int64]
+    first_entries: NDArray[np.int64]
     size: int
 
 
-def first_rows(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return which row comes first for each tensor, given how many each has."""
+def first_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return which entry comes first for each tensor, given how many each has."""
     begins: NDArray[np.int64] = np.cumsum(counts) - counts
     return begins

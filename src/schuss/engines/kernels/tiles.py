@@ -1,7 +1,7 @@
 """The table of tiles: tensors as batches of matrices.
 
-A tile is a rectangle of one matrix, or a stretch of whole small matrices. Each leaves a part of the
-statistics of its rows and of its columns, and the parts are joined in a fixed order: the numbers
+A tile is a rectangle of one matrix, or a stretch of whole small matrices. Each leaves partial
+statistics of its rows and of its columns, and the partials are joined in a fixed order: the numbers
 are the same on any number of threads.
 """
 
@@ -12,17 +12,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.engines.kernels.table import Table, first_rows
+from schuss.engines.kernels.table import Table, first_of
 from schuss.engines.program.operations import Form
 
 TILE = 1 << 16
-"""Numbers in a tile: enough that the parts of its columns are few beside them."""
+"""Numbers in a tile: enough that the partials of its columns are few beside them."""
 
 WIDTH = 1 << 10
-"""Columns of a tile: their parts fit into a core's first cache."""
+"""Columns of a tile: their partials fit into a core's first cache."""
 
 BANDS = 64
-"""Tiles one below the other, at most, so that not too many parts are to be joined."""
+"""Tiles one below the other, at most, so that not too many partials are to be joined."""
 
 WORDS = (
     "tensor",
@@ -63,7 +63,7 @@ def tiles(sizes: Sequence[tuple[int, int, int]]) -> tuple[Table, NDArray[np.int6
     batches = np.maximum(-(-matrices // at_once), 1)
     counts = batches * bands * strips
     owner = np.repeat(np.arange(len(counts)), counts)
-    begins = first_rows(counts)
+    begins = first_of(counts)
     at = np.arange(len(owner)) - begins[owner]
     strip, rest = at % strips[owner], at // strips[owner]
     band, batch = rest % bands[owner], rest // bands[owner]
@@ -79,18 +79,18 @@ def tiles(sizes: Sequence[tuple[int, int, int]]) -> tuple[Table, NDArray[np.int6
         strip,
         band,
     )
-    rows = np.ascontiguousarray(np.stack(fields, axis=1), dtype=np.int64)
+    entries = np.ascontiguousarray(np.stack(fields, axis=1), dtype=np.int64)
     shapes = np.stack([width, height, matrices, strips, bands], axis=1)
     size = int((matrices * height * width).sum())
-    return Table(rows, np.arange(len(counts)), begins, size), np.ascontiguousarray(shapes)
+    return Table(entries, np.arange(len(counts)), begins, size), np.ascontiguousarray(shapes)
 
 
-def numbers(shapes: NDArray[np.int64], form: Form, *, parts: bool) -> NDArray[np.int64]:
-    """Return how many numbers there are of one form for each tensor, or parts of them."""
+def numbers(shapes: NDArray[np.int64], form: Form, *, partials: bool) -> NDArray[np.int64]:
+    """Return how many numbers there are of one form for each tensor, or partial ones."""
     width, height, matrices, strips, bands = shapes.T
     found: NDArray[np.int64] = matrices.copy()
     if form is Form.ROW:
-        found *= height * (strips if parts else 1)
+        found *= height * (strips if partials else 1)
     if form is Form.COLUMN:
-        found *= width * (bands if parts else 1)
+        found *= width * (bands if partials else 1)
     return found

@@ -14,22 +14,22 @@ from math import prod
 from typing import NamedTuple
 
 from schuss.engines.errors import UnfusableError
-from schuss.engines.program.axes import Axes, kept
+from schuss.engines.program.axes import Axes, own_axes
 from schuss.engines.program.operations import DRAWS, REDUCTIONS, SIZES, Form
 from schuss.engines.program.program import COUNT, Node, Place, Program, alive_in, program
 
 _SIZE_NAMES = {bits: name for name, bits in SIZES.items()}
 
-Kept = tuple[int, ...]
+OwnAxes = tuple[int, ...]
 """The axes along which a value has numbers of its own."""
 
 
-class Folds(NamedTuple):
+class MatrixAxes(NamedTuple):
     """The axes that make up the batch, the rows, and the columns."""
 
-    matrices: Kept
-    rows: Kept
-    columns: Kept
+    matrices: OwnAxes
+    rows: OwnAxes
+    columns: OwnAxes
 
     def sizes(self, sizes: Sequence[int]) -> tuple[int, int, int]:
         """Return how many matrices a tensor has, how many rows each, and how many columns.
@@ -41,26 +41,26 @@ class Folds(NamedTuple):
         matrices, rows, columns = (prod(sizes[axis] for axis in axes) for axes in self)
         return matrices, rows, columns
 
-    def form(self, axes: Kept) -> int:
+    def form(self, axes: OwnAxes) -> int:
         """Return the bits of the form of a value with numbers along some axes."""
         if not axes:
             return Form.TENSOR
         bits = zip((0b100, 0b010, 0b001), self, strict=True)
-        return sum(bit for bit, fold in bits if set(fold) <= set(axes))
+        return sum(bit for bit, group in bits if set(group) <= set(axes))
 
-    def size(self, axes: Kept) -> int:
+    def size(self, axes: OwnAxes) -> int:
         """Return the bits of the product of the sizes of some axes."""
         bits = zip((0b100, 0b010, 0b001), self, strict=True)
-        return sum(bit for bit, fold in bits if fold and set(fold) <= set(axes))
+        return sum(bit for bit, group in bits if group and set(group) <= set(axes))
 
 
 @lru_cache(maxsize=1024)
-def folded(
+def as_matrices(
     inputs: tuple[tuple[Place, Axes | None], ...],
     nodes: tuple[Node, ...],
     outputs: tuple[tuple[str, int], ...],
-    everything: Kept,
-) -> tuple[Program, Folds]:
+    everything: OwnAxes,
+) -> tuple[Program, MatrixAxes]:
     """Return the program of a trace with axes, and what its matrices, rows and columns are.
 
     Args:
@@ -72,45 +72,45 @@ def folded(
     Raises:
         UnfusableError: The statistics are of more than a batch of matrices.
     """
-    known = [_kept_at(place, axes, everything) for place, axes in inputs]
+    known = [_own_at(place, axes, everything) for place, axes in inputs]
     for node in nodes:
-        known.append(_kept_by(node, known, everything))
+        known.append(_own_of(node, known, everything))
     alive = alive_in(len(inputs), nodes, {number for _, number in outputs})
     alive |= set(range(len(inputs)))
     used = {known[number] for number in alive}
     sizes = {op[1] for op, *_ in nodes if isinstance(op, tuple) and op[0] == "size"}
-    folds = _folds(used | sizes, everything)
-    if folds is None or any(folds.form(axes) not in set(Form) for axes in used):
+    matrix_axes = _matrix_axes(used | sizes, everything)
+    if matrix_axes is None or any(matrix_axes.form(axes) not in set(Form) for axes in used):
         raise UnfusableError(
             "there are statistics along too many dimensions at once; a program is for matrices, "
             "with rows and columns"
         )
     places = tuple(
-        place._replace(form=Form(folds.form(known[number])))
+        place._replace(form=Form(matrix_axes.form(known[number])))
         for number, (place, _) in enumerate(inputs)
     )
-    writer = _Writer(places, folds, known, everything)
+    writer = _Writer(places, matrix_axes, known, everything)
     for number, node in enumerate(nodes, start=len(inputs)):
         if number in alive:
             writer.add(number, node)
-    return writer.program(outputs), folds
+    return writer.program(outputs), matrix_axes
 
 
-def _folds(used: Iterable[Kept], everything: Kept) -> Folds | None:
+def _matrix_axes(used: Iterable[OwnAxes], everything: OwnAxes) -> MatrixAxes | None:
     """Return axes that are in the same sets and side by side, as one; None if too many remain."""
     sets = sorted(used)
     runs = groupby(everything, key=lambda axis: [axis in each for each in sets])
     groups = [tuple(run) for _, run in runs]
-    return Folds(*((), (), (), *groups)[-3:]) if len(groups) <= 3 else None
+    return MatrixAxes(*((), (), (), *groups)[-3:]) if len(groups) <= 3 else None
 
 
-def _kept_at(place: Place, axes: Axes | None, everything: Kept) -> Kept:
+def _own_at(place: Place, axes: Axes | None, everything: OwnAxes) -> OwnAxes:
     if axes is not None:
-        return kept(axes)
+        return own_axes(axes)
     return () if place.per_tensor else everything
 
 
-def _kept_by(node: Node, known: Sequence[Kept], everything: Kept) -> Kept:
+def _own_of(node: Node, known: Sequence[OwnAxes], everything: OwnAxes) -> OwnAxes:
     """Return along which axes the value that a node makes has numbers."""
     operation, *operands = node
     if isinstance(operation, tuple):
@@ -127,12 +127,16 @@ class _Writer:
     """Writes the nodes of a trace as those of a program."""
 
     def __init__(
-        self, places: Sequence[Place], folds: Folds, known: Sequence[Kept], everything: Kept
+        self,
+        places: Sequence[Place],
+        matrix_axes: MatrixAxes,
+        known: Sequence[OwnAxes],
+        everything: OwnAxes,
     ) -> None:
         self.nodes: list[Node] = []
         self.numbers = {number: number for number in range(len(places))}
         self._places = places
-        self._folds = folds
+        self._matrix_axes = matrix_axes
         self._known = known
         self._everything = everything
 
@@ -149,10 +153,10 @@ class _Writer:
             self.numbers[number] = (
                 self._places.index(COUNT)
                 if whole
-                else self._written(_SIZE_NAMES[self._folds.size(axes)])
+                else self._written(_SIZE_NAMES[self._matrix_axes.size(axes)])
             )
             return
-        form = Form(self._folds.form(axes))
+        form = Form(self._matrix_axes.form(axes))
         source = node[1]
         of_elements = source >= 0 and self._known[source] == self._everything
         if form is Form.MATRIX and of_elements and name != "spread":

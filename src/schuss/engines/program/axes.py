@@ -31,33 +31,33 @@ class Layout(NamedTuple):
     Attributes:
         sizes: The size of each axis.
         axes: The axes of each dimension.
-        parts: Into how many equal parts the first dimension is divided; 0 if it is not, None if it
+        heads: Into how many equal parts the first dimension is divided; 0 if it is not, None if it
             cannot be.
     """
 
     sizes: tuple[int, ...]
     axes: Axes
-    parts: int | None
+    heads: int | None
 
     def shape(self, axes: Axes) -> tuple[int, ...]:
         """Return the shape of a tensor with some of the axes."""
         return tuple(prod(self.sizes[axis] for axis in each) for each in axes)
 
 
-def layout(shape: Sequence[int], parts: int = 0) -> Layout:
+def layout(shape: Sequence[int], heads: int = 0) -> Layout:
     """Return what the dimensions of a parameter are made of.
 
     Args:
         shape: Its shape. If all sizes are 1, these count.
-        parts: Into how many equal parts to divide the first dimension, if that is possible.
+        heads: Into how many equal parts to divide the first dimension, if that is possible.
     """
-    divided = bool(parts and shape) and shape[0] % parts == 0
-    sizes = (parts, shape[0] // parts, *shape[1:]) if divided else tuple(shape)
+    divided = bool(heads and shape) and shape[0] % heads == 0
+    sizes = (heads, shape[0] // heads, *shape[1:]) if divided else tuple(shape)
     each = all_axes(len(sizes))
     dims = ((0, 1), *each[2:]) if divided else each
     single = all(size == 1 for size in sizes)
     axes = (tuple(axis for axis in dim if single or sizes[axis] != 1) for dim in dims)
-    return Layout(sizes, tuple(axes), parts if divided or not parts else None)
+    return Layout(sizes, tuple(axes), heads if divided or not heads else None)
 
 
 def all_axes(dims: int) -> Axes:
@@ -65,7 +65,7 @@ def all_axes(dims: int) -> Axes:
     return tuple((axis,) for axis in range(dims))
 
 
-def kept(axes: Axes) -> tuple[int, ...]:
+def own_axes(axes: Axes) -> tuple[int, ...]:
     """Return the axes along which a tensor has numbers of its own."""
     return tuple(sorted(chain.from_iterable(axes)))
 
@@ -124,7 +124,7 @@ def fitting(shape: Sequence[int], whole: Layout) -> list[Axes]:
                 *([()] if size == 1 else []),
             ]
         ]
-    return sorted(found, key=lambda axes: -len(kept(axes)))
+    return sorted(found, key=lambda axes: -len(own_axes(axes)))
 
 
 def _places(before: Axes, shape: Sequence[int], whole: Layout) -> Iterable[tuple[int, ...]]:

@@ -115,7 +115,7 @@ class Reduction(NamedTuple):
         start: Its value for no numbers, as source.
         expression: It with one number more: `{0}` so far, `{1}` the number, both float64.
         empty: Its value for no numbers.
-        join: Joins its values for the parts of a tensor.
+        join: Joins partial ones.
         function: The same on a tensor.
     """
 

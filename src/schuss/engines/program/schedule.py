@@ -25,7 +25,7 @@ class Function(NamedTuple):
         needed: The values that it computes or is given, in order.
         reductions: Those it makes, of values of its form.
         outputs: Places of its form that it writes, and what.
-        kept: Values of its form that functions of other forms need, and so are kept for them.
+        saved: Values of its form that functions of other forms need, and so are saved for them.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Function(NamedTuple):
     needed: tuple[int, ...]
     reductions: tuple[int, ...]
     outputs: tuple[tuple[Place, int], ...]
-    kept: tuple[int, ...]
+    saved: tuple[int, ...]
 
 
 def schedule(program: Program) -> list[Function]:
@@ -65,7 +65,7 @@ def of_elements(program: Program, value: int) -> bool:
     return bool(operands) and program.values[operands[0]].form is Form.ELEMENT
 
 
-def is_kept_when_reduced(program: Program, value: int) -> bool:
+def is_saved_when_reduced(program: Program, value: int) -> bool:
     """Tell whether a value is a statistic of statistics, which is made at once, not in parts."""
     of_smaller = program.is_reduction(value) and not of_elements(program, value)
     return of_smaller and program.values[value].form in SMALLER
@@ -76,17 +76,17 @@ def _function(
 ) -> Function | None:
     reductions = program.reduced_in(number, form)
     outputs = program.written_in(number, form)
-    kept = [
+    saved = [
         v
         for v in sorted(wanted)
         if program.values[v].form is form
         and program.values[v].after == number
-        and not is_kept_when_reduced(program, v)
+        and not is_saved_when_reduced(program, v)
     ]
-    if not (reductions or outputs or kept):
+    if not (reductions or outputs or saved):
         return None
     others = {*SMALLER} - {form}
     given = complete | {v for v, about in enumerate(program.values) if about.form in others}
-    sinks = [program.operands(v)[0] for v in reductions] + [v for _, v in outputs] + kept
+    sinks = [program.operands(v)[0] for v in reductions] + [v for _, v in outputs] + saved
     needed = program.needed(sinks, given)
-    return Function(number, form, tuple(needed), tuple(reductions), tuple(outputs), tuple(kept))
+    return Function(number, form, tuple(needed), tuple(reductions), tuple(outputs), tuple(saved))

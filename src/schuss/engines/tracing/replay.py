@@ -66,10 +66,10 @@ class Replay:
         if found is None:
             return None
         arguments, after = found
-        program, _, _, dropped, folds, axes = self._trace
+        program, _, _, dropped, matrix_axes, axes = self._trace
         if any(type(x) is Several for x in arguments):
             arguments = [x.values if type(x) is Several else x for x in arguments]
-        return Trace(program, arguments, after, dropped, folds, axes)
+        return Trace(program, arguments, after, dropped, matrix_axes, axes)
 
 
 class Replays:

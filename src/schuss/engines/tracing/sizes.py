@@ -113,8 +113,8 @@ def _sizes(axes: Axes, sizes: Sequence[int] | None) -> Iterator[Any]:
             yield Size(number, each)
 
 
-def reshaped(axes: Axes, shape: Sequence[Any], parts: int = 0) -> Axes:
-    """Return the axes in a new shape, of sizes of the parameter, ones, `parts`, and one -1.
+def reshaped(axes: Axes, shape: Sequence[Any], heads: int = 0) -> Axes:
+    """Return the axes in a new shape, of sizes of the parameter, ones, `heads`, and one -1.
 
     Raises:
         TypeError: It cannot be told from the axes that the shape is right.
@@ -123,7 +123,7 @@ def reshaped(axes: Axes, shape: Sequence[Any], parts: int = 0) -> Axes:
     if order != tuple(sorted(order)):
         raise TypeError("of a transposed tensor")
     found = [
-        None if size == -1 else (0,) if type(size) is int and size == parts else size_axes(size)
+        None if size == -1 else (0,) if type(size) is int and size == heads else size_axes(size)
         for size in shape
     ]
     named = set(chain.from_iterable(filter(None, found)))

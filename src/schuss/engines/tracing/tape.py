@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from schuss.engines.errors import DimensionsRead, UntraceableError
-from schuss.engines.program.axes import Axes, broadcast, kept, reduced
+from schuss.engines.program.axes import Axes, broadcast, own_axes, reduced
 from schuss.engines.program.operations import DRAWS, PREDICATES, REDUCTIONS
 from schuss.engines.program.program import COUNT, Node, Place
 from schuss.engines.tracing.calculation import Number, drawn
@@ -27,7 +27,7 @@ class Dimensions:
         axes: Their axes; None if they differ in number.
         sizes: The sizes of the axes; None if they differ.
         along: Statistics along them may be made: stand-ins know their axes.
-        parts: Into how many equal parts the first is divided; 0 if it is not, None if it cannot be.
+        heads: Into how many equal parts the first is divided; 0 if it is not, None if it cannot be.
         single: The parameters are of one number.
     """
 
@@ -37,13 +37,13 @@ class Dimensions:
         sizes: Sequence[int] | None = None,
         *,
         along: bool = False,
-        parts: int | None = 0,
+        heads: int | None = 0,
         single: bool = False,
     ) -> None:
         self.axes = axes
         self.sizes = sizes
         self.along = along
-        self.parts = parts
+        self.heads = heads
         self.single = single
 
 
@@ -131,7 +131,7 @@ class Tape:
             return self._along(name, x.value, ())
         axes = self.axes_of(x)
         left = reduced(axes, dims or range(len(axes)), keepdim=keepdim)
-        if kept(left) == kept(axes):
+        if own_axes(left) == own_axes(axes):
             made = self.copy(x)
             made.axes = self.plain(left)
             return made
@@ -145,7 +145,7 @@ class Tape:
         self, name: str, operand: int | None, axes: Axes, of: tuple[int, ...] | None = None
     ) -> StandIn:
         """Add an operation whose value has numbers along some axes."""
-        which = kept(axes) if of is None else of
+        which = own_axes(axes) if of is None else of
         whole = of is None and not which and name != "spread"
         self.nodes.append(
             (name if whole else (name, which), *(() if operand is None else (operand,)))

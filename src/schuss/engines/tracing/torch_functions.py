@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from schuss.engines.program.axes import kept
+from schuss.engines.program.axes import own_axes
 from schuss.engines.program.operations import POWERS
 from schuss.engines.tracing.sizes import size_axes
 
@@ -131,7 +131,7 @@ def _mean(
         return total
     if x.axes is None and tape.is_per_tensor(total):
         return tape.record("div", total, tape.count())
-    gone = set(kept(tape.axes_of(x))) - set(kept(tape.axes_of(total)))
+    gone = set(own_axes(tape.axes_of(x))) - set(own_axes(tape.axes_of(total)))
     return tape.record("div", total, tape.size(sorted(gone))) if gone else total
 
 

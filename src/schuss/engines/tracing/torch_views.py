@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from schuss.engines.errors import PartsRead, UntraceableError
+from schuss.engines.errors import HeadsRead, UntraceableError
 from schuss.engines.program.axes import Axes, broadcast, positions
 from schuss.engines.tracing.sizes import reshaped
 
@@ -36,9 +36,9 @@ def _reshaped(x: Any, *shape: Any) -> Any:
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
     axes, dimensions = x.tape.axes_of(x), x.tape.dimensions
     first = sizes[0] if len(sizes) else 1
-    if dimensions.parts == 0 and axes == dimensions.axes and type(first) is int and first > 1:
-        raise PartsRead(first)
-    found = reshaped(axes, sizes, dimensions.parts or 0)
+    if dimensions.heads == 0 and axes == dimensions.axes and type(first) is int and first > 1:
+        raise HeadsRead(first)
+    found = reshaped(axes, sizes, dimensions.heads or 0)
     return x.tape.seen_as(x, found, "a tensor in another shape")
 
 

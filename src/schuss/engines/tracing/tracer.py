@@ -17,8 +17,8 @@ from torch import Tensor
 
 from schuss.contract import Group, Rule, State
 from schuss.engines.errors import PerTensorState, UnfusableError
-from schuss.engines.program.as_matrices import Folds, folded
-from schuss.engines.program.axes import Axes, kept
+from schuss.engines.program.as_matrices import MatrixAxes, as_matrices
+from schuss.engines.program.axes import Axes, own_axes
 from schuss.engines.program.program import GRAD, PARAM, STATE, Place, Program, program
 from schuss.engines.tracing.calculation import drawn
 from schuss.engines.tracing.standin import StandIn
@@ -33,7 +33,7 @@ class Trace(NamedTuple):
         arguments: With these numbers; arrays, where they differ among parameters.
         scalars: To the state that is not part of the program: its new values.
         dropped: Keys of the state that it deleted.
-        folds: What the matrices, rows and columns of the program are.
+        matrix_axes: What the matrices, rows and columns of the program are.
         axes: The axes of the state that has others than its parameter, by key.
     """
 
@@ -41,7 +41,7 @@ class Trace(NamedTuple):
     arguments: list[Any]
     scalars: State
     dropped: frozenset[str]
-    folds: Folds | None = None
+    matrix_axes: MatrixAxes | None = None
     axes: Mapping[str, Axes] = MappingProxyType({})
 
 
@@ -82,9 +82,9 @@ def trace(
     dropped = frozenset(before.keys() - after.keys())
     after = {k: v for k, v in after.items() if k not in aliases or v is not param}
     outputs, rest = _divided(after, before, scalars, param)
-    made, folds = _written(tape, inputs, axes, (*outputs, (PARAM, param.value)))
+    made, matrix_axes = _written(tape, inputs, axes, (*outputs, (PARAM, param.value)))
     left = _axes_of(after)
-    return Trace(made, tape.arguments, rest, dropped, folds, left if folds else {})
+    return Trace(made, tape.arguments, rest, dropped, matrix_axes, left if matrix_axes else {})
 
 
 def _axes_of(state: State) -> dict[str, Axes]:
@@ -108,13 +108,13 @@ def _written(
     inputs: Sequence[Place],
     axes: Mapping[str, Axes],
     ends: tuple[tuple[str, int], ...],
-) -> tuple[Program, Folds | None]:
+) -> tuple[Program, MatrixAxes | None]:
     """Return the program on a tape, and what its matrices, rows and columns are if it has any."""
     dimensions, nodes = tape.dimensions, tuple(tape.nodes)
     if not dimensions.along or dimensions.axes is None:
         return program(tuple(inputs), nodes, ends), None
     places = tuple((place, axes.get(place.name.removeprefix(STATE))) for place in inputs)
-    return folded(places, nodes, ends, kept(dimensions.axes) or (0,))
+    return as_matrices(places, nodes, ends, own_axes(dimensions.axes) or (0,))
 
 
 def _divided(
@@ -133,7 +133,7 @@ def _divided(
                 raise UnfusableError(f"state {key!r} is {value.frozen or 'truth values'}")
             if key in before and value.axes != before[key].axes:
                 raise UnfusableError(f"state {key!r} changes its shape")
-            if value.axes and list(kept(value.axes)) != list(chain.from_iterable(value.axes)):
+            if value.axes and list(own_axes(value.axes)) != list(chain.from_iterable(value.axes)):
                 raise UnfusableError(f"state {key!r} is a transposed tensor")
             held.add(id(value))
             outputs.append((STATE + key, value.value))

@@ -16,7 +16,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy import uint64
 
-from schuss.storage.kinds import SIZES
+from schuss.storage.kinds import BYTES
 
 _INT16, _INT32, _INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _VOID = ir.VoidType()
@@ -100,8 +100,8 @@ load_float64, store_float64 = _load("float64"), _store("float64")
 load_int32, store_int32 = _load("int32"), _store("int32")
 load_int64, store_int64 = _load("int64"), _store("int64")
 
-size_of_bfloat16, size_of_float16 = SIZES["bfloat16"], SIZES["float16"]
-size_of_float32, size_of_float64 = SIZES["float32"], SIZES["float64"]
+size_of_bfloat16, size_of_float16 = BYTES["bfloat16"], BYTES["float16"]
+size_of_float32, size_of_float64 = BYTES["float32"], BYTES["float64"]
 
 
 def _rounded(kind: str) -> Any:
@@ -160,17 +160,17 @@ larger, smaller = _extreme("maximum"), _extreme("minimum")
 
 def _joined(join: Callable[[Any, Any], Any]) -> Any:
     @numba.njit(inline="always")
-    def joined(parts: int, index: int, of_all: int, count: int) -> Any:
-        total = load_float64(parts, index)
-        for part in range(1, count):
-            total = join(total, load_float64(parts, part * of_all + index))
+    def joined(partials: int, index: int, of_all: int, count: int) -> Any:
+        total = load_float64(partials, index)
+        for partial in range(1, count):
+            total = join(total, load_float64(partials, partial * of_all + index))
         return total
 
     return joined
 
 
 joined_sum, joined_amax, joined_amin = map(_joined, (accumulated, larger, smaller))
-"""The value of some parts, the first at an index and each next one `of_all` numbers further."""
+"""The value of some partials, the first at an index and each next one `of_all` numbers further."""
 
 
 def _call(returned: Any, number: Any, constants: tuple[Any, ...], kinds: Sequence[Any]) -> Any:

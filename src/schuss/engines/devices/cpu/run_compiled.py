@@ -19,21 +19,21 @@ from schuss.engines.devices.cpu.words import *
 
 
 @numba.njit(inline="always")
-def join(launch, parts, total, kind):
-    """Join the parts that the rows of each tensor have made."""
+def join(launch, partials, total, kind):
+    """Join the partials that the entries of each tensor have made."""
     owners, firsts = load_int64(launch, LAUNCH_OWNER), load_int64(launch, LAUNCH_FIRST)
     totals = load_int64(launch, LAUNCH_TOTALS) + 8 * total * load_int64(launch, LAUNCH_TENSORS)
     for k in range(load_int64(launch, LAUNCH_OWNERS)):
         first = load_int64(firsts, k)
-        joined = load_float64(parts, first)
-        for row in range(first + 1, load_int64(firsts, k + 1)):
-            part = load_float64(parts, row)
+        joined = load_float64(partials, first)
+        for entry in range(first + 1, load_int64(firsts, k + 1)):
+            partial = load_float64(partials, entry)
             if kind == 0:
-                joined += part
+                joined += partial
             elif kind == 1:
-                joined = part if part > joined or part != part else joined
+                joined = partial if partial > joined or partial != partial else joined
             else:
-                joined = part if part < joined or part != part else joined
+                joined = partial if partial < joined or partial != partial else joined
         store_float64(totals, load_int64(owners, k), joined)
 
 
@@ -60,15 +60,15 @@ def run(job):
         joins = load_int64(launch, LAUNCH_JOINS)
         for number in range(load_int64(launch, LAUNCH_PASSES)):
             function = load_int64(functions, number)
-            store_int64(kernel, 0, 0)  # the next row
+            store_int64(kernel, 0, 0)  # the next entry
             if threads > 1:
                 call_parallel(load_int64(job, RUN_PARALLEL), function, kernel, threads)
             else:
                 call(function, kernel)
-            parts = load_int64(launch, LAUNCH_PARTS)
+            partials = load_int64(launch, LAUNCH_PARTIALS)
             for _ in range(load_int64(load_int64(launch, LAUNCH_REDUCTIONS), number)):
-                join(launch, parts, load_int64(joins, 0), load_int64(joins, 1))
-                parts += 8 * load_int64(launch, LAUNCH_ROWS)
+                join(launch, partials, load_int64(joins, 0), load_int64(joins, 1))
+                partials += 8 * load_int64(launch, LAUNCH_ENTRIES)
                 joins += 16
         if load_int64(launch, LAUNCH_CLOSING) != 0:
             call(load_int64(launch, LAUNCH_CLOSING), kernel)

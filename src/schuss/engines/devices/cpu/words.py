@@ -82,14 +82,14 @@ without numbers, which may have one."""
     LAUNCH_THREADS,
     LAUNCH_PASSES,  # how many functions go through the tensors
     LAUNCH_FUNCTIONS,  # address of their addresses
-    LAUNCH_REDUCTIONS,  # address of how many reductions each makes parts of
-    LAUNCH_JOINS,  # address of pairs: which total a reduction makes, and how parts are joined
+    LAUNCH_REDUCTIONS,  # address of how many reductions each makes partials of
+    LAUNCH_JOINS,  # address of pairs: which total a reduction makes, and how these are joined
     LAUNCH_CLOSING,  # address of the last function, or 0
-    LAUNCH_ROWS,  # how many rows the table has
-    LAUNCH_OWNERS,  # how many tensors have rows
+    LAUNCH_ENTRIES,  # how many entries the table has
+    LAUNCH_OWNERS,  # how many tensors have entries
     LAUNCH_OWNER,  # address of which these are
-    LAUNCH_FIRST,  # address of their first rows; then comes the number of all rows
-    LAUNCH_PARTS,
+    LAUNCH_FIRST,  # address of their first entries; then comes the number of all entries
+    LAUNCH_PARTIALS,
     LAUNCH_TOTALS,
     LAUNCH_TENSORS,
     LAUNCH_ADDRESSES,
@@ -98,7 +98,7 @@ without numbers, which may have one."""
 ) = range(17)
 
 JOINS = ("sum", "amax", "amin")
-"""How parts are joined, by number."""
+"""How partials are joined, by number."""
 
 REFERENCES = 8
 """Where an implementation of torch counts references, in 32 bits."""

@@ -9,13 +9,13 @@ from schuss.engines.kernels.printing.text import SKIP, indented, job
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
 
-_ROWS = """\
-row = taken(job, grain)
-while row < rows:
-    for row in range(row, row + grain if row + grain < rows else rows):
-        tensor = load_int64(table, 3 * row)
-        first = load_int64(table, 3 * row + 1)
-        count = load_int64(table, 3 * row + 2)
+_CHUNKS = """\
+entry = taken(job, grain)
+while entry < entries:
+    for entry in range(entry, entry + grain if entry + grain < entries else entries):
+        tensor = load_int64(table, 3 * entry)
+        first = load_int64(table, 3 * entry + 1)
+        count = load_int64(table, 3 * entry + 2)
 """
 
 
@@ -29,18 +29,19 @@ def body(statements: Statements, function: Function) -> list[str]:
     bases |= {place for place, _ in function.outputs}
     sinks = function.reductions
     loop = [statements.computed(value, "i") for value in single]
-    loop += [f"part_{v} = {statements.accumulated(v, f'part_{v}')}" for v in sinks]
+    loop += [f"partial_{v} = {statements.accumulated(v, f'partial_{v}')}" for v in sinks]
     loop += [statements.stored(place, value, "i") for place, value in function.outputs]
-    row = [_base(statements, place) for place in columns if place in bases]
-    row += [statements.whole(v) for v in whole]
-    row += [statements.started(v) for v in sinks]
-    row += ["for i in range(count):", *indented(1, loop)]
-    row += [
-        f"store_float64(parts, {index} * rows + row, part_{v})" for index, v in enumerate(sinks)
+    lines = [_base(statements, place) for place in columns if place in bases]
+    lines += [statements.whole(v) for v in whole]
+    lines += [statements.started(v) for v in sinks]
+    lines += ["for i in range(count):", *indented(1, loop)]
+    lines += [
+        f"store_float64(partials, {index} * entries + entry, partial_{v})"
+        for index, v in enumerate(sinks)
     ]
-    row = [*statements.arguments(function.needed, statements.totals), *row]
-    lines = [*job(shapes=False), *_ROWS.splitlines(), f"        {SKIP}", *indented(3, row)]
-    return [*lines, "    row = taken(job, grain)"]
+    lines = [*statements.arguments(function.needed, statements.totals), *lines]
+    lines = [*job(shapes=False), *_CHUNKS.splitlines(), f"        {SKIP}", *indented(3, lines)]
+    return [*lines, "    entry = taken(job, grain)"]
 
 
 def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> list[str]:
@@ -52,14 +53,14 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
     """
     needed = statements.program.needed([value for _, value in outputs], statements.totals)
     shape = statements.shape(needed)
-    row = statements.arguments(needed, statements.totals)
-    row += [*shape, *map(statements.whole, needed)]
+    lines = statements.arguments(needed, statements.totals)
+    lines += [*shape, *map(statements.whole, needed)]
     for place, _ in outputs:
         column = statements.columns.index(place)
-        row.append(f"p{column} = {statements.address(column)}")
-    row += [statements.stored(place, value, "0") for place, value in outputs]
+        lines.append(f"p{column} = {statements.address(column)}")
+    lines += [statements.stored(place, value, "0") for place, value in outputs]
     head = [*job(shapes=bool(shape)), "for tensor in range(tensors):", f"    {SKIP}"]
-    return [*head, *indented(2, row)]
+    return [*head, *indented(2, lines)]
 
 
 def _base(statements: Statements, place: Place) -> str:

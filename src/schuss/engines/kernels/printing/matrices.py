@@ -6,13 +6,13 @@ from schuss.engines.kernels.printing.statements import Statements
 from schuss.engines.kernels.printing.text import SKIP, indented, job, loads
 from schuss.engines.kernels.tiles import SHAPE, WORDS
 from schuss.engines.program.operations import Form
-from schuss.engines.program.schedule import Function, is_kept_when_reduced, of_elements
+from schuss.engines.program.schedule import Function, is_saved_when_reduced, of_elements
 
 _TILES = f"""\
-row = taken(job, grain)
-while row < rows:
-    for row in range(row, row + grain if row + grain < rows else rows):
-        tile = table + {8 * len(WORDS)} * row
+entry = taken(job, grain)
+while entry < entries:
+    for entry in range(entry, entry + grain if entry + grain < entries else entries):
+        tile = table + {8 * len(WORDS)} * entry
 """
 
 _INDEX = {Form.MATRIX: "matrix", Form.ROW: "line", Form.COLUMN: "column"}
@@ -43,14 +43,16 @@ class _Printer:
         program, form = self.statements.program, self.values[value].form
         if of_elements(program, value) and program.is_reduction(value):
             name = self.statements.reduction_name(value)
-            parts = "matrices * height, strips" if form is Form.ROW else "matrices * width, bands"
-            return f"v{value} = real(joined_{name}(s{value}, {self.index(form)}, {parts}))"
-        if is_kept_when_reduced(program, value):
+            partials = (
+                "matrices * height, strips" if form is Form.ROW else "matrices * width, bands"
+            )
+            return f"v{value} = real(joined_{name}(s{value}, {self.index(form)}, {partials}))"
+        if is_saved_when_reduced(program, value):
             return self.loaded(value)
         return self.statements.computed(value, self.index(form))
 
     def loaded(self, value: int) -> str:
-        """Print how a value that was kept is loaded."""
+        """Print how a value that was saved is loaded."""
         index = self.index(self.values[value].form)
         return f"v{value} = load_{self.statements.real}(k{value}, {index})"
 
@@ -64,14 +66,14 @@ class _Printer:
         places = {p for p, _ in self.function.outputs}
         inputs = self.statements.program.inputs
         places |= {inputs[v] for v in self.function.needed if v < len(inputs)}
-        for row, place in enumerate(self.statements.columns):
+        for column, place in enumerate(self.statements.columns):
             if place in places and place.form is self.function.form:
-                found.append(f"p{row} = {self.statements.address(row)}")
+                found.append(f"p{column} = {self.statements.address(column)}")
         touched = {*self.function.needed, *self.function.reductions}
-        for row, slot in enumerate(self.statements.slots, start=len(self.statements.columns)):
+        for column, slot in enumerate(self.statements.slots, start=len(self.statements.columns)):
             if slot.value in touched:
-                name = "s" if slot.parts else "k"
-                found.append(f"{name}{slot.value} = {self.statements.address(row)}")
+                name = "s" if slot.partials else "k"
+                found.append(f"{name}{slot.value} = {self.statements.address(column)}")
         return found + [self.statements.whole(v) for v in self.whole]
 
     def reduced(self, *forms: Form) -> list[int]:
@@ -85,13 +87,15 @@ class _Printer:
     def joined(self, *forms: Form) -> list[str]:
         """Print the taking of one number more into reductions."""
         reductions = self.reduced(*forms)
-        return [f"part_{v} = {self.statements.accumulated(v, f'part_{v}')}" for v in reductions]
+        return [
+            f"partial_{v} = {self.statements.accumulated(v, f'partial_{v}')}" for v in reductions
+        ]
 
     def stored(self) -> list[str]:
         """Print the writing of what the function leaves of its own form."""
         index = self.index(self.function.form)
-        kept = [f"store_{self.statements.real}(k{v}, {index}, v{v})" for v in self.function.kept]
-        return kept + [self.statements.stored(p, v, index) for p, v in self.function.outputs]
+        saved = [f"store_{self.statements.real}(k{v}, {index}, v{v})" for v in self.function.saved]
+        return saved + [self.statements.stored(p, v, index) for p, v in self.function.outputs]
 
     def arguments(self) -> list[str]:
         """Print the loading of the arguments of what is computed."""
@@ -117,12 +121,12 @@ class _Elements(_Printer):
         tensor = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
         tensor += ["for matrix in range(first_matrix, end_matrix):", *indented(1, self._matrix())]
         tensor += [
-            f"store_float64(parts, {index} * rows + row, part_{v})"
+            f"store_float64(partials, {index} * entries + entry, partial_{v})"
             for index, v in enumerate(self.reduced(Form.TENSOR))
         ]
         head = [*loads("tile", WORDS), SKIP, *indented(1, tensor)]
         lines = [*job(shapes=True), *_TILES.splitlines(), *indented(2, head)]
-        return [*lines, "    row = taken(job, grain)"]
+        return [*lines, "    entry = taken(job, grain)"]
 
     def _matrix(self) -> list[str]:
         lines = [*self.needed(Form.MATRIX), "column = matrix * width + first_column"]
@@ -151,7 +155,7 @@ class _Elements(_Printer):
             "for i in range(columns):",
             *indented(1, inner + self.stored()),
             *(
-                f"store_float64(s{v}, strip * matrices * height + line, part_{v})"
+                f"store_float64(s{v}, strip * matrices * height + line, partial_{v})"
                 for v in self.reduced(Form.ROW)
             ),
         ]
@@ -162,14 +166,14 @@ class _Smaller(_Printer):
 
     def body(self) -> list[str]:
         """Print the body."""
-        row = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
-        row += ["for matrix in range(matrices):", *indented(1, self._matrix())]
-        row += [
-            f"store_float64(totals, {self.statements.totals[v]} * tensors + tensor, part_{v})"
+        lines = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
+        lines += ["for matrix in range(matrices):", *indented(1, self._matrix())]
+        lines += [
+            f"store_float64(totals, {self.statements.totals[v]} * tensors + tensor, partial_{v})"
             for v in self.reduced(Form.TENSOR)
         ]
         head = [*job(shapes=True), "tensor = taken(job, 1)", "while tensor < tensors:"]
-        return [*head, f"    {SKIP}", *indented(2, row), "    tensor = taken(job, 1)"]
+        return [*head, f"    {SKIP}", *indented(2, lines), "    tensor = taken(job, 1)"]
 
     def _matrix(self) -> list[str]:
         if self.function.form is Form.MATRIX:
@@ -184,7 +188,7 @@ class _Smaller(_Printer):
             f"for {name} in range(matrix * {size}, matrix * {size} + {size}):",
             *indented(1, inner + self.stored()),
             *(
-                f"store_{self.statements.real}(k{v}, matrix, real(part_{v}))"
+                f"store_{self.statements.real}(k{v}, matrix, real(partial_{v}))"
                 for v in self.reduced(Form.MATRIX)
             ),
         ]

@@ -14,7 +14,7 @@ from schuss.engines.kernels.printing.text import MODULE, function
 from schuss.engines.program.operations import SIZES, Form
 from schuss.engines.program.program import Place, Program
 from schuss.engines.program.schedule import SMALLER, Function, schedule
-from schuss.storage.kinds import Storage
+from schuss.storage.kinds import Kinds
 
 _NAMES = {Form.ELEMENT: "pass", Form.ROW: "rows", Form.COLUMN: "columns", Form.MATRIX: "matrices"}
 
@@ -24,8 +24,8 @@ class Pass(NamedTuple):
 
     Attributes:
         name: Its name.
-        by_tensor: It takes tensor by tensor, not row by row of the table.
-        reductions: Those that it makes a part of in each row: name, and position of the total.
+        by_tensor: It takes tensor by tensor, not entry by entry of the table.
+        reductions: Those that each entry makes a partial one of: name, and position of the total.
     """
 
     name: str
@@ -39,7 +39,7 @@ class KernelSource(NamedTuple):
     Attributes:
         text: A module.
         passes: The functions that go through the tensors, in order.
-        closing: Name of the function that comes last, with one row for each tensor, or None.
+        closing: Name of the function that comes last, and goes through the tensors, or None.
         totals: How many reductions leave one number for a tensor.
         columns: Places, in the order of the addresses.
         slots: Memory of its own, whose addresses follow.
@@ -55,24 +55,24 @@ class KernelSource(NamedTuple):
     tiled: bool
 
 
-def kernel_source(program: Program, storage: Storage) -> KernelSource:
+def kernel_source(program: Program, kinds: Kinds) -> KernelSource:
     """Return the source of the kernel of a program.
 
     Args:
         program: The program.
-        storage: How the numbers are kept.
+        kinds: How the numbers are stored.
     """
     functions = schedule(program)
-    statements = Statements(program, functions, storage)
-    text = MODULE.format(real=storage.real)
+    statements = Statements(program, functions, kinds)
+    text = MODULE.format(real=kinds.real)
     tiled = _sees_matrices(program)
     passes = []
-    for part in functions:
-        name = f"{_NAMES[part.form]}_{part.number}"
-        lines = (matrices if tiled else elements).body(statements, part)
-        text += function(name, _does(part), lines)
-        by_tensor = part.form is not Form.ELEMENT
-        whole = () if by_tensor else [v for v in part.reductions if v in statements.totals]
+    for each in functions:
+        name = f"{_NAMES[each.form]}_{each.number}"
+        lines = (matrices if tiled else elements).body(statements, each)
+        text += function(name, _does(each), lines)
+        by_tensor = each.form is not Form.ELEMENT
+        whole = () if by_tensor else [v for v in each.reductions if v in statements.totals]
         totals = ((statements.reduction_name(v), statements.totals[v]) for v in whole)
         passes.append(Pass(name, by_tensor, tuple(totals)))
     closing = [output for output in program.outputs if output[0].per_tensor]
@@ -95,7 +95,7 @@ def _sees_matrices(program: Program) -> bool:
     )
 
 
-def _does(part: Function) -> str:
-    if part.form is not Form.ELEMENT:
-        return f"Go through {_NAMES[part.form]}."
-    return "Step the parameters." if part.outputs else "Make parts of the reductions."
+def _does(each: Function) -> str:
+    if each.form is not Form.ELEMENT:
+        return f"Go through {_NAMES[each.form]}."
+    return "Step the parameters." if each.outputs else "Make partial reductions."

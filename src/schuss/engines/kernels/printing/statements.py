@@ -19,8 +19,8 @@ from schuss.engines.program.operations import (
     takes_predicate,
 )
 from schuss.engines.program.program import COUNT, Place, Program
-from schuss.engines.program.schedule import SMALLER, Function, is_kept_when_reduced
-from schuss.storage.kinds import LOADED, Storage
+from schuss.engines.program.schedule import SMALLER, Function, is_saved_when_reduced
+from schuss.storage.kinds import LOADED, Kinds
 
 
 class Slot(NamedTuple):
@@ -29,12 +29,12 @@ class Slot(NamedTuple):
     Attributes:
         value: Whose.
         form: What it holds one number for.
-        parts: One for each tile, to be joined; else the value itself.
+        partials: One for each tile, to be joined; else the value itself.
     """
 
     value: int
     form: Form
-    parts: bool
+    partials: bool
 
 
 class Statements:
@@ -49,23 +49,23 @@ class Statements:
         totals: For each reduction that leaves one number for a tensor, its position.
     """
 
-    def __init__(self, program: Program, functions: Sequence[Function], storage: Storage) -> None:
+    def __init__(self, program: Program, functions: Sequence[Function], kinds: Kinds) -> None:
         self.program = program
-        self.real = storage.real
+        self.real = kinds.real
         made = [value for function in functions for value in function.reductions]
         whole = [value for value in made if program.values[value].form is Form.TENSOR]
         self.totals = {value: index for index, value in enumerate(whole)}
-        parts = [v for f in functions if f.form is Form.ELEMENT for v in f.reductions]
-        kept = [v for f in functions for v in f.kept]
-        kept += [v for v in made if is_kept_when_reduced(program, v)]
-        forms = {value: program.values[value].form for value in (*parts, *kept)}
-        self.slots = [Slot(v, forms[v], parts=True) for v in parts if forms[v] in SMALLER]
-        self.slots += [Slot(v, forms[v], parts=False) for v in kept]
+        reduced = [v for f in functions if f.form is Form.ELEMENT for v in f.reductions]
+        saved = [v for f in functions for v in f.saved]
+        saved += [v for v in made if is_saved_when_reduced(program, v)]
+        forms = {value: program.values[value].form for value in (*reduced, *saved)}
+        self.slots = [Slot(v, forms[v], partials=True) for v in reduced if forms[v] in SMALLER]
+        self.slots += [Slot(v, forms[v], partials=False) for v in saved]
         written = [place for place, _ in program.outputs if place not in program.inputs]
         self.columns = [*program.inputs, *written]
-        self._kinds = dict(storage.kinds)
+        self._kinds = dict(kinds.at)
         for place in written:
-            self._kinds[place.name] = storage.real if place.per_tensor else storage.kept
+            self._kinds[place.name] = kinds.real if place.per_tensor else kinds.made
 
     def operation(self, value: int) -> str:
         """Return the name of the operation that makes a value, or nothing for an input."""
@@ -131,9 +131,9 @@ class Statements:
         """Print how many bytes a number at a place has."""
         return f"size_of_{self._kinds[place.name]}"
 
-    def address(self, row: int) -> str:
-        """Print where what is in a row of the addresses begins."""
-        return f"load_int64(addresses, {row} * tensors + tensor)"
+    def address(self, column: int) -> str:
+        """Print where what a column of the addresses is of begins."""
+        return f"load_int64(addresses, {column} * tensors + tensor)"
 
     def stored(self, place: Place, value: int, index: str) -> str:
         """Print how a value is written to a place."""
@@ -143,7 +143,7 @@ class Statements:
 
     def started(self, value: int) -> str:
         """Print the beginning of a reduction."""
-        return f"part_{value} = {self.reduction(value).start}"
+        return f"partial_{value} = {self.reduction(value).start}"
 
     def accumulated(self, value: int, so_far: str) -> str:
         """Print a reduction so far, with one number more."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 JOB = (
-    "next_row",  # that no thread has taken yet
-    "grain",  # how many rows a thread takes at once
-    "rows",
-    "table",  # address of int64: for each row a tensor, and what of it
+    "next_entry",  # that no thread has taken yet
+    "grain",  # how many entries a thread takes at once
+    "entries",
+    "table",  # address of int64: for each entry a tensor, and what of it
     "tensors",
     "addresses",  # address of int64: for each column, where the numbers of each tensor begin
     "totals",  # address of float64: for each reduction, its value for each tensor
-    "parts",  # address of float64: for each reduction of a pass, its value for each row
+    "partials",  # address of float64: for each reduction of a pass, its value for each entry
     "shapes",  # address of int64: for each tensor what it is as matrices, if that matters
 )
 """The numbers of a job. A function of a kernel takes the address of one."""

@@ -1,6 +1,8 @@
 """The package as a whole: what it exports, ships and costs, and the shape of its source."""
 
 import ast
+import contextlib
+import io
 import re
 import subprocess
 import sys
@@ -16,6 +18,9 @@ import schuss
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+# A block of code, and the beginning of what it prints, if a block of text follows.
+BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
 # What `import schuss` loads beyond torch; `schuss bench import` tells the time that it takes.
 IMPORT = """
@@ -45,6 +50,11 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def timeless(printed: str) -> str:
+    """Return a text without the times and speeds, which differ from machine to machine."""
+    return re.sub(r"[\d.]+ (ms|GB/s)", r"\1", printed)
 
 
 def test_all_holds_every_public_name_once() -> None:
@@ -105,10 +115,26 @@ def test_python_blocks_and_tests_of_a_page_run_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
     namespace: dict[str, Any] = {"__name__": page.stem}
-    for block in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    for block in BLOCK.finditer(text):
         # Blank lines in front make a traceback point into the page.
         blanks = "\n" * text.count("\n", 0, block.start(1))
-        exec(compile(blanks + block[1], str(page), "exec"), namespace)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(blanks + block[1], str(page), "exec"), namespace)
+        if block[2] is not None:
+            assert timeless(printed.getvalue()).startswith(timeless(block[2]))
     for name, value in list(namespace.items()):
         if name.startswith("test_"):
             value()
+
+
+def test_the_times_of_the_readme_are_those_of_the_benchmarks() -> None:
+    readme, benchmarks = (ROOT / "README.md").read_text(), (ROOT / "docs/benchmarks.md").read_text()
+    rows = re.findall(r"^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", readme, re.MULTILINE)
+    assert len(rows) == 3
+    for model, *times in rows:
+        table = benchmarks.split(f"\n### {model}\n")[1].split("\n### ")[0]
+        for contender, milliseconds in zip(
+            ("torch loop", "torch fused", "schuss fused"), times, strict=True
+        ):
+            assert f"| {contender} | {milliseconds} |" in table

@@ -128,6 +128,13 @@ def test_python_blocks_and_tests_of_a_page_run_from_top_to_bottom(
             value()
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "ARCHITECTURE.md"], ids=relative)
+def test_links_of_a_page_lead_to_files_of_the_repository(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^()\s#:]+)(?:#[^()\s]*)?\)", text)
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
 def test_the_times_of_the_readme_are_those_of_the_benchmarks() -> None:
     readme, benchmarks = (ROOT / "README.md").read_text(), (ROOT / "docs/benchmarks.md").read_text()
     rows = re.findall(r"^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", readme, re.MULTILINE)

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from schuss.domains import Domains, at_least, one_of, whole
+from schuss.scalar_math import cosine
 
 _DOMAINS = Domains(
     total_steps=whole(0),
@@ -58,9 +59,8 @@ def warmup_cosine(
         [1.0, 0.5, 0.146, 0.1, 0.1]
     """
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    angle: Any = math.pi * min(1.0, max(0.0, progress))  # a tensor while compiling
-    cosine: Any = angle.cos() if isinstance(angle, Tensor) else math.cos(angle)
-    factor: float = warmup(step, warmup_steps) * max(min_lr_ratio, 0.5 * (1 + cosine))
+    half_wave = 0.5 * (1 + cosine(math.pi * min(1.0, max(0.0, progress))))
+    factor: float = warmup(step, warmup_steps) * max(min_lr_ratio, half_wave)
     return factor
 
 

@@ -55,6 +55,7 @@ from schuss.factored import (
     rms,
 )
 from schuss.optimizer import Optimizer
+from schuss.scalar_math import larger
 from schuss.transforms.weight_decay import Decay
 
 VARIANCE = Keys("row_var", "col_var", "variance")
@@ -143,4 +144,5 @@ class Adafactor(Optimizer):
         if not group["relative_step"]:
             return size
         excess = group["lr"] * state["step"] ** 0.5
-        return size / (excess.clamp(min=1) if isinstance(excess, Tensor) else max(excess, 1.0))
+        length: Tensor | float = size / larger(excess, 1.0)
+        return length

@@ -32,6 +32,7 @@ from schuss.contract import Group, State
 from schuss.declarations import flag, hyper
 from schuss.domains import FLAG, at_least, or_none
 from schuss.optimizers.adam import Adam
+from schuss.scalar_math import larger, where
 
 
 class RAdam(Adam):
@@ -80,7 +81,7 @@ class RAdam(Adam):
         def momentum() -> Tensor:
             return m / (1 - beta1**step) if group["degenerated_to_sgd"] else torch.zeros_like(m)
 
+        # Below 4 there is no root.
         trusted = rho > group["rho_threshold"]
-        if isinstance(rho, Tensor):  # while compiling; below 4 there is no root
-            return torch.where(trusted, rectified(rho.clamp(min=4)), momentum())
-        return rectified(rho) if trusted else momentum()
+        direction: Tensor = where(trusted, lambda: rectified(larger(rho, 4)), momentum)
+        return direction

@@ -24,12 +24,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.declarations import fixed, flag, rate
 from schuss.optimizers.adamwschedulefree import AdamWScheduleFree
+from schuss.scalar_math import larger, where
 
 
 class RAdamScheduleFree(AdamWScheduleFree):
@@ -50,18 +50,15 @@ class RAdamScheduleFree(AdamWScheduleFree):
     def direction(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient over the root of the second moment, if that can be rectified."""
         adam = super().direction(state, group, grad, param)
-        trusted = self.rho(state, group) > 4
-        if isinstance(trusted, Tensor):  # while compiling
-            return torch.where(trusted, adam, grad)
-        return adam if trusted else grad
+        direction: Tensor = where(self.rho(state, group) > 4, lambda: adam, lambda: grad)
+        return direction
 
-    def rectification(self, state: State, group: Group) -> float | Tensor:
+    def rectification(self, state: State, group: Group) -> Any:
         """Return the factor of the learning rate."""
         rho, rho_inf = self.rho(state, group), 2 / (1 - group["betas"][1]) - 1
-        otherwise = float(not group["silent_sgd_phase"])
-        if isinstance(rho, Tensor):  # while compiling; below 4 there is no root
-            return torch.where(rho > 4, _rectified(rho.clamp(min=4), rho_inf), otherwise)
-        return _rectified(rho, rho_inf) if rho > 4 else otherwise
+        otherwise = 0.0 if group["silent_sgd_phase"] else 1.0
+        # Below 4 there is no root.
+        return where(rho > 4, lambda: _rectified(larger(rho, 4), rho_inf), lambda: otherwise)
 
     def rho(self, state: State, group: Group) -> Any:
         """Return the length of the average that the second moment is."""

@@ -153,7 +153,6 @@ def created(name: str, *transforms: schuss.Transform) -> schuss.Optimizer:
 
 
 READING = {
-    "adamwarmupcosinedecay": "its schedule is a cosine",
     "nadam": "it rounds the product of its momenta as torch does, by a tensor",
 }
 """Optimizers that are traced in every step, and why."""

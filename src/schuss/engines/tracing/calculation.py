@@ -122,6 +122,11 @@ class Number:
         """Whether the value is of Python's type `int`."""
         return self.value.__class__ is int
 
+    def cos(self) -> Number:
+        """Return the cosine, as `schuss.scalar_math` asks for it."""
+        noted = self.calculation
+        return noted.number(math.cos(self.value), f"{noted.constant(math.cos)}({self.name})")
+
     def _read(self, *_: object) -> NoReturn:
         raise NumberRead
 

@@ -20,4 +20,4 @@ def test_numbers_and_tensors_give_the_same(number):
 
 
 def test_only_the_function_that_is_meant_is_called():
-    assert where(False, lambda: math.sqrt(-1), lambda: 2) == 2  # noqa: FBT003
+    assert where(False, lambda: math.sqrt(-1), lambda: 2) == 2

@@ -19,7 +19,7 @@ from schuss.engines.states import Kept, whole
 from schuss.engines.sums import added_up, measuring, with_sums
 
 if TYPE_CHECKING:
-    from schuss.engines.devices.cpu.run import Run
+    from schuss.engines.devices.device import Run
     from schuss.engines.kernels.commit import Commit
     from schuss.engines.kernels.step import FusedStep
 

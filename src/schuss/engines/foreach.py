@@ -20,7 +20,7 @@ from schuss.engines.cohorts.matrix_view import MatrixView, reduced
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.program.operations import (
     DRAWS,
-    PRIMITIVES,
+    OPERATIONS,
     REDUCED,
     SIZES,
     SPREADS,
@@ -263,7 +263,7 @@ def _one_by_one(operation: str, lists: list[Any], real: torch.dtype) -> list[Ten
         if not takes_predicate(operation, position):
             column = [tensor.to(real) for tensor in column]
         columns.append(column)
-    function = PRIMITIVES[operation].function
+    function = OPERATIONS[operation].function
     return [function(*row) for row in zip(*columns, strict=True)]
 
 

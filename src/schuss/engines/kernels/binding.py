@@ -14,7 +14,8 @@ from schuss.engines.cohorts.cohort import Cohort, own_tensors
 from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.cohorts.scalars import Rows
 from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
-from schuss.engines.errors import NoDeviceKernelError, UnfusableError
+from schuss.engines.devices.device import device_for
+from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.kernels.launch import Launch
 from schuss.engines.memory import StridedLike, is_within_storage, strided_like
@@ -45,8 +46,7 @@ class Binding:
 
     def __init__(self, cohort: Cohort) -> None:
         param = cohort.params[0]
-        if param.device.type != "cpu":
-            raise NoDeviceKernelError(param.device)
+        self._device = device_for(param.device)
         if param.dtype not in KINDS:
             raise UnfusableError(f"there is no kernel for {param.dtype}")
         for tensor in own_tensors(cohort):
@@ -138,7 +138,7 @@ class Binding:
         sizes = (
             [matrix_axes.sizes(each.sizes) for each in self.cohort.layouts] if matrix_axes else []
         )
-        made = kernel(trace.program, self._kinds)
+        made = kernel(trace.program, self._kinds, self._device)
         versions = [self._versions(place) for place, _ in trace.program.outputs]
         launch = Launch(made, self._counts, sizes, versions)
         for column, place in enumerate(made.source.columns):

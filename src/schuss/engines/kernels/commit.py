@@ -8,7 +8,7 @@ import torch
 
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.traces import Part
-from schuss.engines.devices.cpu.run import Run
+from schuss.engines.devices.device import Run
 from schuss.engines.kernels.step import FusedStep
 
 
@@ -32,7 +32,11 @@ class Commit:
         for step in steps:
             step.prepare()
         launches = [step.launch for step in steps]
-        self.run = run if run is not None and run.launches == launches else Run(launches)
+        self.run = (
+            run
+            if run is not None and run.launches == launches
+            else launches[0].kernel.device.run(launches)
+        )
         self.run.begin()
 
     def take(self) -> None:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort, own_tensors
-from schuss.engines.devices.cpu.run import Run
 from schuss.engines.kernels.binding import Binding, addresses
 from schuss.engines.kernels.gradients import Gradients
 from schuss.engines.kernels.step import FusedStep
@@ -121,7 +120,11 @@ def sums(steps: Sequence[FusedStep]) -> dict[str, float]:
         UnfusableError: The rule leaves more than one number for a parameter.
     """
     values = [step.prepare_sums() for step in steps]
-    Run([step.launch for step in steps]).take()
+    launches = [step.launch for step in steps]
+    if launches:
+        run = launches[0].kernel.device.run(launches)
+        run.begin()
+        run.take()
     total: dict[str, float] = {}
     for step, numbers in zip(steps, values, strict=True):
         found = {key: float(of_each.sum(dtype=np.float64)) for key, of_each in numbers.items()}

@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss.engines.cohorts.scalars import Rows
-from schuss.engines.devices.cpu import threads
-from schuss.engines.devices.cpu.words import JOINS, LAUNCH_THREADS
 from schuss.engines.kernels.chunks import chunks
 from schuss.engines.kernels.kernel import Kernel
+from schuss.engines.kernels.printing.module import Pass
 from schuss.engines.kernels.printing.text import JOB
-from schuss.engines.kernels.table import Table
 from schuss.engines.kernels.tiles import numbers, tiles
 from schuss.engines.program.operations import REDUCTIONS
-from schuss.engines.program.program import Place
+from schuss.engines.program.program import GRAD, Place
 
 ALONE = 1 << 15
 """Numbers that one thread steps in less time than it takes to wake another."""
@@ -40,11 +38,16 @@ class Launch:
 
     Attributes:
         kernel: The kernel.
+        versions: As above.
+        table: What it goes through.
+        address: Where the job lies that its functions take.
         addresses: For each of its columns, where the numbers of each parameter begin.
+        partials: For each reduction of a pass, its value for each entry of the table.
         totals: For each of its reductions, the value for each parameter.
         new_places: The columns of places that there are no tensors for yet.
+        grad_column: The column of the gradient. Who has none has the address 0 there.
         threads: On how many threads the next run goes.
-        record: What compiled code is told of the launch, in the order of the `LAUNCH` words.
+        told: What the device is to know of the launch, from step to step.
     """
 
     def __init__(
@@ -55,29 +58,30 @@ class Launch:
         versions: Sequence[Sequence[int]] = (),
     ) -> None:
         self.kernel = kernel
+        self.versions = versions
         self.new_places: list[tuple[int, Place]] = []
         source = kernel.source
+        self.grad_column = source.columns.index(Place(GRAD))
         no_shapes = np.zeros((0, 0), dtype=np.int64)
-        self._table, shapes = tiles(sizes) if source.tiled else (chunks(counts), no_shapes)
-        entries, tensors = len(self._table.entries), len(counts)
+        self.table, shapes = tiles(sizes) if source.tiled else (chunks(counts), no_shapes)
+        tensors, self._entries = len(counts), len(self.table.entries)
         columns = len(source.columns) + len(source.slots) + 1
         self.addresses = np.zeros((columns, tensors), np.int64)
         self.totals = np.zeros((source.totals, tensors))
-        self._own = [self._room(row, shapes) for row in range(len(source.slots))]
-        self._partials = np.zeros(
-            (max((len(p.reductions) for p in source.passes), default=0), entries)
-        )
+        for name, total in [each for about in source.passes for each in about.reductions]:
+            self.totals[total] = REDUCTIONS[name].empty
+        most = max((len(about.reductions) for about in source.passes), default=0)
+        self.partials = np.zeros((most, self._entries))
+        self._own = [self._room(slot, shapes) for slot in range(len(source.slots))]
         self._arguments = np.zeros((0, 0))
-        held = (self.addresses, self.totals, self._partials, shapes)
         self._shapes = shapes  # whose address the job has
-        about = [0, 1, entries, self._table.entries.ctypes.data, tensors]
-        self._job = np.array(about + [array.ctypes.data for array in held], dtype=np.int64)
+        words = [0, 1, self._entries, self.table.entries.ctypes.data, tensors]
+        held = (self.addresses, self.totals, self.partials, shapes)
+        self._job = np.array(words + [array.ctypes.data for array in held], dtype=np.int64)
         self.address = self._job.ctypes.data
-        self._told = _Told(self, self._table, self._partials, versions)
-        self.record = self._told.record
         self.threads = 1
-        self._entries = len(self._table.entries)
-        self._is_alone = self._table.size <= ALONE
+        self.told = kernel.device.told(self)
+        self._is_alone = self.table.size <= ALONE
 
     def prepare(
         self,
@@ -95,10 +99,10 @@ class Launch:
             which: The set of each of these parameters; None if there is only one.
         """
         if rows is None:
-            self.addresses[0] = grads
+            self.addresses[self.grad_column] = grads
         else:
-            self.addresses[0] = 0
-            self.addresses[0, rows] = grads[rows]
+            self.addresses[self.grad_column] = 0
+            self.addresses[self.grad_column, rows] = grads[rows]
         sets = 1 if which is None else len(arguments)
         count = len(arguments) if which is None else len(arguments[0])  # type: ignore[arg-type]
         if self._arguments.shape != (sets, count):
@@ -109,21 +113,20 @@ class Launch:
             at = self._arguments.ctypes.data + self._arguments.strides[0] * which
             self.addresses[-1, slice(None) if rows is None else rows] = at
         entries = self._entries
-        count = 1 if self._is_alone else min(threads.available(), entries)
+        count = 1 if self._is_alone else min(self.kernel.device.threads(), entries)
         self.threads = count
-        self.record[LAUNCH_THREADS] = count
         self._job[_GRAIN] = -(-entries // (count * SHARES)) if count > 1 else max(entries, 1)
 
-    def run(self) -> None:
-        """Run the kernel."""
-        count = self.threads
-        for function, about in zip(self.kernel.passes, self.kernel.source.passes, strict=True):
-            self._job[_NEXT] = 0
-            threads.run(function, self.address, count)
-            for partials, (name, total) in zip(self._partials, about.reductions, strict=False):
-                self._join(partials, name, self.totals[total])
-        if self.kernel.closing is not None:
-            threads.run(self.kernel.closing, self.address, 1)
+    def begin_pass(self) -> None:
+        """Let threads take entries of the table from the first on."""
+        self._job[_NEXT] = 0
+
+    def end_pass(self, about: Pass) -> None:
+        """Join the partials that the entries of each parameter have made, in their order."""
+        owners, firsts = self.table.owners, self.table.first_entries
+        for partials, (name, total) in zip(self.partials, about.reductions, strict=False):
+            if len(partials):
+                self.totals[total, owners] = REDUCTIONS[name].join.reduceat(partials, firsts)
 
     def _room(self, slot: int, shapes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return memory of the kernel's own, and note where that of each parameter begins."""
@@ -134,44 +137,3 @@ class Launch:
         begins = np.cumsum(counts) - counts
         self.addresses[len(source.columns) + slot] = room.ctypes.data + room.itemsize * begins
         return room
-
-    def _join(self, partials: NDArray[np.float64], name: str, into: NDArray[np.float64]) -> None:
-        """Join the partials that the entries of each parameter have made, in their order."""
-        if len(partials):
-            owners, first_entries = self._table.owners, self._table.first_entries
-            into[owners] = REDUCTIONS[name].join.reduceat(partials, first_entries)
-
-
-class _Told:
-    """What compiled code is told of a launch, and the arrays that it is told in."""
-
-    def __init__(
-        self,
-        launch: Launch,
-        table: Table,
-        partials: NDArray[np.float64],
-        versions: Sequence[Sequence[int]],
-    ) -> None:
-        kernel = launch.kernel
-        passes = kernel.source.passes
-        for reduction, total in [each for p in passes for each in p.reductions]:
-            launch.totals[total] = REDUCTIONS[reduction].empty
-        joins = [(total, JOINS.index(name)) for p in passes for name, total in p.reductions]
-        self._arrays = [
-            np.array(kernel.passes, dtype=np.int64),
-            np.array([len(p.reductions) for p in passes], dtype=np.int64),
-            np.array(joins, dtype=np.int64),
-            table.owners.astype(np.int64),
-            np.array([*table.first_entries, len(table.entries)], dtype=np.int64),
-            np.array(versions, dtype=np.int64),
-        ]
-        functions, reductions, joined, owner, first, raised = (a.ctypes.data for a in self._arrays)
-        self.record = np.array(
-            [
-                *(launch.address, 1, len(passes), functions, reductions, joined),
-                *(kernel.closing or 0, len(table.entries), len(table.owners), owner, first),
-                *(partials.ctypes.data, launch.totals.ctypes.data, launch.addresses.shape[1]),
-                *(launch.addresses.ctypes.data, len(versions), raised),
-            ],
-            dtype=np.int64,
-        )

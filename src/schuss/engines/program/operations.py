@@ -1,4 +1,4 @@
-"""Every operation that a program may contain, as kernel source and as torch."""
+"""Every operation that a program may contain, and what it is in torch."""
 
 from __future__ import annotations
 
@@ -25,67 +25,60 @@ class Form(IntEnum):
     ELEMENT = 0b111
 
 
-class Primitive(NamedTuple):
-    """An operation on single numbers.
+class Operation(NamedTuple):
+    """An operation on single numbers; each device has an expression for it.
 
     Attributes:
-        expression: It as Python that a kernel compiler understands; `{0}` is the first operand.
-            `zero`, `half`, `one` and the functions of `math` are defined there.
-        function: The same on tensors.
+        function: It on tensors, by torch.
+        predicate: Its value is true or false; where a number is needed it is one or zero.
     """
 
-    expression: str
     function: Callable[..., Any]
+    predicate: bool = False
 
 
-PRIMITIVES: dict[str, Primitive] = {
-    "abs": Primitive("abs({0})", torch.abs),
-    "add": Primitive("{0} + {1}", torch.add),
-    "addcdiv": Primitive("{0} + {3} * {1} / {2}", lambda x, y, z, a: x + a * y / z),
-    "addcmul": Primitive("{0} + {3} * {1} * {2}", lambda x, y, z, a: x + a * y * z),
-    "add_scaled": Primitive("{0} + {2} * {1}", lambda x, y, a: x + a * y),
-    "atan2": Primitive("atan2({0}, {1})", torch.atan2),
-    "clamp_max": Primitive("{1} if {0} > {1} else {0}", torch.clamp_max),
-    "clamp_min": Primitive("{1} if {0} < {1} else {0}", torch.clamp_min),
-    "cube_root": Primitive("cube_root({0})", lambda x: x.pow(1 / 3)),
-    "div": Primitive("{0} / {1}", torch.div),
-    "eq": Primitive("{0} == {1}", torch.eq),
-    "exp": Primitive("math.exp({0})", torch.exp),
-    "full": Primitive("{1}", lambda x, y: torch.zeros_like(x) + y),
-    "ge": Primitive("{0} >= {1}", torch.ge),
-    "gt": Primitive("{0} > {1}", torch.gt),
-    "le": Primitive("{0} <= {1}", torch.le),
-    "lerp": Primitive(
-        "{0} + {2} * ({1} - {0}) if abs({2}) < half else {1} - ({1} - {0}) * (one - {2})",
-        torch.lerp,
-    ),
-    "log": Primitive("math.log({0})", torch.log),
-    "logical_and": Primitive("{0} and {1}", torch.logical_and),
-    "logical_not": Primitive("not {0}", torch.logical_not),
-    "logical_or": Primitive("{0} or {1}", torch.logical_or),
-    "lt": Primitive("{0} < {1}", torch.lt),
-    "maximum": Primitive("{0} if {0} > {1} or {0} != {0} else {1}", torch.maximum),
-    "minimum": Primitive("{0} if {0} < {1} or {0} != {0} else {1}", torch.minimum),
-    "mul": Primitive("{0} * {1}", torch.mul),
-    "ne": Primitive("{0} != {1}", torch.ne),
-    "neg": Primitive("-{0}", torch.neg),
-    "pow": Primitive("{0} ** {1}", torch.pow),
-    "reciprocal": Primitive("one / {0}", torch.reciprocal),
-    "rounded_to_bfloat16": Primitive("rounded_to_bfloat16({0})", lambda x: x.bfloat16().float()),
-    "rounded_to_float16": Primitive("rounded_to_float16({0})", lambda x: x.half().float()),
-    "rsqrt": Primitive("one / math.sqrt({0})", torch.rsqrt),
-    "sign": Primitive("one if {0} > zero else (-one if {0} < zero else zero)", torch.sign),
-    "sqrt": Primitive("math.sqrt({0})", torch.sqrt),
-    "square": Primitive("{0} * {0}", torch.square),
-    "sub": Primitive("{0} - {1}", torch.sub),
-    "tanh": Primitive("math.tanh({0})", torch.tanh),
-    "where": Primitive("{1} if {0} else {2}", torch.where),
+OPERATIONS: dict[str, Operation] = {
+    "abs": Operation(torch.abs),
+    "add": Operation(torch.add),
+    "addcdiv": Operation(lambda x, y, z, a: x + a * y / z),
+    "addcmul": Operation(lambda x, y, z, a: x + a * y * z),
+    "add_scaled": Operation(lambda x, y, a: x + a * y),
+    "atan2": Operation(torch.atan2),
+    "clamp_max": Operation(torch.clamp_max),
+    "clamp_min": Operation(torch.clamp_min),
+    "cube_root": Operation(lambda x: x.pow(1 / 3)),
+    "div": Operation(torch.div),
+    "eq": Operation(torch.eq, predicate=True),
+    "exp": Operation(torch.exp),
+    "full": Operation(lambda x, y: torch.zeros_like(x) + y),
+    "ge": Operation(torch.ge, predicate=True),
+    "gt": Operation(torch.gt, predicate=True),
+    "le": Operation(torch.le, predicate=True),
+    "lerp": Operation(torch.lerp),
+    "log": Operation(torch.log),
+    "logical_and": Operation(torch.logical_and, predicate=True),
+    "logical_not": Operation(torch.logical_not, predicate=True),
+    "logical_or": Operation(torch.logical_or, predicate=True),
+    "lt": Operation(torch.lt, predicate=True),
+    "maximum": Operation(torch.maximum),
+    "minimum": Operation(torch.minimum),
+    "mul": Operation(torch.mul),
+    "ne": Operation(torch.ne, predicate=True),
+    "neg": Operation(torch.neg),
+    "pow": Operation(torch.pow),
+    "reciprocal": Operation(torch.reciprocal),
+    "rounded_to_bfloat16": Operation(lambda x: x.bfloat16().float()),
+    "rounded_to_float16": Operation(lambda x: x.half().float()),
+    "rsqrt": Operation(torch.rsqrt),
+    "sign": Operation(torch.sign),
+    "sqrt": Operation(torch.sqrt),
+    "square": Operation(torch.square),
+    "sub": Operation(torch.sub),
+    "tanh": Operation(torch.tanh),
+    "where": Operation(torch.where),
 }
-"""Adding an operation is adding its row, and its torch names to `operations.OPERATIONS`.
-
-Comparisons are written so that they are false for NaN, and the branch that is then taken lets it
-through, as torch does.
-"""
+"""Adding an operation is adding its row, its expression on each device (`devices`), and its torch
+names (`torch_functions.TORCH_FUNCTIONS`)."""
 
 POWERS: dict[float, str | None] = {
     1: None,
@@ -95,16 +88,13 @@ POWERS: dict[float, str | None] = {
     -1 / 2: "rsqrt",
     -1: "reciprocal",
 }
-"""Primitives that are powers, by the exponent; the first power is the number itself."""
+"""Operations that are powers, by the exponent; the first power is the number itself."""
 
-PREDICATES = frozenset(
-    {"eq", "ge", "gt", "le", "logical_and", "logical_not", "logical_or", "lt", "ne"}
-)
-"""Primitives whose value is true or false; where a number is needed it is one or zero."""
+PREDICATES = frozenset(name for name, operation in OPERATIONS.items() if operation.predicate)
 
 
 def takes_predicate(operation: str, position: int) -> bool:
-    """Tell whether an operand of a primitive is true or false, and not a number."""
+    """Tell whether an operand of an operation is true or false, and not a number."""
     return operation.startswith("logical") or (operation == "where" and position == 0)
 
 
@@ -112,30 +102,20 @@ class Reduction(NamedTuple):
     """An operation that makes one number of all the numbers of a tensor.
 
     Attributes:
-        start: Its value for no numbers, as source.
-        expression: It with one number more: `{0}` so far, `{1}` the number, both float64.
         empty: Its value for no numbers.
         join: Joins partial ones.
-        function: The same on a tensor.
+        function: It on a tensor, by torch.
     """
 
-    start: str
-    expression: str
     empty: float
     join: np.ufunc
     function: Callable[..., Any]
 
 
 REDUCTIONS: dict[str, Reduction] = {
-    "amax": Reduction(
-        "-math.inf",
-        "larger({0}, {1})",
-        -math.inf,
-        np.maximum,
-        torch.amax,
-    ),
-    "amin": Reduction("math.inf", "smaller({0}, {1})", math.inf, np.minimum, torch.amin),
-    "sum": Reduction("0.0", "accumulated({0}, {1})", 0.0, np.add, torch.sum),
+    "amax": Reduction(-math.inf, np.maximum, torch.amax),
+    "amin": Reduction(math.inf, np.minimum, torch.amin),
+    "sum": Reduction(0.0, np.add, torch.sum),
 }
 
 REDUCED: dict[str, tuple[str, Form]] = {

@@ -11,7 +11,7 @@ from schuss.engines.errors import DimensionsRead, PerTensorState, UntraceableErr
 from schuss.engines.program.axes import Axes
 from schuss.engines.tracing.sizes import Shape, shape_of
 from schuss.engines.tracing.tape import Tape
-from schuss.engines.tracing.torch_functions import OPERATIONS
+from schuss.engines.tracing.torch_functions import TORCH_FUNCTIONS
 from schuss.engines.tracing.torch_views import VIEWS, indexed
 
 _ASSIGNMENTS = frozenset({"__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"})
@@ -218,8 +218,10 @@ def _view(name: str, view: Callable[..., StandIn]) -> Callable[..., StandIn]:
     return method
 
 
-_METHODS = {name: _method(name, operation) for name, operation in OPERATIONS.items()}
-_METHODS |= {f"{name}_": _in_place(f"{name}_", operation) for name, operation in OPERATIONS.items()}
+_METHODS = {name: _method(name, operation) for name, operation in TORCH_FUNCTIONS.items()}
+_METHODS |= {
+    f"{name}_": _in_place(f"{name}_", operation) for name, operation in TORCH_FUNCTIONS.items()
+}
 _METHODS |= {name: _view(name, view) for name, view in VIEWS.items()}
 
 

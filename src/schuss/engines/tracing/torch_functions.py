@@ -204,7 +204,7 @@ _SAME = (
     "abs atan2 clamp_max clamp_min eq exp ge gt le lerp log logical_and logical_not "
     "logical_or lt maximum minimum mul ne neg reciprocal rsqrt sign sqrt square tanh where"
 )
-OPERATIONS: dict[str, Callable[..., Any]] = {
+TORCH_FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _plain(name) for name in _SAME.split()},
     "add": _add,
     "addcdiv": _addcdiv,

@@ -13,7 +13,7 @@ import numpy as np
 from schuss.engines.devices.cpu import threads
 from schuss.engines.devices.cpu.compiled import functions
 from schuss.engines.devices.cpu.torch_layout import torch_layout
-from schuss.engines.devices.cpu.words import RUN_DONE, RUN_PARALLEL
+from schuss.engines.devices.cpu.words import LAUNCH_THREADS, RUN_DONE, RUN_PARALLEL
 
 if TYPE_CHECKING:
     from schuss.engines.kernels.launch import Launch
@@ -36,7 +36,9 @@ class Run:
 
     def __init__(self, launches: Sequence[Launch]) -> None:
         self.launches = launches
-        self._records = np.array([each.record.ctypes.data for each in launches], dtype=np.int64)
+        self._records = np.array(
+            [each.told.record.ctypes.data for each in launches], dtype=np.int64
+        )
         self._job = np.array(
             [0, len(launches), self._records.ctypes.data, threads.parallel_entry() or 0],
             dtype=np.int64,
@@ -53,6 +55,8 @@ class Run:
     def begin(self) -> None:
         """Note that they are yet to run."""
         self._job[RUN_DONE] = 0
+        for launch in self.launches:
+            launch.told.record[LAUNCH_THREADS] = launch.threads
 
     def take(self) -> bool:
         """Run them, and tell whether that has raised the versions of what they write to."""
@@ -62,9 +66,19 @@ class Run:
             _compiled()(self._address)
             return torch_layout() is not None
         for launch in self.launches:
-            launch.run()
+            _run_in_python(launch)
         self._job[RUN_DONE] = 1
         return False
+
+
+def _run_in_python(launch: Launch) -> None:
+    kernel = launch.kernel
+    for function, about in zip(kernel.passes, kernel.source.passes, strict=True):
+        launch.begin_pass()
+        threads.run(function, launch.address, launch.threads)
+        launch.end_pass(about)
+    if kernel.closing is not None:
+        threads.run(kernel.closing, launch.address, 1)
 
 
 @cache

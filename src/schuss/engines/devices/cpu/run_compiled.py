@@ -40,12 +40,12 @@ def join(launch, partials, total, kind):
 @numba.njit(inline="always")
 def raise_versions(launch):
     """Count one more change of every tensor that a launch has written to."""
-    addresses, tensors = load_int64(launch, LAUNCH_ADDRESSES), load_int64(launch, LAUNCH_TENSORS)
+    grads, tensors = load_int64(launch, LAUNCH_GRADS), load_int64(launch, LAUNCH_TENSORS)
     versions = load_int64(launch, LAUNCH_VERSIONS)
     for column in range(load_int64(launch, LAUNCH_WRITTEN)):
         for tensor in range(tensors):
             version = load_int64(versions, column * tensors + tensor)
-            if version != 0 and load_int64(addresses, tensor) != 0:
+            if version != 0 and load_int64(grads, tensor) != 0:
                 store_int32(version, 0, load_int32(version, 0) + 1)
 
 

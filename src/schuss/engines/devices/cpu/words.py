@@ -92,7 +92,7 @@ without numbers, which may have one."""
     LAUNCH_PARTIALS,
     LAUNCH_TOTALS,
     LAUNCH_TENSORS,
-    LAUNCH_ADDRESSES,
+    LAUNCH_GRADS,  # address of where gradients begin, for each tensor; 0 for none
     LAUNCH_WRITTEN,  # how many columns are written to
     LAUNCH_VERSIONS,  # address of the addresses of their versions, for each tensor; 0 for none
 ) = range(17)

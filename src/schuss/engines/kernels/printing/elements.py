@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schuss.engines.kernels.printing.statements import Statements
-from schuss.engines.kernels.printing.text import SKIP, indented, job
+from schuss.engines.kernels.printing.text import indented, job
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
 
@@ -40,7 +40,12 @@ def body(statements: Statements, function: Function) -> list[str]:
         for index, v in enumerate(sinks)
     ]
     lines = [*statements.arguments(function.needed, statements.totals), *lines]
-    lines = [*job(shapes=False), *_CHUNKS.splitlines(), f"        {SKIP}", *indented(3, lines)]
+    lines = [
+        *job(shapes=False),
+        *_CHUNKS.splitlines(),
+        f"        {statements.skip()}",
+        *indented(3, lines),
+    ]
     return [*lines, "    entry = taken(job, grain)"]
 
 
@@ -59,7 +64,7 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
         column = statements.columns.index(place)
         lines.append(f"p{column} = {statements.address(column)}")
     lines += [statements.stored(place, value, "0") for place, value in outputs]
-    head = [*job(shapes=bool(shape)), "for tensor in range(tensors):", f"    {SKIP}"]
+    head = [*job(shapes=bool(shape)), "for tensor in range(tensors):", f"    {statements.skip()}"]
     return [*head, *indented(2, lines)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schuss.engines.kernels.printing.statements import Statements
-from schuss.engines.kernels.printing.text import SKIP, indented, job, loads
+from schuss.engines.kernels.printing.text import indented, job, loads
 from schuss.engines.kernels.tiles import SHAPE, WORDS
 from schuss.engines.program.operations import Form
 from schuss.engines.program.schedule import Function, is_saved_when_reduced, of_elements
@@ -124,7 +124,7 @@ class _Elements(_Printer):
             f"store_float64(partials, {index} * entries + entry, partial_{v})"
             for index, v in enumerate(self.reduced(Form.TENSOR))
         ]
-        head = [*loads("tile", WORDS), SKIP, *indented(1, tensor)]
+        head = [*loads("tile", WORDS), self.statements.skip(), *indented(1, tensor)]
         lines = [*job(shapes=True), *_TILES.splitlines(), *indented(2, head)]
         return [*lines, "    entry = taken(job, grain)"]
 
@@ -134,7 +134,7 @@ class _Elements(_Printer):
             lines += [
                 f"c{v} = s{v} + size_of_float64 * (band * matrices * width + column)",
                 "for i in range(columns):",
-                f"    store_float64(c{v}, i, {self.statements.reduction(v).start})",
+                f"    store_float64(c{v}, i, {self.statements.accumulation(v).start})",
             ]
         return [
             *lines,
@@ -173,7 +173,12 @@ class _Smaller(_Printer):
             for v in self.reduced(Form.TENSOR)
         ]
         head = [*job(shapes=True), "tensor = taken(job, 1)", "while tensor < tensors:"]
-        return [*head, f"    {SKIP}", *indented(2, lines), "    tensor = taken(job, 1)"]
+        return [
+            *head,
+            f"    {self.statements.skip()}",
+            *indented(2, lines),
+            "    tensor = taken(job, 1)",
+        ]
 
     def _matrix(self) -> list[str]:
         if self.function.form is Form.MATRIX:

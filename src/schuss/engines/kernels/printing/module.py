@@ -1,4 +1,4 @@
-"""Prints a program as the Python of its kernel, for Numba to compile.
+"""Prints a program as the text of its kernel, for a device to compile.
 
 A kernel is a function or more for each pass, and one for what is left to do for each tensor when
 they are through.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from schuss.engines.devices.device import Device
 from schuss.engines.kernels.printing import elements, matrices
 from schuss.engines.kernels.printing.statements import Slot, Statements
-from schuss.engines.kernels.printing.text import MODULE, function
 from schuss.engines.program.operations import SIZES, Form
 from schuss.engines.program.program import Place, Program
 from schuss.engines.program.schedule import SMALLER, Function, schedule
@@ -55,29 +55,30 @@ class KernelSource(NamedTuple):
     tiled: bool
 
 
-def kernel_source(program: Program, kinds: Kinds) -> KernelSource:
+def kernel_source(program: Program, kinds: Kinds, device: Device) -> KernelSource:
     """Return the source of the kernel of a program.
 
     Args:
         program: The program.
         kinds: How the numbers are stored.
+        device: What is to run it.
     """
     functions = schedule(program)
-    statements = Statements(program, functions, kinds)
-    text = MODULE.format(real=kinds.real)
+    statements = Statements(program, functions, kinds, device)
+    text = device.module(kinds.real)
     tiled = _sees_matrices(program)
     passes = []
     for each in functions:
         name = f"{_NAMES[each.form]}_{each.number}"
         lines = (matrices if tiled else elements).body(statements, each)
-        text += function(name, _does(each), lines)
+        text += device.function(name, _does(each), lines)
         by_tensor = each.form is not Form.ELEMENT
         whole = () if by_tensor else [v for v in each.reductions if v in statements.totals]
         totals = ((statements.reduction_name(v), statements.totals[v]) for v in whole)
         passes.append(Pass(name, by_tensor, tuple(totals)))
     closing = [output for output in program.outputs if output[0].per_tensor]
     if closing:
-        text += function("closing", "End the step.", elements.closing(statements, closing))
+        text += device.function("closing", "End the step.", elements.closing(statements, closing))
     return KernelSource(
         text,
         tuple(passes),

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from schuss.engines.devices.device import Accumulation, Device
 from schuss.engines.kernels.printing.text import loads
 from schuss.engines.kernels.tiles import SHAPE
 from schuss.engines.program.operations import (
     DRAWS,
-    PRIMITIVES,
     REDUCED,
-    REDUCTIONS,
     SIZES,
     SPREADS,
     Form,
-    Reduction,
     takes_predicate,
 )
-from schuss.engines.program.program import COUNT, Place, Program
+from schuss.engines.program.program import COUNT, GRAD, Place, Program
 from schuss.engines.program.schedule import SMALLER, Function, is_saved_when_reduced
 from schuss.storage.kinds import LOADED, Kinds
 
@@ -44,13 +42,16 @@ class Statements:
         program: The program.
         real: The type that it computes in.
         columns: The places whose addresses it takes, in this order; then come `slots`, and last
-            the arguments. The first is the gradient: a tensor without one has the address 0.
+            the arguments.
         slots: Its own memory.
         totals: For each reduction that leaves one number for a tensor, its position.
     """
 
-    def __init__(self, program: Program, functions: Sequence[Function], kinds: Kinds) -> None:
+    def __init__(
+        self, program: Program, functions: Sequence[Function], kinds: Kinds, device: Device
+    ) -> None:
         self.program = program
+        self._device = device
         self.real = kinds.real
         made = [value for function in functions for value in function.reductions]
         whole = [value for value in made if program.values[value].form is Form.TENSOR]
@@ -89,7 +90,7 @@ class Statements:
         if operation == "div" and operands[1] < 0:
             return f"v{value} = {self.operand('mul', 0, operands[0])} * r{~operands[1]}"
         texts = (self.operand(operation, place, o) for place, o in enumerate(operands))
-        return f"v{value} = " + PRIMITIVES[operation].expression.format(*texts)
+        return f"v{value} = " + self._device.expressions[operation].format(*texts)
 
     def shape(self, values: Iterable[int]) -> list[str]:
         """Print the loading of a tensor's shape, if any of some values is a size."""
@@ -127,6 +128,10 @@ class Statements:
         lines += [f"a{n} = real(load_float64(arguments, {n}))" for n in sorted(used)]
         return lines + [f"r{n} = real(1 / load_float64(arguments, {n}))" for n in sorted(divisors)]
 
+    def skip(self) -> str:
+        """Print what passes over a tensor without a gradient."""
+        return f"if {self.address(self.columns.index(Place(GRAD)))}:"
+
     def size(self, place: Place) -> str:
         """Print how many bytes a number at a place has."""
         return f"size_of_{self._kinds[place.name]}"
@@ -139,20 +144,20 @@ class Statements:
         """Print how a value is written to a place."""
         text = self.operand("store", 0, value)
         column = self.columns.index(place)
-        return f"store_{self._kinds[place.name]}(p{column}, {index}, {text})"
+        return self._device.stored(self._kinds[place.name], f"p{column}", index, text)
 
     def started(self, value: int) -> str:
         """Print the beginning of a reduction."""
-        return f"partial_{value} = {self.reduction(value).start}"
+        return f"partial_{value} = {self.accumulation(value).start}"
 
     def accumulated(self, value: int, so_far: str) -> str:
         """Print a reduction so far, with one number more."""
         number = f"double({self.operand('sum', 0, self.program.operands(value)[0])})"
-        return self.reduction(value).expression.format(so_far, number)
+        return self.accumulation(value).more.format(so_far, number)
 
-    def reduction(self, value: int) -> Reduction:
-        """Return how a value is reduced."""
-        return REDUCTIONS[self.reduction_name(value)]
+    def accumulation(self, value: int) -> Accumulation:
+        """Return how a reduction is computed."""
+        return self._device.accumulations[self.reduction_name(value)]
 
     def reduction_name(self, value: int) -> str:
         """Return the name of a reduction, whatever it leaves numbers for."""
@@ -164,5 +169,5 @@ class Statements:
             return f"real({self.address(column)})"
         base = self.address(column) if place.per_tensor else f"p{column}"
         kind = self._kinds[place.name]
-        loaded = f"load_{kind}({base}, {index})"
+        loaded = self._device.loaded(kind, base, index)
         return loaded if LOADED[kind] == self.real else f"real({loaded})"

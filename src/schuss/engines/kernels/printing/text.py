@@ -17,48 +17,11 @@ JOB = (
 )
 """The numbers of a job. A function of a kernel takes the address of one."""
 
-MODULE = '''\
-"""A step in {real}."""
-
-import math
-
-import numba
-from numpy import {real} as real, float64 as double, int64
-
-from schuss.engines.devices.cpu.functions import *
-from schuss.engines.devices.cpu.numbers import *
-
-zero, half, one = real(0), real(0.5), real(1)
-'''
-
-_FUNCTION = '''
-
-@numba.cfunc("void(int64)", error_model="numpy", fastmath={{"contract"}})
-def {name}(job):
-    """{does}"""
-{body}
-'''
-
-
-def function(name: str, does: str, body: Iterable[str]) -> str:
-    """Print a function of a kernel.
-
-    Args:
-        name: Its name.
-        does: What it does.
-        body: Its lines.
-    """
-    return _FUNCTION.format(name=name, does=does, body="\n".join(indented(1, body)))
-
 
 def job(*, shapes: bool) -> list[str]:
     """Print the loading of a job, with the shapes of matrices or without."""
     used = JOB[1:] if shapes else JOB[1 : JOB.index("shapes")]
     return [f"{name} = load_int64(job, {JOB.index(name)})" for name in used]
-
-
-SKIP = "if load_int64(addresses, tensor):"
-"""Begins what is done for a tensor: one without a gradient is passed over."""
 
 
 def loads(base: str, names: Sequence[str]) -> list[str]:

@@ -12,7 +12,6 @@ SOURCE = ROOT / "src" / "schuss"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 NOT_YET = (
-    ROOT / "ARCHITECTURE.md",
     ROOT / "docs/benchmarks.md",
     ROOT / "docs/ledger.md",
     ROOT / "docs/trained.md",

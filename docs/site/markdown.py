@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Example|Examples):$")
 _ENTRY = re.compile(r"^(?:\*{0,2})([\w.]+): (.*)$", re.DOTALL)
@@ -40,11 +40,11 @@ def entries(section: str) -> dict[str, str]:
     return {m[1]: " ".join(m[2].split()) for m in matches if m}
 
 
-def prose(docstring: str) -> str:
-    """Return a docstring in Google's style as Markdown."""
+def prose(docstring: str, *, without: Collection[str] = ()) -> str:
+    """Return a docstring in Google's style as Markdown, without the sections of some titles."""
     parts = []
     for title, text in sections(docstring).items():
-        if not text:
+        if not text or title in without:
             continue
         if title in ("Args", "Attributes", "Raises"):
             lines = [f"- `{name}`: {said}" for name, said in entries(text).items()]
@@ -70,10 +70,11 @@ def code(text: str, *, first_line: int | None = None, language: str = "python") 
     return f"```{{code-block}} {language}\n{numbers}\n{text.rstrip()}\n```"
 
 
-def details(summary: str, content: str) -> str:
-    """Return content that is shown when it is asked for."""
+def details(summary: str, content: str, *, is_open: bool = False) -> str:
+    """Return content that can be hidden and shown."""
     title = html.escape(summary)
-    return f"<details><summary>{title}</summary>\n\n{content.strip()}\n\n</details>"
+    shown = " open" if is_open else ""
+    return f"<details{shown}><summary>{title}</summary>\n\n{content.strip()}\n\n</details>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:

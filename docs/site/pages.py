@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from docs.site import tables
@@ -162,11 +162,13 @@ def generated(found: Examined, name: str) -> str:
     return "\n\n".join(parts)
 
 
-def class_rows(cls: type[Any], link: dict[str, str]) -> str:
+def class_rows(cls: type[Any], link: Mapping[str, str]) -> str:
     """Return the code of a class with what is said of it, and the rule that it inherits."""
     source = source_of(cls.__module__)
     equations = equations_beside(source, cls.__name__)
     parts = [annotated(source.rows_of(cls.__name__, equations))]
+    if example := source.example_of(cls.__name__):
+        parts.append(f"## Example\n\n{container('example', example, colons=3)}")
     for base, rows in inherited(cls):
         page = link.get(base.__name__)
         of = f"[{base.__name__}]({page})" if page else f"`{base.__name__}`"

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from docs.site.equations import Equation, equations_of
-from docs.site.markdown import prose
+from docs.site.markdown import details, prose, sections
 from docs.site.statements import Piece, aligned
 
 _YEAR = re.compile(r"\b(18|19|20)\d\d\b")
@@ -80,6 +80,10 @@ class Source:
         for key, pieces in aligned(functions, equations).items():
             yield from self._rows_of_function(functions[key], pieces)
 
+    def example_of(self, name: str) -> str:
+        """Return the example of a class as Markdown; nothing if it has none."""
+        return prose(sections(ast.get_docstring(self.classes[name]) or "").get("Example", ""))
+
     def rows_of_methods(self, name: str, methods: Collection[str]) -> Iterator[Row]:
         """Yield the rows of some methods of a class."""
         functions = functions_of(self.classes[name])
@@ -117,13 +121,13 @@ class Source:
         """Return what stands between the name of a class and its first method."""
         lines = [function.lineno for function in functions_of(cls).values()]
         last = min(lines) - 1 if lines else cls.end_lineno or cls.lineno
-        said = prose(ast.get_docstring(cls) or "")
+        said = prose(ast.get_docstring(cls) or "", without=("Example",))
         return Row(said, self._code(cls.lineno, last, cls), cls.lineno)
 
     def _rows_of_function(
         self, function: ast.FunctionDef, pieces: Sequence[Piece]
     ) -> Iterator[Row]:
-        said = prose(ast.get_docstring(function) or "")
+        said = _said_of(function)
         for piece in pieces:
             code = self._code(piece.first, piece.last, function)
             first = piece.first + len(code) - len(code.lstrip("\n"))
@@ -144,6 +148,17 @@ class Source:
                 hidden = range(said.lineno, end + 1 + blank)
         lines = [self.lines[n - 1] for n in range(first, last + 1) if n not in hidden]
         return "\n".join(line.removeprefix(margin) for line in lines)
+
+
+_FORMAL = ("Args", "Returns", "Raises")
+
+
+def _said_of(function: ast.FunctionDef) -> str:
+    """Return the docstring of a function as Markdown, what it takes and raises behind a click."""
+    docstring = ast.get_docstring(function) or ""
+    formal = prose(docstring, without=sections(docstring).keys() - _FORMAL)
+    said = prose(docstring, without=_FORMAL)
+    return f"{said}\n\n{details('Arguments and errors', formal)}" if formal else said
 
 
 def functions_of(cls: ast.ClassDef) -> dict[str, ast.FunctionDef]:

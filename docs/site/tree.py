@@ -191,11 +191,12 @@ def _transform_pages() -> Iterator[tuple[str, str]]:
             pages.generated(found, f"SGD with {name}"),
         ]
         yield f"transforms/{name.lower()}", "\n\n".join(parts)
+    links = {name: f"{name.lower()}.md" for name in DECAYS}
     for name in DECAYS:
         decay: type[Any] = getattr(schuss, name)
         source = source_of(decay.__module__)
         parts = [pages.head(source, name, _idea(decay)), pages.introduction(source, decay)]
-        yield f"decay/{name.lower()}", "\n".join([*parts, pages.class_rows(decay, {})])
+        yield f"decay/{name.lower()}", "\n".join([*parts, pages.class_rows(decay, links)])
     yield "transforms/index", _index("Transforms", TRANSFORMS)
     yield "decay/index", _index("Weight decay", DECAYS)
 

@@ -17,7 +17,7 @@ from docs.site.markdown import code, details
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s#]*)(#[^()\s]*)?\)")
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = 30
-"""Lines of output that are shown without a click."""
+"""Lines of output beyond which it scrolls, and can be hidden."""
 
 
 def relinked(text: str, path: str, pages: Mapping[str, str]) -> str:
@@ -69,7 +69,9 @@ def _shown(output: str) -> str:
         return ""
     lines = len(output.splitlines())
     block = code(output, language="text")
-    return "\n\n" + (details(f"It prints {lines} lines", block) if lines > LONG else block)
+    if lines > LONG:
+        block = details(f"It prints {lines} lines", block, is_open=True)
+    return f"\n\n{block}"
 
 
 def written_pages(root: Path) -> dict[str, str]:

@@ -148,7 +148,7 @@ def test_what_a_block_prints_stands_below_it(
     assert Path.cwd() == tmp_path
 
 
-def test_long_output_waits_for_a_click() -> None:
+def test_long_output_can_be_hidden() -> None:
     shown = with_output("```python\nfor i in range(40): print(i)\n```", "page")
     assert "<summary>It prints 40 lines</summary>" in shown
 

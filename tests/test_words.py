@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from schuss import list_optimizers, transforms
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "schuss"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -84,3 +86,10 @@ def test_docstrings_are_those_of_modules_classes_functions_and_attributes() -> N
 )
 def test_sentences_of_pages_have_a_noun_as_their_subject(page: Path) -> None:
     assert without_a_noun(page.read_text(encoding="utf-8")) == []
+
+
+def test_meanings_of_hyper_parameters_have_a_noun_as_their_subject():
+    classes = [info.cls for info in list_optimizers()]
+    classes += [getattr(transforms, name) for name in transforms.__all__]
+    for cls in classes:
+        assert without_a_noun("\n\n".join(h.explained for h in cls.hypers.values())) == [], cls

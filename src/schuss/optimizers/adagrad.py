@@ -35,7 +35,7 @@ class Adagrad(Optimizer):
     lr_decay: float = hyper("η", "decay of the learning rate", at_least(0), default=0.0)
     weight_decay: Decay = decay(default=0.0)
     initial_accumulator_value: float = hyper(
-        "", "what the sum starts from", at_least(0), default=0.0
+        "", "the value that the sum starts from", at_least(0), default=0.0
     )
     eps: float = stabilizer("added to the root of the sum", default=1e-10)
 

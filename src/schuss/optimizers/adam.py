@@ -31,16 +31,7 @@ from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.contract import Group, State, buffer
 from schuss.declarations import decay, flag, hyper, moment_rates, rate, stabilizer
 from schuss.domains import FLAG, or_none
-from schuss.hyperparameters import Options
 from schuss.transforms.weight_decay import Decay
-
-
-class AdamOptions(Options, total=False):
-    """Keyword options of Adam and its presets, beside those of every optimizer; see `Adam`."""
-
-    amsgrad: bool
-    decoupled_weight_decay: bool
-    optimized_update: bool
 
 
 class Adam(GenericAdaptiveOptimizer):
@@ -52,7 +43,7 @@ class Adam(GenericAdaptiveOptimizer):
     weight_decay: Decay = decay(default=0.0)
     amsgrad: bool = flag("divide by the largest second moment so far; see `AMSGrad`", default=False)
     decoupled_weight_decay: bool = flag(
-        "what a mere coefficient λ does: decay the weight itself, as `AdamW`",
+        "let a mere coefficient λ decay the weight itself, as `AdamW`",
         default=False,
         kw_only=True,
     )

@@ -42,7 +42,7 @@ class AdamMini(Optimizer):
     weight_decay: Decay = decay("decoupled", default=0.0)
     blocks: str | int = hyper(
         "",
-        'what has one second moment: `"row"`, `"tensor"`, `"element"`, or, for a number '
+        'the blocks that have one second moment: `"row"`, `"tensor"`, `"element"`, or, for a number '
         "of heads, as many equal parts of the first dimension",
         one_of(*KINDS, otherwise=whole(1)),
         default="row",

@@ -47,7 +47,7 @@ class ADOPT(GenericAdaptiveOptimizer):
         kw_only=True,
     )
     decoupled_weight_decay: bool = flag(
-        "what a mere coefficient λ does: decay the weight itself", default=False, kw_only=True
+        "let a mere coefficient λ decay the weight itself", default=False, kw_only=True
     )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:

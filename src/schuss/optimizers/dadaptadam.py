@@ -42,7 +42,7 @@ class DAdaptAdam(DistanceAdaptive):
     eps: float = stabilizer("added to the root of the second moment", default=1e-8)
     weight_decay: Decay = decay(default=0.0)
     decoupled_weight_decay: bool = flag(
-        "what a mere coefficient λ does: decay the weight itself", default=False, kw_only=True
+        "let a mere coefficient λ decay the weight itself", default=False, kw_only=True
     )
     use_bias_correction: bool = flag(
         "multiply the rate by Adam's correction of the bias", default=False, kw_only=True

@@ -32,7 +32,7 @@ class NAdamW(Adam):
 
     weight_decay: Decay = decay(default=1e-2)
     decoupled_weight_decay: bool = flag(
-        "what a mere coefficient λ does: decay the weight itself, as `AdamW`",
+        "let a mere coefficient λ decay the weight itself, as `AdamW`",
         default=True,
         kw_only=True,
     )

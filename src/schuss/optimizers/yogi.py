@@ -35,7 +35,7 @@ class Yogi(Adam):
     eps: float = stabilizer("added to the root of the second moment", default=1e-3)
     weight_decay: Decay = decay("decoupled", default=0.0)
     initial_accumulator: float = hyper(
-        "", "what the second moment starts from", at_least(0), default=1e-6, kw_only=True
+        "", "the value that the second moment starts from", at_least(0), default=1e-6, kw_only=True
     )
     bias_correction: bool = flag(
         "correct the bias of both moments; False is the paper's algorithm",

@@ -36,7 +36,7 @@ MIN_MEAN = 1e-3
 class Cautious(Transform):
     """Drop the part of the update that points against the gradient."""
 
-    cautious: bool = flag("whether to do so", default=True)
+    cautious: bool = flag("drop that part", default=True)
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

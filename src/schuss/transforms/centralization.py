@@ -26,7 +26,7 @@ class GradientCentralization(Transform):
     """Subtract from the gradient of every matrix or filter the mean over all but the outputs."""
 
     gradient_centralization: bool = flag(
-        "whether to do so; for convolutions alone, say False in the groups of the others",
+        "center gradients; for convolutions alone, say False in the groups of the others",
         default=True,
     )
 

@@ -35,7 +35,7 @@ ROUNDING = 1e-5
 class OrthogonalGradient(Transform):
     """Take the component along the parameter out of its gradient, and keep the gradient's norm."""
 
-    orthogonal_gradient: bool = flag("whether to do so", default=True)
+    orthogonal_gradient: bool = flag("take that component out", default=True)
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return a gradient as long as the given one, at a right angle to the parameter."""

@@ -32,7 +32,7 @@ def ratio(param: Tensor, update: Tensor, bound: float | None) -> Tensor:
 class TrustRatio(Transform):
     """Give every parameter's update the norm of the parameter."""
 
-    trust_ratio: bool = flag("whether to do so", default=True)
+    trust_ratio: bool = flag("give the update that norm", default=True)
     max_trust_ratio: float | None = hyper(
         "",
         "the largest factor, or None for no bound",

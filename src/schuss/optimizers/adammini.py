@@ -42,8 +42,8 @@ class AdamMini(Optimizer):
     weight_decay: Decay = decay("decoupled", default=0.0)
     blocks: str | int = hyper(
         "",
-        'the blocks that have one second moment: `"row"`, `"tensor"`, `"element"`, or, for a number '
-        "of heads, as many equal parts of the first dimension",
+        'the blocks that have one second moment: `"row"`, `"tensor"`, `"element"`, or, for a '
+        "number of heads, as many equal parts of the first dimension",
         one_of(*KINDS, otherwise=whole(1)),
         default="row",
         kw_only=True,

@@ -96,6 +96,20 @@ def test_weights_written_from_outside_win_over_the_master():
     assert torch.equal(optimizer.state[param]["master_param"][1:], untouched)
 
 
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+@pytest.mark.parametrize("how", ON.values(), ids=str)
+def test_a_zero_of_the_other_sign_from_outside_wins_over_the_master(how, dtype):
+    param = nn.Parameter(torch.full((3,), 1.0, dtype=dtype))
+    optimizer = schuss.SGD([param], lr=1.0, master_weights=True, **how)
+    train(optimizer, param, [torch.zeros(3)])
+    # All three masters round to -0; the first and the last parameter are -0, and the second is 0.
+    optimizer.state[param]["master_param"].fill_(-(2.0**-140))
+    param.data.copy_(torch.tensor([-0.0, 0.0, -0.0]))
+    train(optimizer, param, [torch.zeros(3)])
+    assert optimizer.state[param]["master_param"].tolist() == [-(2.0**-140), 0.0, -(2.0**-140)]
+    assert param.signbit().tolist() == [True, False, True]
+
+
 def test_a_parameter_in_full_precision_has_no_master():
     param = start(torch.float32)
     optimizer = schuss.Adam([param], master_weights=True)

@@ -21,7 +21,8 @@ from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD
 from schuss.engines.program.schedule import schedule
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.storage.precision import computable
+from schuss.storage.kinds import bytes_of
+from schuss.storage.precision import computable, real_count
 
 STREAM = 1 << 24
 """Numbers in each tensor with which the bandwidth is measured: 64 MiB, more than caches hold."""
@@ -118,7 +119,8 @@ def explained(
         for number, group in enumerate(groups):
             planned, _ = engine.planned_for_all(optimizer, measuring(measure), group)
             for position, piece in enumerate(planned.pieces):
-                measured[number, position].append(_traffic(piece))
+                if piece.kernel:
+                    measured[number, position].append(_traffic(piece))
         groups = with_sums(groups, [_of_one(optimizer, measure, group) for group in groups])
     for number, whole in enumerate(groups):
         sparse = [p for p in whole["params"] if p.grad is not None and p.grad.is_sparse]
@@ -171,7 +173,7 @@ def _explained(
     return CohortExplanation(
         group=number,
         parameters=len(params),
-        numbers=sum(p.numel() * (2 if p.is_complex() else 1) for p in params),
+        numbers=sum(map(real_count, params)),
         dtype=cohort.params[0].dtype,
         engine=name,
         reason=reason,
@@ -201,9 +203,9 @@ def _traffic(piece: Piece) -> _Traffic:
     """Return what a kernel moves for some parameters."""
     cohort, program = piece.cohort, piece.part.trace.program
     param = cohort.params[0]
-    plain = param.element_size() // (2 if param.is_complex() else 1)
+    plain = bytes_of(param)
     sizes = {GRAD: plain} | {
-        place.name: cohort.tensors(place)[0].element_size() // (2 if param.is_complex() else 1)
+        place.name: bytes_of(cohort.tensors(place)[0])
         for place in cohort.inputs
         if place.name not in (GRAD, COUNT.name)
     }

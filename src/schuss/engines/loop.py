@@ -7,6 +7,7 @@ memory.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, State, Stateful
 from schuss.engines.sums import in_precision_of
+from schuss.engines.surroundings import descending, run_on_master
 from schuss.storage import master
 from schuss.storage.precision import gradient, is_computable, run_on_computable
 
@@ -52,12 +54,7 @@ def run(
         if not param.numel():
             continue
         with torch.set_grad_enabled(group["differentiable"]):
-            # Divided after the conversion: a small gradient over a large scale is zero in float16.
-            grad = gradient(stored_grad, param)
-            if grad_scale is not None:
-                grad = grad / grad_scale
-            if group["maximize"]:
-                grad = -grad
+            grad = descending(gradient(stored_grad, param), group, grad_scale)
             traced = group["differentiable"] or torch.compiler.is_compiling()
             own = in_precision_of(grad, group)
             if grad is stored_grad and not traced:
@@ -95,9 +92,7 @@ def _run_one(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor
         # Backward through the step needs the state as it was, and rules change it in place.
         state.update({k: v.clone() for k, v in state.items() if isinstance(v, Tensor)})
     if master.wants_master(group, param):
-        weight = master.synchronized_master(state, param)
-        _run_on(rule, state, group, grad, weight)
-        param.copy_(weight)
+        run_on_master(partial(_run_on, rule), state, group, grad, param)
     else:
         _run_on(rule, state, group, grad, param)
 

@@ -17,6 +17,7 @@ from schuss.engines.cohorts.contents import Needs
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.groups import wanted
 from schuss.engines.memory import unshared
+from schuss.storage.precision import grad_dtype
 
 if TYPE_CHECKING:
     from schuss.engines.cohorts.traces import Part
@@ -220,7 +221,7 @@ class Planner:
         group = batch.group
         grads = dict(zip(batch.params, batch.grads, strict=True))
         members = [
-            Member(param, self._states[param], _grad_dtype(param, grads.get(param)))
+            Member(param, self._states[param], grad_dtype(param, grads.get(param)))
             for param in group["params"]
             if param in self._states and (param in grads or self._may_come(param))
         ]
@@ -230,13 +231,6 @@ class Planner:
         kernels, alive = fused.plan_with(self._work, group, given)
         pieces = [Piece(s.binding.cohort, s.part, s.launch.kernel) for s in kernels]
         return Planned("fused", (), kernels, alive, {}, pieces, fused)
-
-
-def _grad_dtype(param: Tensor, grad: Tensor | None) -> torch.dtype:
-    """Return the dtype in which a kernel reads the gradients of a parameter."""
-    if grad is None or param.is_complex() or not grad.is_floating_point():
-        return param.dtype
-    return grad.dtype if grad.dtype.itemsize > 1 else param.dtype
 
 
 def _asked(rule: Rule, batch: Batch) -> object:

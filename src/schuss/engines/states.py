@@ -15,7 +15,7 @@ from schuss.engines.cohorts.contents import plain_number
 from schuss.engines.loop import initial_state
 from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage import master
-from schuss.storage.precision import HALF
+from schuss.storage.precision import state_dtypes
 
 Kind: TypeAlias = tuple[object, ...]
 """The dtypes and the shapes of a parameter and of the tensors of its state."""
@@ -123,11 +123,10 @@ class Kept:
         known = self._kinds.get(param)
         if known is None or known[:2] == (param.dtype, param.shape):
             return
-        dtypes = {param.dtype} | ({torch.float32} if param.dtype in HALF else set())
         for key, value in state.items():
             if not isinstance(value, Tensor) or not value.dim() or value.is_sparse:
                 continue
-            if value.shape != param.shape or value.dtype not in dtypes:
+            if value.shape != param.shape or value.dtype not in state_dtypes(param.dtype):
                 raise RuntimeError(
                     f"{type(optimizer).__name__}: a parameter was {known[0]} of shape "
                     f"{known[1]}, and is {param.dtype} of shape {tuple(param.shape)} now, "
@@ -192,7 +191,4 @@ def _mend(group: Group, param: Tensor, state: State) -> None:
     for key, value in state.items():
         state[key] = plain_number(value)
     if master.wants_master(group, param) and master.KEY not in state:
-        for key, value in state.items():
-            if isinstance(value, Tensor) and value.dtype in HALF:
-                state[key] = value.float()
-        state[master.KEY] = master.new_master(param)
+        master.begin(state, param)

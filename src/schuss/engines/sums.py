@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule, State
-from schuss.storage.precision import HALF, REAL
+from schuss.storage.precision import computed_dtype
 from schuss.storage.ranks import over_ranks
 
 
@@ -79,7 +79,7 @@ def _plus(x: Tensor | float, y: Tensor | float) -> Tensor | float:
 def _for(group: Group, sums: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
     """Return sums in the precision and on the device of a group's rule, so that they fit there."""
     param = group["params"][0] if group["params"] else torch.empty(0)
-    dtype = torch.float32 if param.dtype in HALF else REAL.get(param.dtype, param.dtype)
+    dtype = computed_dtype(param.dtype)
     return {
         key: torch.as_tensor(value, dtype=dtype, device=param.device) for key, value in sums.items()
     }

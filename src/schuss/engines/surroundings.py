@@ -1,35 +1,74 @@
-"""The surroundings of a rule while it is traced: the gradient's scale and sign, master weights."""
+"""What is done around every rule: the scale and the sign of the gradient, and master weights.
+
+The loop does it with tensors. Where a rule is traced, the same functions are called with stand-ins,
+so that it becomes part of the program.
+"""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
 from schuss.storage import master
 
 
-def prepared(rule: Rule, grad_scale: float | None, half: torch.dtype | None) -> Rule:
-    """Return a rule with what the loop engine does around it.
+def descending(grad: Tensor, group: Group, grad_scale: float | Tensor | None) -> Tensor:
+    """Return a gradient as a rule sees it: without its scale, and uphill if uphill is the goal.
+
+    Args:
+        grad: The gradient, in the precision of the rule: a small gradient divided by a large scale
+            is zero in float16.
+        group: The group.
+        grad_scale: What it was multiplied by, as `torch.amp.GradScaler` does, or None.
+    """
+    if grad_scale is not None:
+        grad = grad / grad_scale
+    return -grad if group["maximize"] else grad
+
+
+def run_on_master(
+    rule: Rule,
+    state: State,
+    group: Group,
+    grad: Tensor,
+    param: Tensor,
+    untouched: Callable[[Tensor, Tensor], Tensor] = master.is_untouched,
+) -> None:
+    """Run a rule on the master weight of a parameter, which becomes the master, rounded.
+
+    Args:
+        rule: The rule.
+        state: Its state, with the master.
+        group: The group.
+        grad: The gradient.
+        param: The parameter.
+        untouched: Tells where a parameter is its master, rounded.
+    """
+    weight = master.synchronized_master(state, param, untouched)
+    rule(state, group, grad, weight)
+    param.copy_(weight)
+
+
+def surrounded(rule: Rule, grad_scale: float | None, half: str | None) -> Rule:
+    """Return a rule for stand-ins, with all that is done around it.
 
     Args:
         rule: The rule.
         grad_scale: What the gradient was multiplied by.
-        half: The precision of the parameter, if the rule is to see its master weight.
+        half: The kind of numbers of the parameter, if the rule is to see its master weight.
     """
 
+    def untouched(weight: Any, param: Any) -> Any:
+        return weight.tape.record(f"rounds_to_{half}", weight, param)
+
     def around(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        if grad_scale is not None:
-            grad = grad / grad_scale
-        if group["maximize"]:
-            grad = -grad
+        grad = descending(grad, group, grad_scale)
         if half is None:
             rule(state, group, grad, param)
-            return
-        weight = state[master.KEY]
-        rounded = weight.tape.record(f"rounded_to_{str(half).removeprefix('torch.')}", weight)
-        weight.copy_(torch.where(rounded == param, weight, param))
-        rule(state, group, grad, weight)
-        param.copy_(weight)
+        else:
+            run_on_master(rule, state, group, grad, param, untouched)
 
     return around

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 """Bytes of one number."""
@@ -21,6 +22,11 @@ KINDS = {
 
 LOADED = {kind: "float64" if kind == "float64" else "float32" for kind in BYTES}
 """The type of a number that was loaded, by how it is stored."""
+
+
+def bytes_of(tensor: Tensor) -> int:
+    """Return how many bytes each real number of a tensor has."""
+    return BYTES[KINDS[tensor.dtype]]
 
 
 class Kinds(NamedTuple):

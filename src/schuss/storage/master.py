@@ -9,6 +9,8 @@ Micikevicius et al., *Mixed Precision Training*, 2018, section 3.1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -28,17 +30,40 @@ def new_master(param: Tensor) -> Tensor:
     return param.detach().float()
 
 
-def synchronized_master(state: State, param: Tensor) -> Tensor:
+def begin(state: State, param: Tensor) -> None:
+    """Give a state that has none a master weight; it is in float32 from here on."""
+    for key, value in state.items():
+        if isinstance(value, Tensor) and value.dtype in HALF:
+            state[key] = value.float()
+    state[KEY] = new_master(param)
+
+
+def is_untouched(master: Tensor, param: Tensor) -> Tensor:
+    """Tell where a parameter is its master, rounded, bit for bit.
+
+    They are compared as integers: inductor takes a rounding between two computations for
+    superfluous, and every master for changed.
+    """
+    return master.to(param.dtype).view(torch.int16) == param.view(torch.int16)
+
+
+def synchronized_master(
+    state: State,
+    param: Tensor,
+    untouched: Callable[[Tensor, Tensor], Tensor] = is_untouched,
+) -> Tensor:
     """Return the master weight, with the values of `param` that somebody else has changed.
 
     Where the master rounds to the parameter, nobody has touched it since the last step. Elsewhere
     the parameter was written from outside (loaded weights, pruning, averaging), and wins.
+
+    Args:
+        state: The state of the parameter.
+        param: The parameter.
+        untouched: Tells where a parameter is its master, rounded.
     """
     master: Tensor | None = state.get(KEY)
     if master is None:
         state[KEY] = master = new_master(param)
         return master
-    # As integers: inductor takes a rounding between two computations for superfluous, and every
-    # master for changed.
-    untouched = master.to(param.dtype).view(torch.int16) == param.view(torch.int16)
-    return master.copy_(torch.where(untouched, master, param.float()))
+    return master.copy_(torch.where(untouched(master, param), master, param.float()))

@@ -20,6 +20,33 @@ REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 """The precision of the parts of complex numbers; Dynamo does not know `torch.dtype.to_real`."""
 
 
+def computed_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the precision in which a rule sees numbers of a dtype."""
+    return torch.float32 if dtype in HALF else REAL.get(dtype, dtype)
+
+
+def state_dtypes(dtype: torch.dtype) -> tuple[torch.dtype, ...]:
+    """Return the dtypes that state like a parameter may have: its own, or a wider one."""
+    return (dtype, torch.float32) if dtype in HALF else (dtype,)
+
+
+def made_dtype(dtype: torch.dtype, *, beside_master: bool) -> torch.dtype:
+    """Return the dtype of new state like a parameter."""
+    return torch.float32 if beside_master else dtype
+
+
+def grad_dtype(param: Tensor, grad: Tensor | None) -> torch.dtype:
+    """Return the dtype in which the gradients of a parameter are read: theirs, if it is plain."""
+    if grad is None or param.is_complex() or not grad.is_floating_point():
+        return param.dtype
+    return grad.dtype if grad.dtype.itemsize > 1 else param.dtype
+
+
+def real_count(tensor: Tensor) -> int:
+    """Return how many real numbers a tensor has: of complex ones two each."""
+    return tensor.numel() * (2 if tensor.is_complex() else 1)
+
+
 def is_computable(tensor: Tensor) -> bool:
     """Tell whether a rule may work on `tensor` itself, in place."""
     return not tensor.is_complex() and not _is_copied(tensor)
@@ -42,7 +69,7 @@ def gradient(grad: Tensor, param: Tensor) -> Tensor:
     if param.is_complex() and not grad.is_complex():
         grad = grad.to(param.dtype)
     real = computable(grad)
-    dtype = torch.float32 if param.dtype in HALF else REAL.get(param.dtype, param.dtype)
+    dtype = computed_dtype(param.dtype)
     return real if real.dtype is dtype or grad.is_sparse else real.to(dtype)
 
 

@@ -21,13 +21,14 @@ from schuss.engines.memory import has_memory, ranges
 from schuss.engines.program.axes import Axes, Layout, layout
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place
-from schuss.engines.surroundings import prepared
+from schuss.engines.surroundings import surrounded
 from schuss.engines.tracing.calculation import drawn
 from schuss.engines.tracing.replay import Replays
 from schuss.engines.tracing.several import ApartError
 from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
+from schuss.storage.kinds import KINDS
 from schuss.storage.precision import computable
 
 TRIALS = 64
@@ -147,7 +148,8 @@ class Cohort:
         drawn: Callable[[], Any] = drawn,
     ) -> Trace:
         if scale is not None or group["maximize"] or self.has_master:
-            rule = prepared(rule, scale, self.params[0].dtype if self.has_master else None)
+            half = KINDS[self.params[0].dtype] if self.has_master else None
+            rule = surrounded(rule, scale, half)
         while len(self._axes) > 1:
             with suppress(UnfusableError):
                 return self._traced_along(self._axes[0], rule, scalars, group, drawn)

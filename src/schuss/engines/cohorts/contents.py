@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from schuss.contract import State
@@ -19,7 +18,7 @@ from schuss.engines.errors import (
 )
 from schuss.engines.memory import has_memory
 from schuss.engines.program.axes import Axes, Layout, fitting, layout, own_axes
-from schuss.storage.precision import HALF
+from schuss.storage.precision import state_dtypes
 
 Fits: TypeAlias = Mapping[str, Sequence[Axes]]
 """For keys of the state with other axes than the parameter, which ones these can be."""
@@ -134,8 +133,7 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
         raise UnfusableError(
             f"state {key!r} is on {value.device}, and its parameter on {param.device}"
         )
-    kept_as = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
-    if (along or value.shape == param.shape) and value.dtype not in kept_as:
+    if (along or value.shape == param.shape) and value.dtype not in state_dtypes(param.dtype):
         raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 
 
@@ -199,8 +197,7 @@ def _is_of_heads(tensor: Tensor, param: Tensor) -> bool:
 
 def _is_number_beside(tensor: Tensor, param: Tensor) -> bool:
     """Tell whether a tensor of one number is not like its parameter, which is one number too."""
-    kept_as = (param.dtype, torch.float32) if param.dtype in HALF else (param.dtype,)
-    return param.dim() == 0 and tensor.dtype not in kept_as
+    return param.dim() == 0 and tensor.dtype not in state_dtypes(param.dtype)
 
 
 def _is_same(tensor: Tensor, param: Tensor) -> bool:

@@ -23,7 +23,7 @@ from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.kinds import KINDS, LOADED, Kinds
-from schuss.storage.precision import HALF
+from schuss.storage.precision import made_dtype, real_count, state_dtypes
 
 
 class Binding:
@@ -39,6 +39,7 @@ class Binding:
         cohort: The cohort.
         likes: What a gradient of each parameter has to be like.
         places: The names of the places that are bound; a program may write to others.
+        kinds: How the numbers at these places are stored.
 
     Raises:
         UnfusableError: There is no kernel for such tensors.
@@ -64,7 +65,7 @@ class Binding:
         self.places = frozenset(place.name for place in cohort.inputs)
         self._addresses = {place.name: addresses(tensors) for place, tensors in bound.items()}
         self._addresses[COUNT.name] = np.array(self._counts, dtype=np.int64)
-        self._kinds = _kinds(cohort, {place: a[0].dtype for place, a in bound.items()})
+        self.kinds = _kinds(cohort, {place: a[0].dtype for place, a in bound.items()})
 
     def launch(self, trace: Trace, earlier: int = 0) -> Launch:
         """Return the kernel of a trace, ready to run; compile it if it is new.
@@ -118,7 +119,7 @@ class Binding:
         """Return new tensors at a place of the states, whose numbers are yet to be written."""
         key = place.name.removeprefix(STATE)
         like = self.cohort.like
-        dtype = like.dtype if place.per_tensor else _kept_dtype(self.cohort)
+        dtype = like.dtype if place.per_tensor else _made_dtype(self.cohort)
         if trace.matrix_axes is not None and key in trace.axes:
             layouts = self.cohort.layouts
             views = [MatrixView(trace.matrix_axes, layouts[row], trace.axes) for row in rows]
@@ -138,7 +139,7 @@ class Binding:
         sizes = (
             [matrix_axes.sizes(each.sizes) for each in self.cohort.layouts] if matrix_axes else []
         )
-        made = kernel(trace.program, self._kinds, self._device)
+        made = kernel(trace.program, self.kinds, self._device)
         versions = [self._versions(place) for place, _ in trace.program.outputs]
         launch = Launch(made, self._counts, sizes, versions)
         for column, place in enumerate(made.source.columns):
@@ -157,7 +158,7 @@ class Binding:
 
     @cached_property
     def _counts(self) -> list[int]:
-        return [p.numel() * (2 if p.is_complex() else 1) for p in self._arrays]
+        return list(map(real_count, self._arrays))
 
     def _bound(self, place: Place) -> list[Tensor]:
         """Return arrays for the tensors at a place, and note which are copies."""
@@ -182,9 +183,8 @@ def _empty_like(array: Tensor, tensor: Tensor) -> Tensor:
     return torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
 
 
-def _kept_dtype(cohort: Cohort) -> torch.dtype:
-    """Return the precision of state that a rule makes."""
-    return torch.float32 if cohort.has_master else cohort.params[0].dtype
+def _made_dtype(cohort: Cohort) -> torch.dtype:
+    return made_dtype(cohort.params[0].dtype, beside_master=cohort.has_master)
 
 
 def _kinds(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Kinds:
@@ -192,13 +192,13 @@ def _kinds(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Kinds:
     param = cohort.params[0]
     kinds = {GRAD: KINDS[cohort.grad_dtype]}
     for place, dtype in dtypes.items():
-        wider = param.dtype in HALF and dtype is torch.float32
         alike = KINDS.get(dtype) == KINDS[param.dtype]
+        wider = dtype in state_dtypes(param.dtype)
         if not (alike or (dtype in KINDS and (wider or place.per_tensor))):
             raise UnfusableError(f"{place.name} is {dtype}, for a parameter of {param.dtype}")
         kinds[place.name] = KINDS[dtype]
     real = LOADED[KINDS[param.dtype]]
-    return Kinds(real, tuple(kinds.items()), KINDS[_kept_dtype(cohort)])
+    return Kinds(real, tuple(kinds.items()), KINDS[_made_dtype(cohort)])
 
 
 def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -91,8 +90,7 @@ class FusedStep:
         made = launch.new_places
         if not all(place.per_tensor for _, place in made):
             raise UnfusableError("what is measured has to be one number for each parameter")
-        double = self.binding.cohort.like.dtype is torch.float64
-        values = np.zeros((len(made), len(self._grads)), dtype=np.float64 if double else np.float32)
+        values = np.zeros((len(made), len(self._grads)), dtype=self.binding.kinds.real)
         places = values.ctypes.data + values.itemsize * np.arange(values.size).reshape(values.shape)
         for row, (column, _) in zip(places, made, strict=True):
             launch.addresses[column] = row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,11 @@ class Form(IntEnum):
     COLUMN = 0b101
     ROW = 0b110
     ELEMENT = 0b111
+
+
+def _rounds_to(dtype: torch.dtype, x: Any, half: Any) -> Any:
+    """Tell where numbers round to others, bit for bit, which are of half precision."""
+    return x.to(dtype).view(torch.int16) == half.to(dtype).view(torch.int16)
 
 
 class Operation(NamedTuple):
@@ -67,8 +73,8 @@ OPERATIONS: dict[str, Operation] = {
     "neg": Operation(torch.neg),
     "pow": Operation(torch.pow),
     "reciprocal": Operation(torch.reciprocal),
-    "rounded_to_bfloat16": Operation(lambda x: x.bfloat16().float()),
-    "rounded_to_float16": Operation(lambda x: x.half().float()),
+    "rounds_to_bfloat16": Operation(partial(_rounds_to, torch.bfloat16), predicate=True),
+    "rounds_to_float16": Operation(partial(_rounds_to, torch.float16), predicate=True),
     "rsqrt": Operation(torch.rsqrt),
     "sign": Operation(torch.sign),
     "sqrt": Operation(torch.sqrt),

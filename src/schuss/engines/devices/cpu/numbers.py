@@ -104,20 +104,24 @@ size_of_bfloat16, size_of_float16 = BYTES["bfloat16"], BYTES["float16"]
 size_of_float32, size_of_float64 = BYTES["float32"], BYTES["float64"]
 
 
-def _rounded(kind: str) -> Any:
+def _rounds_to(kind: str) -> Any:
     _, number, decoded, encoded = _KINDS[kind]
 
     @intrinsic
-    def rounded(typing_context: Any, value: Any) -> Any:
+    def rounds_to(typing_context: Any, value: Any, half: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return decoded(builder, encoded(builder, arguments[0]))
+            value, half = arguments
+            rounded = decoded(builder, encoded(builder, value))
+            bits = (builder.bitcast(each, _INT32) for each in (rounded, half))
+            return builder.icmp_signed("==", *bits)
 
-        return number(number), generate
+        return types.boolean(number, number), generate
 
-    return rounded
+    return rounds_to
 
 
-rounded_to_bfloat16, rounded_to_float16 = _rounded("bfloat16"), _rounded("float16")
+rounds_to_bfloat16, rounds_to_float16 = _rounds_to("bfloat16"), _rounds_to("float16")
+"""Whether a number rounds to another one, which has half precision: bit for bit."""
 
 
 @intrinsic

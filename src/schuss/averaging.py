@@ -34,7 +34,7 @@ class PrimalAveraging(Optimizer):
     """
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the other sequences where the parameter is."""
+        """Start z where the parameter y is; x, which follows from both, starts there too."""
         state["step"] = 0
         state["z"] = param.detach().clone()
 
@@ -51,11 +51,11 @@ class PrimalAveraging(Optimizer):
         raise NotImplementedError
 
     def interpolation(self, group: Group) -> float:
-        """Return β, which is above 0; override it."""
+        """Return β, the share of the mean x in y, which is above 0; override it."""
         raise NotImplementedError
 
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Take one step with all three sequences."""
+        """Take one step: move z along the direction, and y with z and the mean x."""
         state["step"] += 1
         lr = self.get_lr(state, group)
         grad = self.decayed(state, {**group, "lr": lr}, grad, param)
@@ -66,7 +66,7 @@ class PrimalAveraging(Optimizer):
         z.sub_(d * lr)
 
     def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
-        """Return x, which follows from y and z."""
+        """Return the mean x, computed from y and z."""
         z: Tensor = state["z"]
         return param + (z.to(param.dtype) - param) * (1 - 1 / self.interpolation(group))
 
@@ -96,13 +96,13 @@ class ScheduleFree(PrimalAveraging):
     )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the sum of weights too."""
+        """Start z, and at zero the count, the sum of the weights w, and the largest rate."""
         super().init_state(state, group, param)
         state["lr_max"] = 0.0
         state["weight_sum"] = 0.0
 
     def share(self, state: State, group: Group, lr: float | Tensor) -> Any:
-        """Return the weight of the new point over the sum of all."""
+        """Return c, the weight w of the new point over the sum of all weights."""
         # Without an `if`, because these are tensors while torch.compile traces.
         state["lr_max"] = state["lr_max"] + (lr - state["lr_max"]) * (lr > state["lr_max"])
         weight = state["step"] ** group["r"] * state["lr_max"] ** group["weight_lr_power"]
@@ -110,7 +110,7 @@ class ScheduleFree(PrimalAveraging):
         return weight / (state["weight_sum"] + (state["weight_sum"] == 0))
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
-        """Return the learning rate, which rises in the beginning."""
+        """Return the learning rate, which rises in a line over the first `warmup_steps` steps."""
         lr, warmup = super().get_lr(state, group), group["warmup_steps"]
         if warmup:
             share = state["step"] / warmup
@@ -118,6 +118,6 @@ class ScheduleFree(PrimalAveraging):
         return lr
 
     def interpolation(self, group: Group) -> float:
-        """Return β."""
+        """Return β, the share of the mean x in y: the first of `betas`."""
         beta: float = group["betas"][0]
         return beta

@@ -23,14 +23,14 @@ from schuss.hyperparameters import CheckedGroups
 from schuss.storage.numbers import as_number, as_tensor
 
 TRAINED = "trained_param"
-"""The key under which a checkpoint that is taken while evaluating keeps what is trained."""
+"""The key of the trained weights in a checkpoint that is taken while evaluating."""
 
 
 class Checkpointed(CompiledSteps, CheckedGroups, torch.optim.Optimizer):
     """The part of an optimizer that is saved and loaded, pickled and copied."""
 
     _trained: dict[Tensor, Tensor]
-    """While evaluating, what is trained, of the parameters that are something else."""
+    """The trained weights, while evaluating, of the parameters that hold other weights then."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
@@ -102,15 +102,15 @@ class Checkpointed(CompiledSteps, CheckedGroups, torch.optim.Optimizer):
         return saved
 
     def _rule(self) -> Rule:
-        """Return what a step does to one parameter."""
+        """Return the rule that a step calls for each parameter, transforms included."""
         raise NotImplementedError
 
     def _measures(self) -> list[Measure]:
-        """Return what a step measures of all parameters before."""
+        """Return the measurements that a step makes of all parameters before the rule."""
         raise NotImplementedError
 
     def _packed(self, param: Tensor, state: State) -> State:
-        """Return the state of a parameter as checkpoints hold it."""
+        """Return a state with a 0-d tensor for `step`, and with trained weights if evaluating."""
         packed = dict(state)
         step = as_number(state.get("step"))
         if step is not None:
@@ -160,7 +160,7 @@ class Checkpointed(CompiledSteps, CheckedGroups, torch.optim.Optimizer):
         return groups
 
     def _swap_in_checkpoint(self, made: _Made) -> None:
-        """Take what was made of a checkpoint, or stay as it is if that raises."""
+        """Replace groups and state by those of a checkpoint; an error leaves them as they were."""
         state, groups = self.state, self.param_groups
         try:
             self.__setstate__({"state": made.state, "param_groups": made.groups})
@@ -173,7 +173,7 @@ class Checkpointed(CompiledSteps, CheckedGroups, torch.optim.Optimizer):
 
 
 class _Made(NamedTuple):
-    """All that becomes of a checkpoint.
+    """The new values of an optimizer, made of a checkpoint and not yet in place.
 
     Attributes:
         groups: The groups.

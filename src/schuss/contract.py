@@ -14,20 +14,49 @@ import torch
 from torch import Tensor
 
 State: TypeAlias = dict[str, Any]
-"""What an optimizer remembers of one parameter: tensors and Python numbers by name."""
+"""The state of one parameter: everything that an optimizer remembers of it, by name.
+
+`init_state` fills it, given the parameter as it is stored. A rule then finds in it, and may change
+or add:
+
+- A tensor of the shape of the parameter, a *buffer*, as `torch.zeros_like(param)` makes it. Beside
+  a complex parameter it is complex, and the rule sees the real view of both. Beside a parameter in
+  half precision it is in half precision, and the rule sees float32; with `wide_dtype` it is kept in
+  float32 too.
+- A tensor with the size of the parameter in some of its dimensions, and size 1 in the others or
+  without them, for statistics of rows and columns; or with a number for each of some equal parts of
+  the first dimension. The parameter must be real.
+- A tensor of no dimensions, for one number that the rule computes from tensors. The rule assigns it
+  anew (`state[key] = new`), and it is kept in float32 or float64.
+- A number of Python. An int that `init_state` sets to 0 is a count; the one under the key `step` is
+  the number of the step, and is counted by `Optimizer.step_param` before the rule.
+- A string or None, which the rule may branch on.
+
+Any other value is kept and saved, but then the rule runs on the loop engine. A checkpoint holds the
+keys of `init_state` always, and those that the rule adds later where they are there.
+"""
 
 States: TypeAlias = dict[Tensor, State]
-"""The state of each parameter."""
+"""The states of all parameters, by parameter."""
 
 Group: TypeAlias = dict[str, Any]
-"""Parameters that share hyper-parameters, and these hyper-parameters by name."""
+"""A parameter group: hyper-parameters by name, and under `params` the parameters that have them.
+
+Rules read it and never write to it. They find Python's numbers in it, and tensors of no dimensions
+where the user gave tensors.
+"""
 
 Rule: TypeAlias = Callable[[State, Group, Tensor, Tensor], None]
-"""What is done to one parameter, called as `rule(state, group, grad, param)`."""
+"""A change of one parameter and its state, called as `rule(state, group, grad, param)`.
 
+The gradient and the parameter have one shape and one dtype, float32 or float64, and are real.
+"""
 
 Measure: TypeAlias = Callable[[State, Group, Tensor, Tensor], dict[str, Tensor]]
-"""What is measured of one parameter, called like a `Rule`: numbers by name."""
+"""A measurement of one parameter, called like a `Rule`.
+
+It returns tensors of no dimensions by name, which are added up over parameters.
+"""
 
 
 def buffer(state: State, key: str, like: Tensor) -> Tensor:
@@ -60,11 +89,11 @@ def scalar_dtype() -> torch.dtype:
 
 
 class Work(NamedTuple):
-    """What is to be done to every parameter.
+    """A task for an engine: a rule to run for every parameter.
 
     Attributes:
         rule: Called as `rule(state, group, grad, param)`.
-        grad_scale: What the gradients were multiplied by, or None.
+        grad_scale: The factor that a `GradScaler` multiplied the gradients by, or None.
         pure: If the rule is a function of its arguments alone, so that what it did once can be
             repeated with other numbers: something that differs between two such rules. Else None.
     """
@@ -83,7 +112,7 @@ class Batch(NamedTuple):
 
 
 class Stateful(Protocol):
-    """What an engine needs of an optimizer besides the rule: how its state begins."""
+    """The methods of an optimizer that an engine calls besides the rule."""
 
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`."""

@@ -1,4 +1,4 @@
-r"""The diagonal of the Hessian, as optimizers that use it see it.
+r"""The diagonal of the Hessian, the matrix of second derivatives of the loss, and its estimate.
 
 For a vector $u$ of random signs the mean of $u \odot H u$ is the diagonal of $H$, and $H u$ is the
 gradient of $\langle \nabla L, u \rangle$: a second backward pass.

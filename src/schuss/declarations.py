@@ -48,7 +48,7 @@ class Hyper:
         name: Its name: of the attribute, the argument, and the key of a group.
         default: Its default; `Parameter.empty` if it has none.
         symbol: Its symbol in the equations; empty if it has none.
-        meaning: What it is or does, without a full stop.
+        meaning: The meaning of the hyper-parameter, without a full stop.
         domain: Its values; None for what does not belong into a group.
         kw_only: It is given by name only.
         is_common: Every class of its kind has it, and explains it elsewhere.
@@ -79,7 +79,7 @@ class Hyper:
         self.acts = acts
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Take the name of the attribute."""
+        """Take the name of the attribute that the declaration is assigned to."""
         self.name = name
 
     def __get__(self, instance: object, owner: type) -> Hyper:
@@ -103,7 +103,7 @@ class Hyper:
 
     @property
     def parameter(self) -> Parameter:
-        """The argument of the constructor."""
+        """The argument of the constructor, as `inspect.signature` has it."""
         kind = Parameter.KEYWORD_ONLY if self.kw_only else Parameter.POSITIONAL_OR_KEYWORD
         return Parameter(self.name, kind, default=self.default)
 
@@ -114,17 +114,17 @@ class Hyper:
         return f"{self.meaning[:1].upper()}{self.meaning[1:]}.{allowed}"
 
     def __str__(self) -> str:
-        """Describe it as one argument of a docstring."""
+        """Return the line of a docstring's *Args* that describes the argument."""
         symbol = f" ({self.symbol})" if self.symbol else ""
         return f"{self.name}{symbol}: {self.explained}"
 
 
 def hyper(symbol: str, meaning: str, domain: Domain, *, default: T, kw_only: bool = False) -> T:
-    """Declare a hyper-parameter.
+    """Declare a hyper-parameter, which becomes an argument of the constructor and a key of groups.
 
     Args:
         symbol: Its symbol in the equations; empty if it has none.
-        meaning: What it is or does, without a full stop.
+        meaning: The meaning of the hyper-parameter, without a full stop.
         domain: Its values; see `schuss.domains`.
         default: Its default.
         kw_only: It is given by name only.
@@ -141,7 +141,7 @@ def rate(meaning: str = "", *, default: T) -> T:
     """Declare the learning rate γ, at least 0.
 
     Args:
-        meaning: What it is in this algorithm, without a full stop.
+        meaning: Its meaning in this algorithm, without a full stop.
         default: Its default.
     """
     meaning = f"learning rate: {meaning}" if meaning else "learning rate"
@@ -170,7 +170,7 @@ def flag(meaning: str, *, default: T, kw_only: bool = False) -> T:
 
 
 def option(meaning: str, domain: Domain | None, *, default: T, kw_only: bool) -> T:
-    """Declare what every class of a kind takes, and explains in one place."""
+    """Declare a hyper-parameter that all classes of a kind have, explained in one place for all."""
     made: Any = Hyper(default, "", meaning, domain, kw_only=kw_only, is_common=True)
     return made  # type: ignore[no-any-return]
 
@@ -189,7 +189,7 @@ def decay(acts: Acts = "added", *, default: object, kw_only: bool = False) -> An
 
 
 def fixed(*, default: T, init: Literal[False] = False) -> T:
-    """Declare that a class fixes a hyper-parameter that it inherits: it is no argument any more."""
+    """Declare the value that a class fixes for a hyper-parameter: it is no argument any more."""
     return Hyper(default, "", "", None, is_argument=init)  # type: ignore[return-value]
 
 
@@ -229,7 +229,7 @@ class Declared:
             cls.__doc__ = _documented(cls.__doc__, arguments(cls))
 
     def _construct(self, values: dict[str, Any], others: dict[str, Any]) -> None:
-        """Begin, with the values of the arguments.
+        """Initialize the instance from the values of the arguments.
 
         Args:
             values: Of those that are declared, and of `params` if there is one.

@@ -1,4 +1,7 @@
-"""The base class of optimizers that estimate how far it is to the solution."""
+"""The base class of optimizers that estimate the distance to the solution: D-Adaptation, Prodigy.
+
+The distance from the first weights to good ones is the right learning rate for these optimizers.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,17 @@ class DistanceAdaptive(Optimizer):
     of them, and is a hyper-parameter of every group, so that it is saved. All groups share one
     learning rate; a group with 0 stays where it is.
 
-    A subclass overrides `measure` and `estimate`, and finds in its group `d` and `rate`, with which
-    this step is taken, `next_d`, with which the next one will be, and `k`, the number of steps
-    before.
+    A subclass overrides `measure`, `estimate` and `update`. In step number t, counted from 1:
+
+    1. `measure` is called for every parameter, and only reads. The group still has the values of
+       the step before: `next_d` is $d_t$, and `k` is t - 1. `rate(group)` is $\gamma_t$.
+    2. The engine adds the results up over all parameters.
+    3. `summed` moves on to this step: `d` becomes $d_t$, and `rate` becomes $\gamma_t$.
+    4. `estimate` is called once, with these values and the sums. It returns `next_d`, which is
+       $d_{t+1}$, and the `numerator` of the estimate. `summed` writes all of it into every group,
+       and counts `k` up to t.
+    5. `update` is called for every parameter. Its group has `d` and `rate` of this step, and
+       `next_d` of the next one. The parameter moves by `-rate` times the update.
     """
 
     d0: float = hyper(
@@ -40,16 +51,16 @@ class DistanceAdaptive(Optimizer):
     domains = Domains(d=WRITTEN, next_d=WRITTEN, rate=WRITTEN, numerator=WRITTEN, k=whole(0))
 
     def group_values(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the values with the estimates of the first step."""
+        """Return the declared values, and those that `summed` writes: `d0` for every estimate."""
         d0 = values["d0"]
         return {**values, "d": d0, "next_d": d0, "rate": d0, "k": 0, "numerator": 0.0}
 
     def get_lr(self, state: State, group: Group) -> float | Tensor:
-        """Return the learning rate of this step."""
+        """Return `rate`, or 0 for a group whose `lr` is 0 and that stays where it is."""
         return group["rate"] if group["lr"] else 0.0
 
     def rate(self, group: Group) -> float:
-        """Return the learning rate of the step that begins."""
+        """Return the learning rate of the step that begins: `lr` times `next_d`."""
         return float(group["lr"] * group["next_d"])
 
     def penalized(self, grad: Tensor, param: Tensor, group: Group) -> Tensor:
@@ -60,7 +71,11 @@ class DistanceAdaptive(Optimizer):
         return self.weight_decay.penalized(grad, param, coefficient)
 
     def summed(self, groups: Sequence[Group]) -> None:
-        """Make the estimate anew."""
+        """Write the estimates of this step and of the next into every group.
+
+        Raises:
+            ValueError: Two groups have learning rates that differ, and none of them is 0.
+        """
         sums = next((g["sums_over_all"] for g in groups if g["sums_over_all"]), None)
         first = max(self.param_groups, key=lambda group: float(group["lr"]))
         now = {"d": first["next_d"], "rate": self.rate(first)}

@@ -25,7 +25,7 @@ _NOUNS = {
     "betas": "betas",
     **{f"betas[{index}]": f"beta parameter at index {index}" for index in range(9)},
 }
-"""What `torch.optim` calls a hyper-parameter in its messages."""
+"""The nouns that `torch.optim` uses for hyper-parameters in its messages."""
 
 
 class Domain:
@@ -116,7 +116,7 @@ class _Whole(Domain):
             self.refuse(ValueError, key, value)
 
     def plain(self, value: Any) -> Any:
-        """Return the number as an int."""
+        """Return the number as an int, also where the group holds a float or a NumPy number."""
         return value if type(value) is int else int(value)
 
 
@@ -236,22 +236,22 @@ SHARE: Final = _Number("lie in [0, 1]", 0.0, 1.0)
 """Shares, and decay rates that may be 1."""
 
 DECAY_RATE: Final = _Number("lie in [0, 1)", 0.0, math.nextafter(1.0, 0.0))
-"""Decay rates of a mean that learns."""
+"""Decay rates of a running mean; with a rate of 1 the mean would never change."""
 
 POSITIVE_SHARE: Final = _Number("lie in (0, 1]", math.nextafter(0.0, 1.0), 1.0)
-"""Shares that are divided by."""
+"""Shares that the algorithm divides by, so that 0 is refused."""
 
 INSIDE: Final = _Number("lie between 0 and 1", math.nextafter(0.0, 1.0), math.nextafter(1.0, 0.0))
 """Shares of a mixture that has both of its parts."""
 
 NUMBER: Final = _Number("be finite", -_LARGEST, _LARGEST)
-"""Numbers."""
+"""All finite numbers, positive and negative."""
 
 WRITTEN: Final = _Number("be a number", -math.inf, math.inf)
 """Numbers that an optimizer itself writes into its groups, and that may have overflowed."""
 
 FLAG: Final = _Flag("be True or False")
-"""True and False."""
+"""True and False; the numbers 0 and 1 are refused."""
 
 
 def at_least(low: float, *, unbounded: bool = False) -> Domain:

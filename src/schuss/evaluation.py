@@ -1,4 +1,4 @@
-"""Weights to evaluate with, where they are not those that are trained."""
+"""Evaluation of optimizers that train some weights and evaluate with others, such as a mean."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from schuss.storage.precision import HALF
 
 
 class Evaluating(Checkpointed):
-    """The part of an optimizer that changes between the two."""
+    """The part of an optimizer that changes between training and evaluating."""
 
     _mode: dict[str, bool]
     """Whether the parameters are the weights to evaluate with. In a dictionary, like all that
     changes, because Lightning's wrapper shares attributes with the optimizer, but not assignments.
     """
     _versions: dict[Tensor, int]
-    """Of the parameters that are not what is trained; they tell who has been written to since."""
+    """The version counters of parameters that hold other weights, which tell of later writes."""
 
     def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
         """Return the weights to evaluate with; override it if they are not `param` itself.
@@ -39,9 +39,9 @@ class Evaluating(Checkpointed):
         """Let the parameters be the weights to evaluate with, until `train` is called.
 
         The Trainer of Hugging Face and Accelerate's wrapper call it. Until then `step` raises, and
-        a `state_dict` also holds what is trained: who saves the model, to deploy it, and loads
-        both, the model first, goes on as if nothing had been saved. With an optimizer that has no
-        other weights to evaluate with, this does nothing; nor does a second call.
+        a `state_dict` also holds the trained weights: a training that loads the model first and
+        then the optimizer goes on as if nothing had been saved. With an optimizer that has no other
+        weights to evaluate with, this does nothing; nor does a second call.
         """
         if self._mode["evaluating"] or not self._has_other_weights():
             return
@@ -58,7 +58,7 @@ class Evaluating(Checkpointed):
             raise
 
     def train(self) -> None:
-        """Let the parameters be what is trained again: what they were when `eval` was called."""
+        """Let the parameters be the trained weights again, as they were when `eval` was called."""
         with torch.no_grad():
             for param, trained in self._trained.items():
                 param.copy_(trained)

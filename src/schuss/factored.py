@@ -5,6 +5,18 @@ Shazeer and Stern, *Adafactor: Adaptive Learning Rates with Sublinear Memory Cos
 
 Of all matrices with the same sums of rows and columns, the product of these over their total is the
 one that knows nothing else. So a nonnegative matrix is kept as a column and a row.
+
+The shapes, for a parameter of shape `(*batch, n, m)`:
+
+| tensor | shape |
+|---|---|
+| the square of the gradient | `(*batch, n, m)` |
+| `row`, a mean over the m columns for each row | `(*batch, n, 1)` |
+| `col`, a mean over the n rows for each column | `(*batch, 1, m)` |
+| the product of both | `(*batch, n, m)` |
+
+The dimensions before the last two are a batch of matrices. A parameter with fewer than two
+dimensions keeps its second moment whole, in its own shape.
 """
 
 from __future__ import annotations
@@ -18,7 +30,13 @@ from schuss.contract import State, wide_dtype
 
 
 class Keys(NamedTuple):
-    """Where the state has a second moment: its rows and columns, or that of a vector whole."""
+    """The keys of the state under which a second moment is kept.
+
+    Attributes:
+        row: The key of the means of rows, of shape `(*batch, n, 1)`.
+        col: The key of the means of columns, of shape `(*batch, 1, m)`.
+        whole: The key of the whole moment of a vector or a number, in place of these two.
+    """
 
     row: str
     col: str
@@ -39,7 +57,7 @@ def check_real(param: Tensor) -> None:
 
 
 def begin_moment(state: State, keys: Keys, param: Tensor) -> None:
-    """Start a second moment at zero."""
+    """Put a second moment of zero into the state, as rows and columns, or whole for a vector."""
     if param.dim() < 2:
         state[keys.whole] = torch.zeros_like(param)
         return
@@ -52,14 +70,18 @@ def begin_moment(state: State, keys: Keys, param: Tensor) -> None:
 def moment(
     state: State, keys: Keys, square: Tensor, share: float, floor: float = 0.0
 ) -> tuple[Tensor, ...]:
-    """Take a share of a square into a second moment, and return factors of which it is the product.
+    """Take a share of a square into a second moment, and return the factors of the moment.
 
     Args:
         state: The state, after `begin_moment`.
-        keys: Where the moment is.
-        square: What it is of, already squared.
-        share: How much of it counts from here on.
+        keys: The keys of the moment in the state.
+        square: The square of the gradient, of shape `(*batch, n, m)`.
+        share: The weight of the square in the new mean, 1 - β.
         floor: The smallest mean that the rows are divided by.
+
+    Returns:
+        Tensors whose product is the moment: the rows over their mean, `(*batch, n, 1)`, and the
+        columns, `(*batch, 1, m)`; or the moment itself, if it is kept whole.
     """
     if keys.whole in state:
         return (averaged(state[keys.whole], square, share),)
@@ -69,12 +91,15 @@ def moment(
 
 
 def averaged(mean: Tensor, value: Tensor, share: float) -> Tensor:
-    """Take a share of a value into a mean, in place."""
+    """Change a running mean in place to (1 - share) times itself plus share times a value."""
     return mean.mul_(1 - share).add_(value * share)
 
 
 def over_root(x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-    """Return a tensor over the root of a product, which alone could be too small for a number."""
+    """Return a tensor over the root of a product of factors.
+
+    The roots are divided by one after the other, because the product may be too small for float32.
+    """
     for factor in factors:
         x = x * factor.rsqrt()
     return x
@@ -86,5 +111,5 @@ def clipped(update: Tensor, bound: float) -> Tensor:
 
 
 def rms(x: Tensor) -> Tensor:
-    """Return the root of the mean square."""
+    """Return the root of the mean square of all numbers of a tensor, without dimensions."""
     return x.square().mean().sqrt()

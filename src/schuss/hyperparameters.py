@@ -54,7 +54,7 @@ class Options(TypedDict, total=False):
 
 
 class CommonOptions(Declared, Constructed):
-    """The options of `Options`, declared."""
+    """The options of `Options` except transforms, declared once for all optimizers."""
 
     maximize: bool = option("climb", FLAG, default=False, kw_only=True)
     master_weights: bool = option("keep float32 copies", FLAG, default=False, kw_only=True)
@@ -150,8 +150,8 @@ class CheckedGroups(Checked):
     def _check_changed(self) -> None:
         """Check all groups, if one holds other objects than when it was last checked.
 
-        Groups are known by what they hold, not by where they stand. What is written into a tensor
-        is not looked at: that would be to wait for the device.
+        Groups are known by what they hold, not by where they stand. Writes into a tensor
+        are not noticed, because to look at its value would be to wait for the device.
         """
         if torch.compiler.is_compiling():
             return
@@ -197,21 +197,21 @@ class CheckedGroups(Checked):
 
 
 _END: Final = (object(),)
-"""What ends a sequence, so that none is the beginning of another."""
+"""The end of a sequence, which keeps one sequence from being the beginning of another."""
 
 
 def _lists_of(groups: Sequence[Group]) -> Iterator[object]:
-    """Yield the lists of parameters."""
+    """Yield the list of parameters of each group, and an end."""
     return chain([group["params"] for group in groups], _END)
 
 
 def _params_of(groups: Sequence[Group]) -> Iterator[object]:
-    """Yield the lists of parameters and what they hold."""
+    """Yield the list of parameters of each group, then all parameters, and an end."""
     lists = [group["params"] for group in groups]
     return chain(lists, chain.from_iterable(lists), _END)
 
 
 def _values_of(groups: Sequence[Group]) -> Iterator[object]:
-    """Yield the keys and the values."""
+    """Yield the keys of all groups, then their values, and an end."""
     values = [group.values() for group in groups]
     return chain(chain.from_iterable(groups), chain.from_iterable(values), _END)

@@ -1,4 +1,4 @@
-"""What torch does around every step: hooks, and a name in the profile, if somebody asks for them.
+"""Hooks and a name in the profile around every step, as torch has them, if somebody uses them.
 
 `torch.optim` opens a range of the profiler around each step and looks for hooks, which takes as
 long as a small model's step. Here both are done if there is a profiler or a hook.

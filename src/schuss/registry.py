@@ -1,4 +1,4 @@
-"""The registry: optimizers by name, and what each one is."""
+"""The registry: optimizers by name, with their sources and their memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class OptimizerInfo(NamedTuple):
-    """What an optimizer is.
+    """A row of the registry: an optimizer, and the facts that its page tells.
 
     Attributes:
         name: Its name in the registry, the class's in lower case.
@@ -39,7 +39,7 @@ class OptimizerInfo(NamedTuple):
 
 
 def list_optimizers(pattern: str = "*") -> list[OptimizerInfo]:
-    """Return what there is to know of the optimizers whose name matches a shell pattern.
+    """Return the rows of the optimizers whose name matches a shell pattern.
 
     Example:
         >>> from schuss import list_optimizers
@@ -63,8 +63,8 @@ def create_optimizer(
 
     Args:
         name: Name in the registry, in any case; see `list_optimizers`.
-        params: What the optimizer takes, or a model: then its trainable parameters, with their
-            names.
+        params: Parameters, named parameters or groups, as the optimizer takes them; or a model,
+            for its trainable parameters with their names.
         exempt_bias_and_norm: Put biases, parameters of normalization layers and other vectors and
             scalars of the model into a group of their own, without weight decay.
         **hyperparameters: The other arguments of the optimizer's class.

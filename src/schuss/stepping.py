@@ -35,8 +35,9 @@ class Stepping(Evaluating):
     def _step_supports_amp_scaling(self) -> bool:
         """Whether `GradScaler` hands over its scale and its verdict, and leaves `p.grad` as it is.
 
-        As in `torch.optim`, only `fused=True` asks for it: who clips gradients wants them divided
-        by the scale before the step. Those in float16 it refuses to divide.
+        As in `torch.optim`, only `fused=True` asks for it, because code that clips gradients needs
+        them divided by the scale before the step. Gradients in float16 are always handed over with
+        the scale, because `GradScaler` refuses to divide them.
         """
         return any(
             group["fused"] or any(param.dtype is torch.float16 for param in group["params"])
@@ -196,7 +197,7 @@ class Stepping(Evaluating):
         return self._overrides("evaluated") or bool(self._chain.overriding("evaluated"))
 
     def _rule(self) -> Rule:
-        """Return what a step does to one parameter."""
+        """Return the rule that a step calls for each parameter, transforms included."""
         return self._transformed_step if self._chain else self.step_param
 
     def _transformed_step(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
@@ -205,7 +206,7 @@ class Stepping(Evaluating):
         self._chain.parameter(state, group, param)
 
     def _measures(self) -> list[Measure]:
-        """Return what a step measures of all parameters before."""
+        """Return the measurements that a step makes of all parameters before the rule."""
         measures = self._overrides("measure")
         return self._chain.measures(self.measure if measures else None)
 

@@ -1,4 +1,4 @@
-"""The command line, `schuss`: what needs more than torch lives here."""
+"""The command line, `schuss`, and all code that needs more packages than torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was read from a file: it may be anything, until it has been looked at."""
+"""The content of a file, which may be anything until it has been looked at."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Contents:
 
     Args:
         content: The mapping.
-        name: What it is called in messages; nothing, if it is the whole file.
+        name: The name of the mapping in messages; empty for the whole file.
 
     Raises:
         ValueError: It is no mapping.
@@ -124,7 +124,7 @@ class Contents:
         return values
 
     def part(self, key: str) -> Contents:
-        """Return a mapping within."""
+        """Return a field that is a mapping itself, and whose faults are named with both keys."""
         return Contents(self.field(key, dict, "mapping"), self._named(key))
 
     def texts(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`schuss list`: what optimizers there are."""
+"""`schuss list`: the optimizers with their ideas, sources and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checkpoint has to be, to be loaded: everything is checked and built here, nothing changed.
+"""Loading a checkpoint: all of it is checked and built here, and nothing is changed yet.
 
 `groups` reads the form of the dictionary and its groups, `state` decides what the state of a
 parameter may consist of, and `values` makes one value of it.

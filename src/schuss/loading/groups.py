@@ -19,11 +19,11 @@ _OF_ALL = frozenset(
         *("initial_lr", "max_lr", "min_lr", "swa_lr", "base_momentum", "max_momentum"),
     }
 )
-"""Keys of groups that tell nothing of the algorithm."""
+"""Keys of groups that every optimizer has, so that they do not tell which one saved a group."""
 
 
 class Checkpoint(NamedTuple):
-    """What a `state_dict` consists of.
+    """A `state_dict` whose form has been checked.
 
     Attributes:
         state: The states, by the number of their parameter.
@@ -35,7 +35,7 @@ class Checkpoint(NamedTuple):
 
 
 def read(state_dict: Any, groups: Sequence[Group]) -> Checkpoint:
-    """Return what a `state_dict` consists of, which must be of as many parameters in each group.
+    """Check the form of a `state_dict`, whose groups must have as many parameters as ours.
 
     Raises:
         TypeError: A part of it is not of its type.
@@ -75,7 +75,8 @@ def read(state_dict: Any, groups: Sequence[Group]) -> Checkpoint:
 def merged(group: Group, saved: Group) -> Group:
     """Return a group with the hyper-parameters of a saved one.
 
-    How a step is run, and hyper-parameters that the saved one lacks, stay as they are.
+    Options that say how a step is run stay as they are; so do hyper-parameters that the saved group
+    lacks.
     """
     kept = ("params", *EXECUTION_OPTIONS)
     new = {key: deepcopy(value) for key, value in saved.items() if key not in kept}
@@ -86,12 +87,13 @@ def foreign(name: str, groups: Sequence[Group], saved: Sequence[Group]) -> froze
     """Return the hyper-parameters of saved groups that an optimizer does not have.
 
     Args:
-        name: What to call the optimizer.
-        groups: Its groups.
-        saved: Those of a checkpoint.
+        name: The name of the optimizer in messages.
+        groups: The groups of the optimizer.
+        saved: The groups of a checkpoint.
 
     Raises:
-        ValueError: It has none of the optimizer's own instead: it is of another one.
+        ValueError: The checkpoint has none of the optimizer's own hyper-parameters, and so is of
+            another optimizer.
     """
     ours = {key for group in groups for key in group} - _OF_ALL
     theirs = {key for group in saved for key in group} - _OF_ALL
@@ -104,7 +106,7 @@ def foreign(name: str, groups: Sequence[Group], saved: Sequence[Group]) -> froze
 
 
 def described(number: int, group: Group, position: int) -> str:
-    """Return what to call a parameter in a message: by its name, if it has one."""
+    """Return a description of a parameter for messages, with its name if it has one."""
     shape = f"of shape {tuple(group['params'][position].shape)}"
     names = group.get("param_names")
     if isinstance(names, (list, tuple)) and len(names) > position:
@@ -113,7 +115,7 @@ def described(number: int, group: Group, position: int) -> str:
 
 
 def of_parameter(where: str, saved: Any) -> State:
-    """Return a copy of what a checkpoint has of one parameter: nothing, or values by name.
+    """Return a copy of the state of one parameter in a checkpoint: empty, or values by name.
 
     Raises:
         TypeError: It is something else.

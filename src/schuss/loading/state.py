@@ -1,10 +1,11 @@
-"""The state of one parameter, from what a checkpoint has of it.
+"""The state of one parameter, made from the values in a checkpoint.
 
-A state holds what `init_state` puts there, and what the rule makes in a step. Both are asked: a
-first step is tried on copies without memory. A loaded value gets the form of what the optimizer
-would have in its place. One that has no place there is of an option that was switched off, or is
-somebody's note: it is kept if a parameter may have such state at all. In the end a step is tried
-from what was loaded.
+A state holds values that `init_state` puts there, and values that the rule makes in a step. To know
+both, the loader calls `init_state` and tries a first step, on copies without memory. A loaded value
+gets the shape and dtype of the value that the optimizer would have under its key. A key that the
+optimizer does not have belongs to an option that was switched off, or is a note of the user: its
+value is kept if a parameter may have such state at all. In the end a step is tried from the loaded
+state.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class States:
     Args:
         optimizer: The optimizer.
         rule: Its rule.
-        measures: What the rule needs the sums of.
+        measures: The measurements whose sums the rule needs.
         foreign: Hyper-parameters of the checkpoint that the optimizer does not have.
     """
 
@@ -48,10 +49,10 @@ class States:
         """Return the state of one parameter.
 
         Args:
-            where: What to call the parameter in a message.
+            where: A description of the parameter for messages.
             group: Its group, with the loaded hyper-parameters.
             param: The parameter.
-            saved: What the checkpoint has of it.
+            saved: The state of the parameter in the checkpoint.
 
         Raises:
             ValueError: It was saved by another optimizer, a value is not of its kind, or no step
@@ -108,7 +109,7 @@ class States:
     def _check_optimizer(
         self, where: str, initial: State, first: State | None, saved: Mapping[str, Any]
     ) -> None:
-        """Refuse what another optimizer has saved."""
+        """Refuse a state whose keys show that another optimizer saved it."""
         own = initial if first is None else first
         missing = (initial.keys() & own.keys()) - saved.keys() - {master.KEY}
         if missing:
@@ -133,7 +134,7 @@ class States:
             )
 
     def _after_step(self, group: Group, param: Tensor, state: State) -> State | Exception | None:
-        """Return the state after a step; what it raised; or None if it cannot be tried."""
+        """Return the state after a step; or its exception; or None if no step can be tried."""
         if type(param) not in (Tensor, nn.Parameter):
             return None  # one of many processes may have only a part of it
         forms = tuple(

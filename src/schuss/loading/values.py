@@ -21,10 +21,10 @@ def fitted(key: str, value: Any, kept: Any, device: torch.device) -> Any:
     """Return a copy of a loaded value.
 
     Args:
-        key: Where it is in the state.
-        value: The value.
-        kept: What the optimizer has there by itself.
-        device: Where a tensor goes that `kept` is only the form of, on the meta device.
+        key: The key of the value in the state.
+        value: The loaded value.
+        kept: The value that the optimizer has under this key without a checkpoint.
+        device: The device for a tensor, if `kept` is a tensor without memory, on the meta device.
 
     Raises:
         ValueError: The value is not of the kind of `kept`; the message is a predicate.
@@ -42,7 +42,7 @@ def fitted(key: str, value: Any, kept: Any, device: torch.device) -> Any:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Tell whether the same values fit two forms."""
+    """Tell whether two values have the same shape and kind, so that one loaded value fits both."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return one.shape == other.shape and _kind(one.dtype) == _kind(other.dtype)
     return type(one) is type(other)
@@ -52,7 +52,7 @@ def carried(key: str, value: Any, param: Tensor) -> Any:
     """Return a copy of a value that the optimizer has no form for.
 
     Raises:
-        ValueError: It is nothing that could be kept of `param`; the message is a predicate.
+        ValueError: No state of `param` could have such a value; the message is a predicate.
     """
     if key == STEP:
         return _number(value, 0)
@@ -68,7 +68,7 @@ def carried(key: str, value: Any, param: Tensor) -> Any:
 
 
 def _number(value: Any, kept: float) -> float:
-    """Return a number of the type of `kept`."""
+    """Return a loaded number as an int, a float or a bool, whichever `kept` is."""
     number = as_number(value)
     if isinstance(kept, bool):
         if isinstance(number, bool):
@@ -123,7 +123,7 @@ def _kind(dtype: torch.dtype) -> str:
 
 
 def _told(value: Any) -> str:
-    """Return what a message says of a value."""
+    """Return a description of a value for messages: a tensor's dtype and shape, or the value."""
     if not isinstance(value, Tensor):
         return reprlib.repr(value)
     number = as_number(value)

@@ -1,1 +1,1 @@
-"""How tensors are kept, as against what a rule computes on."""
+"""Storage: the form in which tensors are kept, and the form in which a rule computes on them."""

@@ -1,4 +1,4 @@
-"""Kinds of numbers, as they are stored."""
+"""Kinds of numbers, as they are stored in memory and as kernels compute with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
-"""Bytes of one number."""
+"""The size of one number in bytes, by its kind."""
 
 KINDS = {
     torch.bfloat16: "bfloat16",
@@ -18,10 +18,10 @@ KINDS = {
     torch.complex64: "float32",
     torch.complex128: "float64",
 }
-"""How a tensor stores its real numbers."""
+"""The kind of the real numbers that a tensor of a dtype consists of."""
 
 LOADED = {kind: "float64" if kind == "float64" else "float32" for kind in BYTES}
-"""The type of a number that was loaded, by how it is stored."""
+"""The kind that a kernel computes with after it has loaded a number, by the kind in memory."""
 
 
 def bytes_of(tensor: Tensor) -> int:
@@ -30,12 +30,14 @@ def bytes_of(tensor: Tensor) -> int:
 
 
 class Kinds(NamedTuple):
-    """How the numbers of a cohort are stored: part of what makes a kernel.
+    """The kinds of numbers of a cohort, the parameters that one program serves.
+
+    Two cohorts with the same program and the same kinds share a kernel.
 
     Attributes:
-        real: What is computed in, `float32` or `float64`.
-        at: How the numbers at each place are stored, by its name.
-        made: How those at places are stored that the program makes.
+        real: The kind that the kernel computes in, `float32` or `float64`.
+        at: Pairs of a place, such as `grad` or `state.exp_avg`, and the kind of its numbers.
+        made: The kind of the numbers at places that the program itself adds to the state.
     """
 
     real: str

@@ -26,7 +26,7 @@ def wants_master(group: Group, param: Tensor) -> bool:
 
 
 def new_master(param: Tensor) -> Tensor:
-    """Return a float32 copy of `param`."""
+    """Return the master weight that a parameter starts with: its values in float32."""
     return param.detach().float()
 
 
@@ -52,10 +52,10 @@ def synchronized_master(
     param: Tensor,
     untouched: Callable[[Tensor, Tensor], Tensor] = is_untouched,
 ) -> Tensor:
-    """Return the master weight, with the values of `param` that somebody else has changed.
+    """Return the master weight, with the values of `param` that were changed since the last step.
 
-    Where the master rounds to the parameter, nobody has touched it since the last step. Elsewhere
-    the parameter was written from outside (loaded weights, pruning, averaging), and wins.
+    Where the master rounds to the parameter, the parameter is as the last step left it. Elsewhere
+    it was written from outside (loaded weights, pruning, averaging), and wins.
 
     Args:
         state: The state of the parameter.

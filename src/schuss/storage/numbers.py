@@ -32,8 +32,9 @@ def as_number(value: Any) -> bool | int | float | None:
 def as_tensor(number: float) -> Tensor:
     """Return a number as a 0-d tensor, in the precision that `torch.optim` gives a step count.
 
-    That is float32, unless torch's default is float64. A number that it cannot hold is kept in
-    float64: float32 ends at 2**24, and a count that is rounded there would never go on.
+    The precision is float32, unless torch's default is float64. A number that float32 cannot hold
+    is kept in float64: from 2**24 on float32 rounds whole numbers, and a count that is rounded
+    there would never go on.
     """
     tensor = torch.tensor(float(number), dtype=scalar_dtype())
     return tensor if tensor.item() == number else torch.tensor(float(number), dtype=torch.float64)

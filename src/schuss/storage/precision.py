@@ -1,4 +1,4 @@
-"""What a rule computes on: real numbers, in single precision or better.
+"""Precision: a rule computes on real numbers, in single precision or better.
 
 A complex tensor is its real and imaginary parts, side by side in a last dimension of 2 (so $|g|^2$
 is the sum of the squares of both, and neither part knows the other). Half precision is computed in
@@ -55,7 +55,7 @@ def is_computable(tensor: Tensor) -> bool:
 def computable(tensor: Tensor) -> Tensor:
     """Return a real view of a complex tensor, a float32 copy of a half one, any other as it is.
 
-    One of which some rank has nothing is gathered on every rank before.
+    A DTensor of which some rank has nothing is gathered on every rank first.
     """
     tensor = gathered(tensor) if is_thin(tensor) else tensor
     if tensor.is_complex():
@@ -65,7 +65,7 @@ def computable(tensor: Tensor) -> Tensor:
 
 
 def gradient(grad: Tensor, param: Tensor) -> Tensor:
-    """Return a gradient as a rule for a parameter takes it: computable, and in its precision."""
+    """Return a gradient as the rule sees it: real, and in the precision of its parameter."""
     if param.is_complex() and not grad.is_complex():
         grad = grad.to(param.dtype)
     real = computable(grad)
@@ -99,7 +99,7 @@ def _is_copied(tensor: Tensor) -> bool:
 
 
 def _is_conjugated(tensor: Tensor) -> bool:
-    """Tell whether a tensor is conjugated lazily; those that Dynamo traces are not."""
+    """Tell whether a tensor is conjugated lazily; tensors that Dynamo traces are not."""
     return tensor.is_complex() and not torch.compiler.is_compiling() and tensor.is_conj()
 
 

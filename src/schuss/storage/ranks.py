@@ -1,9 +1,10 @@
 """Tensors that lie on several ranks: DTensors, as `fully_shard` makes of parameters.
 
-A rule computes with them as with any tensor, and torch exchanges what an operation needs. Two
-things it leaves to us. A number of a DTensor may be this rank's part of a sum, and is read as if it
-were the sum. And where a rank has no row of a parameter, reductions and what is done in place fail,
-so such parameters, which are small, are stepped as a whole on every rank.
+A rank is one of several processes that train together. A rule computes with DTensors as with any
+tensor, and torch exchanges the numbers that an operation needs. torch leaves two things to us. A
+number of a DTensor may be this rank's part of a sum, and is read as if it were the sum. And where a
+rank has no row of a parameter, reductions and operations in place fail, so such parameters, which
+are small, are stepped as a whole on every rank.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from torch import Tensor
 
 
 def is_distributed(tensor: Any) -> bool:
-    """Tell whether a tensor is a DTensor, without importing what that takes."""
+    """Tell whether a tensor is a DTensor, without importing `torch.distributed`."""
     return type(tensor) is not Tensor and hasattr(tensor, "full_tensor")
 
 
 def over_ranks(values: Sequence[Tensor]) -> list[Tensor]:
     """Return plain numbers that have the same sum as `values` over all ranks, the same on each.
 
-    Those that lie alike are added up before the ranks exchange them. Plain ones are taken to be
-    known to all.
+    DTensors with the same placements are added up before the ranks exchange them. Every rank is
+    taken to know the plain tensors.
     """
     plain: list[Tensor] = []
     alike: defaultdict[Any, list[Any]] = defaultdict(list)
@@ -41,7 +42,7 @@ def over_ranks(values: Sequence[Tensor]) -> list[Tensor]:
 
 
 def is_thin(tensor: Tensor) -> bool:
-    """Tell whether some rank has nothing of a tensor, or one has all of it."""
+    """Tell whether a tensor is a DTensor of which some rank has nothing, or one has all."""
     if not is_distributed(tensor):
         return False
     mesh, placements = _layout(tensor)
@@ -55,7 +56,7 @@ def is_thin(tensor: Tensor) -> bool:
 
 
 def gathered(tensor: Tensor) -> Tensor:
-    """Return a DTensor of which every rank has all."""
+    """Return a DTensor with the same numbers, all of them on every rank."""
     from torch.distributed.tensor import DTensor, Replicate
 
     mesh, _ = _layout(tensor)
@@ -64,7 +65,7 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def scattered(tensor: Tensor, like: Tensor) -> Tensor:
-    """Return a DTensor that lies on the ranks as another one does."""
+    """Return a DTensor with the same numbers, divided among the ranks as another one is."""
     from torch.distributed.tensor import DTensor
 
     parts: DTensor = cast(DTensor, tensor).redistribute(placements=_layout(like)[1])
@@ -72,9 +73,10 @@ def scattered(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 def divided_by(params: Iterable[Tensor]) -> str | None:
-    """Return who has given each rank a part of the parameters that no tensor tells of, or None.
+    """Return the name of the wrapper that gives each rank a part of the parameters, or None.
 
-    To be called by the constructor of an optimizer, where ZeRO leaves no other trace.
+    Only wrappers count whose parts are plain tensors. The constructor of an optimizer has to call
+    this function, because ZeRO leaves no trace later.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         ranks = torch.distributed.get_world_size()

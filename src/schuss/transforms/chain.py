@@ -12,11 +12,11 @@ from schuss.domains import Domains
 from schuss.transforms.transform import Transform
 
 HELD_ONLY = "held_only"
-"""In the state of a parameter that has no gradient now, but had one that was held back."""
+"""A key in the state of a parameter that has no gradient now, but had one that was held back."""
 
 
 class Chain:
-    """Does what a list of transforms does, in its order.
+    """A list of transforms, with the methods of a single one: each calls those of all, in order.
 
     Args:
         transforms: The transforms.
@@ -65,16 +65,16 @@ class Chain:
         self._of_step = self.transforms[self._place :]
 
     def __bool__(self) -> bool:
-        """Tell whether there are any."""
+        """Tell whether there are any transforms."""
         return bool(self.transforms)
 
     def overriding(self, method: str) -> list[Transform]:
-        """Return those that do something of their own in a method."""
+        """Return the transforms that override a method of `Transform`."""
         base = getattr(Transform, method)
         return [each for each in self.transforms if getattr(type(each), method) is not base]
 
     def described(self, rule: Any) -> str:
-        """Return what a step consists of, in its order.
+        """Return the parts of a step in their order, for the representation of an optimizer.
 
         Args:
             rule: The optimizer.
@@ -85,7 +85,7 @@ class Chain:
         return " -> ".join([*stages, *map(repr, self.overriding("parameter"))])
 
     def defaults(self) -> dict[str, Any]:
-        """Return the hyper-parameters of all."""
+        """Return the hyper-parameters of all transforms, for a parameter group."""
         return {key: v for each in self.transforms for key, v in each.defaults().items()}
 
     def domains(self) -> Domains:
@@ -98,7 +98,7 @@ class Chain:
             transform.check_group(group)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Begin the state of all."""
+        """Add to the state of a parameter the values that the transforms remember."""
         for transform in self.transforms:
             transform.init_state(state, group, param)
 
@@ -112,29 +112,30 @@ class Chain:
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
     ) -> Tensor:
-        """Return the update that the step is taken along."""
+        """Return the update of the rule after all transforms have changed it."""
         for transform in self.transforms:
             update = transform.update(state, group, update, grad, param)
         return update
 
     def parameter(self, state: State, group: Group, param: Tensor) -> None:
-        """Do what is to be done after the step."""
+        """Let all transforms see or change a parameter after the step."""
         for transform in self.transforms:
             transform.parameter(state, group, param)
 
     def measures(self, of_optimizer: Measure | None) -> list[Measure]:
-        """Return what is to be measured, one pass over the gradients after the other.
+        """Return the measurements before a step, one for each pass over the gradients.
 
-        A pass needs the sums of those before, where it measures what was changed by them.
+        A transform that measures changed gradients needs a pass of its own, if the change depends
+        on sums of an earlier pass.
 
         Args:
-            of_optimizer: What the optimizer measures of its gradient, if anything.
+            of_optimizer: The `measure` of the optimizer, if it has one.
         """
         last = [] if of_optimizer is None else [of_optimizer]
         return self._passes(self.transforms, last)
 
     def hold_measures(self) -> list[Measure]:
-        """Return what is to be measured of gradients that are held back, like `measures`."""
+        """Return the measurements of gradients that are held back, like `measures`."""
         return self._passes(self._of_call, [])
 
     def _passes(self, transforms: Sequence[Transform], last: Sequence[Measure]) -> list[Measure]:
@@ -151,7 +152,7 @@ class Chain:
         return [_Measured(self.transforms, self._place, each) for each in passes]
 
     def skips_call(self, measured: Sequence[Group], groups: Sequence[Group]) -> bool:
-        """Tell whether a transform wants this call of `step` not to have been made.
+        """Tell whether a transform refuses this call of `step`, as if it had not been made.
 
         Args:
             measured: The groups with the sums of what was measured.
@@ -160,7 +161,7 @@ class Chain:
         return _any_skips(self._of_call, measured, groups)
 
     def skips_step(self, measured: Sequence[Group], groups: Sequence[Group]) -> bool:
-        """Tell whether one does not want the step taken that the held back gradients are for."""
+        """Tell whether a transform refuses the step that held back gradients are for."""
         return _any_skips(self._of_step, measured, groups)
 
     def holds_back(self, groups: Sequence[Group]) -> bool:
@@ -194,7 +195,7 @@ class Chain:
             transform.climb(state, group, grad, param)
 
     def climb_measures(self) -> list[Measure]:
-        """Return what is to be measured before."""
+        """Return the measurements before a climb, one for each pass over the gradients."""
         return [transform.measure_climb for transform in self.overriding("measure_climb")]
 
     def return_from_climb(self, state: State, param: Tensor) -> None:
@@ -203,18 +204,18 @@ class Chain:
             transform.return_from_climb(state, param)
 
     def step_skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Put away what was prepared for a step that is not taken."""
+        """Undo the preparations of all transforms for a step that is not taken."""
         for transform in self.transforms:
             transform.skipped(state, group, grad, param)
 
     def call_skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Put away what was prepared, but for gradients that wait for another call."""
+        """Undo the preparations for a call, but keep the gradients that wait for another one."""
         for transform in self._of_call:
             transform.skipped(state, group, grad, param)
 
 
 class _Measured:
-    """One pass of measuring."""
+    """The measurements of one pass, called together like a `Measure`."""
 
     def __init__(
         self, transforms: Sequence[Transform], place: int, measures: Sequence[tuple[int, Measure]]
@@ -226,7 +227,7 @@ class _Measured:
     def __call__(
         self, state: State, group: Group, grad: Tensor, param: Tensor
     ) -> dict[str, Tensor]:
-        """Measure one parameter."""
+        """Return the numbers of one parameter that all transforms of the pass measure."""
         found: dict[str, Tensor] = {}
         # Transforms are applied again for the step, and must find their state as it was.
         state = {key: _copied(value) for key, value in state.items()}

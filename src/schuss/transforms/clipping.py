@@ -28,11 +28,11 @@ from schuss.domains import above, at_least, or_none
 from schuss.transforms.transform import Transform
 
 EPS = 1e-6
-"""What `torch.nn.utils.clip_grad_norm_` adds to the norm."""
+"""The stabilizer of the norm, the same as in `torch.nn.utils.clip_grad_norm_`."""
 
 
 def shortened(grad: Tensor, norm: Tensor, bound: float) -> Tensor:
-    """Return a gradient times what makes `norm` at most `bound`."""
+    """Return a gradient times min(1, bound / norm)."""
     factor: Tensor = (bound / (norm + EPS)).clamp(max=1)
     return grad * factor
 
@@ -48,7 +48,7 @@ class ClipByValue(Transform):
     )
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the gradient, bounded."""
+        """Return the gradient with every element moved into [-c, c]."""
         bound = group["max_grad_value"]
         return grad if bound is None else grad.clamp(-bound, bound)
 

@@ -32,7 +32,7 @@ from schuss.storage import master
 from schuss.transforms.transform import Transform
 
 EPS = 1e-12
-"""What is added to the norm."""
+"""The stabilizer of the norm, for gradients that are all zero."""
 
 
 class SAM(Transform):
@@ -66,7 +66,7 @@ class SAM(Transform):
     sam_eta: float = hyper("η", "stabilizer, added to these units", at_least(0), default=0.01)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Make room for the parameter."""
+        """Make room for a copy of the parameter, while the parameter itself is uphill."""
         state["sam_uphill"] = False
         state["sam_param"] = param.detach().clone()
 

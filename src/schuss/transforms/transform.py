@@ -1,4 +1,4 @@
-"""What stands before, after and around the rule of an optimizer: the base class of transforms."""
+"""The base class of transforms, which act before, after and around the rule of an optimizer."""
 
 from __future__ import annotations
 
@@ -16,21 +16,41 @@ class Transform(Checked, Constructed):
     """Changes what goes into the rule of any optimizer, or what comes out of it.
 
     Give an optimizer a list of them: `AdamW(params, transforms=[ClipByGlobalNorm(1.0), EMA()])`.
-    In each step come, for every parameter:
+    Most transforms override one or two of these methods, which are called for every parameter that
+    has a gradient, in the order of the list:
 
-    1. `gradient` of each, in the order of the list;
-    2. the weight decay of the optimizer;
-    3. its rule;
-    4. `update` of each, in the order of the list, and the step along what the last one returns;
-    5. `parameter` of each, in the order of the list.
+    1. `gradient` changes the gradient; the weight decay and the rule of the optimizer follow;
+    2. `update` changes the update of the rule; the step is taken along the last one's result;
+    3. `parameter` sees or changes the parameter after the step.
 
-    Where one of them holds gradients back, as `Accumulate` does, those before it see the gradient
-    of every call, and those after it what the step is taken along.
+    A call of `optimizer.step(closure)` calls all methods in this order. Methods that decide
+    something are called once, and the others for every parameter:
 
-    A subclass overrides what it needs. All of it is traced with the rule, into the same kernel, and
-    as in a rule, there must be no `if` on the value of a tensor. The arguments of the constructor
-    are hyper-parameters of the parameter groups, where they can differ from group to group, can be
-    changed between steps, and are saved. An optimizer takes one transform of a kind.
+    1. `holds_back`, once. If it is true, `measure` and `skips` of the transforms before this one
+       follow, then `hold` after their `gradient`, then `held` once, and the call is over.
+    2. `measure_climb`, if `climb` is overridden; its results are added up.
+    3. `climb`, with these sums. The closure then computes the gradients anew. `return_from_climb`
+       is called if the closure raises an error, or leaves no new gradient.
+    4. `is_due`, for parameters without a gradient, which get one of zeros if it is true.
+    5. `measure`; its results are added up.
+    6. `skips`, once, with these sums. If it is true, `skipped` follows, and the call is over.
+    7. `gradient`, the weight decay, the rule, `update`, the change of the parameter, `parameter`.
+    8. `stepped`, once, also after a skipped step that gradients had been held back for.
+
+    `init_state` is called once for each parameter, before any other method gets its state.
+    `evaluated` is called outside of steps, when the optimizer enters evaluation. Where `measure`
+    needs the gradient as the transforms before leave it, their `gradient` runs twice in a step,
+    first on a copy of the state.
+
+    Where a transform holds gradients back, as `Accumulate` does, the transforms before it see the
+    gradient of every call, and those after it see the gradient that the step is taken along. A step
+    that is skipped by one before is as if the call had not been made.
+
+    The methods that compute with gradients are traced like the rule, `gradient`, `update` and
+    `parameter` into the same kernel. As in a rule, there must be no `if` on the value of a tensor.
+    The arguments of the constructor are hyper-parameters of the parameter groups, where they can
+    differ from group to group, can be changed between steps, and are saved. An optimizer takes one
+    transform of a kind.
 
     Args:
         **hyperparameters: The hyper-parameters, by names that no optimizer uses.
@@ -79,7 +99,7 @@ class Transform(Checked, Constructed):
         return dict(self._defaults)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Add what is to be remembered of `param` to its state."""
+        """Add the tensors and numbers that the transform remembers of `param` to its state."""
 
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
         """Return numbers of one parameter whose sums are needed; see `Optimizer.measure`.
@@ -98,18 +118,18 @@ class Transform(Checked, Constructed):
         return False
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the gradient to use from here on."""
+        """Return the gradient for the next transform, and in the end for the rule; override it."""
         return grad
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor
     ) -> Tensor:
-        """Return the update to use from here on.
+        """Return the update for the next transform, and in the end for the step; override it.
 
         Args:
             state: The parameter's state, to be changed in place.
             group: The hyper-parameters.
-            update: What the rule, or the transform before, returned; only read.
+            update: The update that the rule, or the transform before, returned; only read.
             grad: The gradient that the rule was given; only read.
             param: The parameter before the step; only read.
         """
@@ -142,17 +162,17 @@ class Transform(Checked, Constructed):
     def climb(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Move `param` to where the gradient is to be taken anew; `gradient` moves it back.
 
-        What is to be summed up over the parameters before is returned by `measure_climb`.
+        The sums of the results of `measure_climb` are in the group.
         """
 
     def measure_climb(
         self, state: State, group: Group, grad: Tensor, param: Tensor
     ) -> dict[str, Tensor]:
-        """Return what `climb` needs the sums of."""
+        """Return numbers of one parameter whose sums `climb` needs."""
         return {}
 
     def return_from_climb(self, state: State, param: Tensor) -> None:
         """Move `param` back, because there will be no step."""
 
     def skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Put away what was prepared for a step that is not taken after all."""
+        """Undo the preparations for a step that is not taken after all."""

@@ -181,8 +181,8 @@ class L1Decay(WeightDecay):
 class InUpdate(WeightDecay):
     """Decay that an optimizer adds to its own update, before it looks at the update's norm.
 
-    What a mere coefficient means to `LAMB` and its kin. Where a group adds the decay to the
-    gradient or makes it absolute, it acts as `WeightDecay` does.
+    `LAMB` and its kin make such a decay of a mere coefficient. Where a group adds the decay to the
+    gradient or makes it absolute, the decay acts as `WeightDecay` does.
     """
 
     def __call__(self, param: Tensor, grad: Tensor, group: Group) -> Tensor:

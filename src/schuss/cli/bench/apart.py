@@ -1,7 +1,8 @@
 """Heats in a process of their own.
 
-For what happens once in a process, such as importing a compiler, and for what leaves the process
-another one. It is run as a module, with the job as JSON and a file for the answer.
+Some work happens only once in a process, such as importing a compiler, and some changes the process
+for all later work. Such heats run in a process of their own, which runs this module, with the job
+as JSON and a file for the answer.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def run_apart(
         environment: Variables to set.
 
     Returns:
-        What came of it; if the process failed, or took too long, all are left out.
+        The outcome of the heat; if the process failed, or took too long, all are left out.
     """
     job = {
         "case": asdict(case),
@@ -96,7 +97,7 @@ def _as_heat(content: dict[str, Any]) -> Heat:
 
 
 def main(job: str, answer: Path) -> None:
-    """Do a job, and write the answer."""
+    """Time the contenders of a job, and write the heat into a file for the other process."""
     content = json.loads(job)
     case, settings = Case(**content["case"]), Settings(**content["settings"])
     workload = WORKLOADS[content["workload"]]

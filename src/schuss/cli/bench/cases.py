@@ -35,7 +35,7 @@ class Case:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """What the comparison gives to every implementation; torch and we have the same names."""
+        """The hyper-parameters of every implementation; torch and we have the same names."""
         return parse_spec(self.spec)[1]
 
     def bytes(self, numbers: int) -> int:

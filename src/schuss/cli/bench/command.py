@@ -193,7 +193,7 @@ def optimizers_command(
 ) -> None:
     """Time a step of every optimizer, on the fused engine, beside one of AdamW.
 
-    What an optimizer takes is set against the bytes that it has to move: 1 is as fast as AdamW.
+    The time of a step is divided by the bytes that it has to move: 1 is as fast as AdamW.
     """
     from schuss.cli.bench.launch import Document, Options, launch_optimizers
 

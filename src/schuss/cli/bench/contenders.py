@@ -18,9 +18,9 @@ from schuss.registry import create_optimizer
 from schuss.transforms import EMA, ClipByGlobalNorm
 
 _NORM: Final = 1.0
-"""To which the chains clip the gradients."""
+"""The global norm that the chains clip the gradients to."""
 _DECAY: Final = 0.999
-"""With which the chains take the weights into a mean."""
+"""The decay rate of the mean of weights that the chains keep."""
 
 Params: TypeAlias = Sequence[nn.Parameter]
 
@@ -30,7 +30,7 @@ class NotAvailableError(RuntimeError):
 
 
 class Steps(Protocol):
-    """What can take a step: an optimizer, or what stands for one."""
+    """An object that can take a step: an optimizer, or a stand-in for one."""
 
     def step(self) -> object:
         """Take a step."""
@@ -172,18 +172,18 @@ CONTENDERS: Final[Mapping[str, Contender]] = {
         Contender(FLOOR, "floor", _floor),
     )
 }
-"""All of them, in the order of the tables. What `--contender` may be."""
+"""All contenders, in the order of the tables: the values of `--contender`."""
 
 _ADAMW_ONLY: Final = ("labml", "pytorch-optimizer")
 
 
 def yardsticks(case: Case) -> tuple[str, ...]:
-    """Return those that every heat has, because the others are compared with them."""
+    """Return the contenders that every heat has, because the others are compared with them."""
     return (TORCH_FUSED, our_adamw(case), FLOOR)
 
 
 def our_adamw(case: Case) -> str:
-    """Return whose time for a byte is the measure of the others."""
+    """Return the contender whose time for a byte is the measure of the others."""
     return OUR_FUSED if case.name == ADAMW else OUR_ADAMW
 
 

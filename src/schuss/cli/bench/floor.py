@@ -2,7 +2,7 @@
 
 It reads the parameter, the gradient and the state, and writes the parameter and the state, at
 addresses that were collected before; nothing in Python walks the tensors. A step can hardly be
-faster. Where one takes longer, that is arithmetic, or overhead.
+faster. A step that takes longer spends the rest on arithmetic, or on overhead.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Floor:
         threads: How many threads there are.
 
     Attributes:
-        tensors: What it moves: for each parameter itself, its gradient, and the state.
+        tensors: The tensors that it moves: each parameter, its gradient, and its state.
         threads: How many threads it runs on.
     """
 
@@ -58,7 +58,7 @@ class Floor:
         self._use(self.threads)
 
     def step(self) -> None:
-        """Move everything once."""
+        """Read and write all bytes that one step of the optimizer would."""
         self._job[_NEXT] = 0
         if self.threads == 1:
             self._kernel(self._address)

@@ -62,7 +62,7 @@ class Runner:
 
 @dataclass
 class Heat:
-    """What came of a heat.
+    """The outcome of a heat.
 
     Attributes:
         runners: Those that took part, by name.
@@ -76,7 +76,7 @@ class Heat:
 
 
 class Watcher(Protocol):
-    """Sees how a heat gets on."""
+    """Is told of the progress of a heat."""
 
     def prepared(self, name: str) -> None:
         """Take note that a contender has made its first step, or was left out."""

@@ -1,4 +1,4 @@
-"""From the options to the files."""
+"""The commands of `schuss bench`, from their options to the files that they write."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _DEFAULT_TRAINERS: Final = (contenders.TORCH_FUSED, contenders.OUR_FUSED)
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be measured, and where the record goes.
+    """The options of a benchmark: the subjects to measure, and the place of the record.
 
     Attributes:
         workloads: Names of workloads; all, if there are none.
@@ -102,12 +102,12 @@ class Document:
 
 
 def launch_step(options: Options, document: Document | None, memory: float, cold: bool) -> None:
-    """Measure bare steps, and write what came of it.
+    """Measure bare steps, and write the record, the figure and the tables.
 
     Args:
-        options: What is to be measured.
-        document: What takes the tables.
-        memory: What contenders may fill at a time, in GiB.
+        options: The options of the benchmark.
+        document: The section of a document that takes the tables, or None.
+        memory: The memory that contenders may fill at a time, in GiB.
         cold: Whether to time first steps in new processes.
 
     Raises:
@@ -132,11 +132,11 @@ def launch_step(options: Options, document: Document | None, memory: float, cold
 
 
 def launch_loop(options: Options, document: Document | None) -> None:
-    """Measure training, and write what came of it.
+    """Measure steps of training, and write the record, the figure and the tables.
 
     Args:
-        options: What is to be measured.
-        document: What takes the tables.
+        options: The options of the benchmark.
+        document: The section of a document that takes the tables, or None.
 
     Raises:
         UserError: Something that the user can put right.
@@ -160,12 +160,12 @@ def launch_loop(options: Options, document: Document | None) -> None:
 
 
 def launch_optimizers(options: Options, document: Document | None, memory: float) -> None:
-    """Measure a step of several optimizers, and write what came of it.
+    """Measure a step of several optimizers, and write the record and the tables.
 
     Args:
-        options: What is to be measured.
-        document: What takes the tables.
-        memory: What optimizers may fill at a time, in GiB.
+        options: The options of the benchmark.
+        document: The section of a document that takes the tables, or None.
+        memory: The memory that optimizers may fill at a time, in GiB.
 
     Raises:
         UserError: Something that the user can put right.
@@ -189,7 +189,7 @@ def launch_show(path: Path, document: Document | None) -> None:
 
     Args:
         path: The record.
-        document: What takes the tables.
+        document: The section of a document that takes the tables, or None.
 
     Raises:
         UserError: Something that the user can put right.

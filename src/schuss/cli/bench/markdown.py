@@ -9,12 +9,12 @@ from schuss.cli.mnist.atomic import written_atomically
 
 
 def write_section(path: Path, name: str, content: str, command: str = "bench") -> None:
-    """Replace what stands between the two markers of a section, and nothing else.
+    """Replace the text between the two markers of a section, and nothing else.
 
     Args:
         path: The document.
         name: The section.
-        content: What it is to hold.
+        content: The new text of the section.
         command: The command that writes it.
 
     Raises:

@@ -37,7 +37,7 @@ def measure(
         names: The contenders, with those that all are compared with.
         settings: How to do it.
         progress: Shows how it gets on.
-        memory: What the contenders of a heat may fill, in GiB.
+        memory: The memory that the contenders of a heat may fill, in GiB.
         cold: Whether to time first steps in new processes.
     """
     title = f"{case.name}, {workload.title}"

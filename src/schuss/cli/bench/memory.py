@@ -1,8 +1,9 @@
 """The memory that a step takes for a while, beyond what is there before and after it.
 
-Linux keeps the peak of a process's resident memory, and sets it back on demand. That sees what any
-allocator took, torch's or NumPy's, as a count of torch's own allocations would not. Before the
-step, memory that was freed earlier is given back, so that taking it again is seen as well.
+Linux keeps the peak of a process's resident memory, and sets it back on demand. The peak includes
+the memory of every allocator, torch's and NumPy's, as a count of torch's own allocations would not.
+Before the step, memory that was freed earlier is given back, so that taking it again is seen as
+well.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The record of a benchmark: what was measured, with what, and on what."""
+"""The record of a benchmark: the times, the command, the versions and the machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_record(
         kind: `STEP`, `LOOP` or `OPTIMIZERS`.
         command: The command line that would measure it again.
         settings: How it was measured.
-        results: What came of it.
+        results: The rows of the tables.
     """
     return {
         "format": _FORMAT,

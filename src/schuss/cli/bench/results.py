@@ -1,4 +1,4 @@
-"""From the times of heats to what is reported: medians, and ratios within a round."""
+"""The results of a benchmark, from the times of heats: medians, and ratios within a round."""
 
 from __future__ import annotations
 

@@ -41,11 +41,11 @@ class Table:
     """A table as text.
 
     Attributes:
-        title: What it is of.
+        title: The subject of the table.
         subtitle: More about it.
         headings: The headings of its columns; all but the first hold numbers.
         rows: Its rows. One of a single cell is the heading of those that follow.
-        notes: What is to be said of them.
+        notes: Remarks on the rows, a line for each.
     """
 
     title: str

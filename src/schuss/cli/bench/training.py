@@ -112,7 +112,7 @@ TRAININGS: Final[Mapping[str, Training]] = {
         ),
     )
 }
-"""What `--workload` may be."""
+"""The trainings by name: the values of `--workload`."""
 
 
 TRAINERS: Final = tuple(

@@ -85,7 +85,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
         Workload("tiny", "2000 tiny tensors", tuple(_tiny())),
     )
 }
-"""What `--workload` may be."""
+"""The workloads by name: the values of `--workload`."""
 
 
 def parameters(workload: Workload) -> list[nn.Parameter]:

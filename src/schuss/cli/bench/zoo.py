@@ -17,7 +17,7 @@ from schuss.registry import create_optimizer
 
 
 class Traffic(NamedTuple):
-    """What a step moves, in the mean over the numbers of the parameters.
+    """The memory traffic of a step, in the mean over the numbers of the parameters.
 
     Attributes:
         passes: How often it goes through the numbers.
@@ -45,7 +45,7 @@ def measure_all(
         workload: The workload.
         settings: How to do it.
         progress: Shows how it gets on.
-        memory: What the optimizers of a heat may fill, in GiB.
+        memory: The memory that the optimizers of a heat may fill, in GiB.
     """
     by_spec = {case.spec: case for case in (*cases, Case(ADAMW, 2))}
     largest = max(case.footprint(workload.numbers) for case in by_spec.values())

@@ -26,7 +26,7 @@ _FORMAT: Final = b"schuss mnist, checkpoint 2\n"
 _WITHOUT_CHECKSUM: Final = b"PK"  # how the zip file of an earlier version begins
 _ANEW: Final = "remove it, and --resume of its directory trains this run anew"
 _PROGRESS: Final = ("last_epoch", "_step_count", "_last_lr")
-"""What a scheduler knows of how far it has come, as opposed to where it goes."""
+"""The attributes of a scheduler that say how far it has come, and not where it goes."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Checkpoint:
         path: The file.
         name: Name of the run.
         spec: Its optimizer and the hyper-parameters.
-        settings: What it shares with the other runs.
+        settings: The settings that all runs of the experiment share.
         data: Digest of the data.
-        state: What `restore` needs.
+        state: The state of the run, for `restore`.
     """
 
     path: Path

@@ -31,7 +31,7 @@ MANIFEST: Final = "experiment.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do.
+    """The runs to train, and the checkpoints to begin them from.
 
     Attributes:
         experiment: The runs.

@@ -52,7 +52,7 @@ _SMOOTHED: Final = 12  # batches before and behind; points of large data sets ar
 
 @dataclass(frozen=True)
 class _Style:
-    """How a run is drawn: no two of 28 alike, and none told apart by its color alone."""
+    """The style of a run: no two of 28 are alike, and none are told apart by color alone."""
 
     color: str
     marker: str
@@ -87,7 +87,7 @@ def draw(runs: Sequence[Run], data: Dataset) -> Figure:
 
     Args:
         runs: The runs, each after an epoch at least.
-        data: What they were trained on.
+        data: The data set that they were trained on.
     """
     letters = max(len(_label(run)) for run in runs)
     columns = max(1, int(_WIDTH / (_LEGEND_HANDLE + _LEGEND_LETTER * letters)))

@@ -20,7 +20,7 @@ _CHUNK: Final = 1 << 16  # bytes; a bar that is drawn for every 1024, as pooch h
 
 
 class Bar(Protocol):
-    """What pooch wants of the bar that shows a download."""
+    """The methods that pooch calls on the bar that shows a download."""
 
     total: int
 
@@ -47,8 +47,8 @@ def locate(source: Source, data_dir: Path | None, show: ShowDownload) -> dict[st
     """Return the path of each of the four files of a data set, downloading those that are missing.
 
     A file is looked for in `data_dir`, then in the cache. It may be gzipped, and it may lie in a
-    subdirectory with the name of the data set. What is found is taken as it is; what is downloaded
-    has to have the right SHA-256.
+    subdirectory with the name of the data set. A file on disk is taken as it is; a download has to
+    have the right SHA-256.
 
     Args:
         source: The data set.

@@ -1,4 +1,4 @@
-"""From the options to the figure."""
+"""The command `schuss mnist`, from its options to the figure."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def launch(
     data_dir: Path | None,
     out: Path,
 ) -> None:
-    """Train, and write what came of it.
+    """Train, and write the checkpoints, the records and the figure.
 
     Args:
         optimizers: The optimizers that the command line names, if it does.
         given: The settings that the command line names, by their name in `Settings`.
-        resume: What to resume.
+        resume: A directory or a checkpoint to resume from, or None.
         data_dir: A directory to look for data in, before the cache.
         out: Where to write, or the checkpoint beside which to write.
 

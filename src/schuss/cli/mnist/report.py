@@ -1,4 +1,4 @@
-"""What remains of a run: a record as JSON, and its row in the summary."""
+"""The report of a run: a record as JSON, and a row in the summary."""
 
 from __future__ import annotations
 

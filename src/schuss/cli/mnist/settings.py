@@ -1,4 +1,4 @@
-"""What an experiment is: the settings that its runs share, and the optimizer of each."""
+"""The settings of an experiment, which its runs share, and the optimizer of each run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def default_device() -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the runs of an experiment share.
+    """The settings that the runs of an experiment share.
 
     Attributes:
         schedule: The schedule of the learning rate, and its options.
@@ -62,11 +62,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Some runs and what they share.
+    """Some runs and their settings.
 
     Attributes:
         optimizers: The optimizer of each run and its hyper-parameters, by the name of the run.
-        settings: What the runs share.
+        settings: The settings that the runs share.
     """
 
     optimizers: Mapping[str, str]
@@ -168,7 +168,7 @@ def build_schedule(spec: str, optimizer: Optimizer, total_steps: int) -> LRSched
 
 
 def check(experiment: Experiment) -> None:
-    """Check all there is to check before the data is there.
+    """Check an experiment as far as is possible without its data.
 
     Raises:
         OptionError: The data set, an optimizer, the schedule or the device cannot be had.

@@ -1,4 +1,4 @@
-"""Where the data sets come from, and what their files are called."""
+"""The sources of the data sets, and the names of their files."""
 
 from __future__ import annotations
 
@@ -78,4 +78,4 @@ DIGITS: Final = "digits"
 """The data set that needs no files: scikit-learn brings it."""
 
 NAMES: Final = (DIGITS, *SOURCES)
-"""What `--data` may be."""
+"""The names of the data sets: the values of `--data`."""

@@ -1,4 +1,4 @@
-"""One run: the network, its optimizer, and what was measured on the way."""
+"""One run: the network, its optimizer, and the measurements on the way."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class UsesCurvature(Protocol):
 
 @dataclass
 class Curve:
-    """What was measured, in columns.
+    """The measurements of a run, in columns.
 
     Attributes:
         step: Steps taken, about twenty times an epoch.
@@ -96,14 +96,14 @@ class Run:
     Attributes:
         name: Its name, unique in the experiment.
         spec: Its optimizer and the hyper-parameters, as they were asked for.
-        settings: What it shares with the other runs.
+        settings: The settings that all runs of the experiment share.
         steps_per_epoch: Number of batches.
         model: The network.
         optimizer: The optimizer.
         schedule: The schedule of the learning rate.
         order: Draws the order of the images.
         labels: Draws labels for optimizers that estimate curvature.
-        curve: What was measured.
+        curve: The measurements so far.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What it is called before the reader."""
+        """The name of the run in figures and tables: the optimizer and its options."""
         name, _, options = self.spec.partition(":")
         return f"{name} {options.replace(',', ', ')}".strip()
 
@@ -135,7 +135,7 @@ class Run:
 
 
 class Watcher(Protocol):
-    """Sees how a run gets on."""
+    """Is told of the progress of a run."""
 
     def batches_done(self, run: Run, images: int) -> None:
         """Take note of a new point on the curve of the training, `images` images after the last."""
@@ -262,7 +262,7 @@ def evaluate(run: Run, data: Dataset, images: Tensor, labels: Tensor) -> tuple[f
 
     Args:
         run: The run.
-        data: What it was trained on.
+        data: The data set that it was trained on.
         images: The images to answer for.
         labels: The right answers.
     """

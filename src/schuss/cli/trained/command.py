@@ -44,8 +44,8 @@ def trained_command(
         Path,
         typer.Option(
             metavar="PATH",
-            help="Directory for the outcomes, and the figure if there is no document. What is "
-            "there of an earlier call is not trained again; remove it after a change of the code.",
+            help="Directory for the outcomes, and the figure if there is no document. Outcomes of "
+            "an earlier call are not trained again; remove them after a change of the code.",
         ),
     ] = DEFAULT_OUT,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What came of the trials, as tables in Markdown."""
+"""The outcomes of the trials, as tables in Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the options to the table and the figure."""
+"""The command `schuss trained`, from its options to the table and the figure."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ FACTORS: Final = (0.3, 1.0, 3.0)
 
 @dataclass(frozen=True)
 class Trial:
-    """What to train.
+    """A training: one optimizer, from one seed.
 
     Attributes:
         name: The optimizer.
         spec: The optimizer with its hyper-parameters.
-        settings: All else.
+        settings: The settings of the training, the seed among them.
         validation: Whether images are held out of the training images, and take the place of the
             test images.
     """
@@ -46,7 +46,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial.
+    """The outcome of a trial.
 
     Attributes:
         trial: The trial.

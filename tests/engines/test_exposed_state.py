@@ -135,7 +135,7 @@ def test_state_that_somebody_holds_stays_right_and_may_be_changed_at_any_time():
 
 def test_nothing_is_looked_at_again_once_nobody_holds_the_state(monkeypatch):
     from schuss.engines import planning
-    from schuss.engines.cohorts import cohort
+    from schuss.engines.cohorts import divided as dividing
 
     optimizer = created()
     step(optimizer, 2)
@@ -145,7 +145,7 @@ def test_nothing_is_looked_at_again_once_nobody_holds_the_state(monkeypatch):
 
     def divided(*arguments):
         calls.append(1)
-        return cohort.divided(*arguments)
+        return dividing.divided(*arguments)
 
     monkeypatch.setattr(planning, "divided", divided)
     step(optimizer, 3)

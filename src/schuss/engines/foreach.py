@@ -100,11 +100,16 @@ def run(
             inputs[number] = [view.seen(tensor, place.form) for view, tensor in pairs]
     player = _Player(program, arguments, inputs, views)
     player.play()
-    for place, tensors in player.outputs():
-        _store(cohort, members, place, tensors, views)
-    for key in trace.dropped:
-        for state in members.states:
-            del state[key]
+    made: dict[str, list[Tensor]] = {}
+    for place, values in player.outputs():
+        key, tensors = place.name.removeprefix(STATE), values
+        if views:
+            tensors = [view.as_state(x, key) for view, x in zip(views, values, strict=True)]
+        if place in program.inputs:
+            _store(members.tensors(place), tensors)
+        else:
+            made[key] = [_new(cohort, x, p) for x, p in zip(tensors, members.params, strict=True)]
+    cohort.change(np.asarray(rows), made, trace.dropped)
 
 
 def _finish(cohort: Cohort, parts: Sequence[Part]) -> None:
@@ -141,25 +146,19 @@ def _inputs(
     return lists
 
 
-def _store(
-    cohort: Cohort,
-    members: Members,
-    place: Place,
-    tensors: list[Tensor],
-    views: Sequence[MatrixView],
-) -> None:
-    key = place.name.removeprefix(STATE)
-    if views:
-        tensors = [view.as_state(x, key) for view, x in zip(views, tensors, strict=True)]
-    for param, state, tensor in zip(*members, tensors, strict=True):
-        target = param.detach() if place.name == PARAM else state.get(key)
-        if target is None:
-            value = tensor if cohort.has_master else stored(tensor, param)
-            state[key] = value.clone(memory_format=torch.preserve_format)
-        elif target.is_complex():
-            torch.view_as_real(target).copy_(tensor)
-        elif tensor.data_ptr() != target.data_ptr() or tensor.dtype is not target.dtype:
-            target.copy_(tensor)
+def _store(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for target, value in zip(targets, values, strict=True):
+        kept = target.detach()
+        if kept.is_complex():
+            torch.view_as_real(kept).copy_(value)
+        elif value.data_ptr() != kept.data_ptr() or value.dtype is not kept.dtype:
+            kept.copy_(value)
+
+
+def _new(cohort: Cohort, value: Tensor, param: Tensor) -> Tensor:
+    """Return state that a rule has made, as it is kept."""
+    value = value if cohort.has_master else stored(value, param)
+    return value.clone(memory_format=torch.preserve_format)
 
 
 class _Player:

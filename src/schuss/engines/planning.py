@@ -12,8 +12,9 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, Stateful, States, Work
 from schuss.engines import foreach, loop
-from schuss.engines.cohorts.cohort import Cohort, Member, divided
+from schuss.engines.cohorts.cohort import Cohort, Member
 from schuss.engines.cohorts.contents import Needs
+from schuss.engines.cohorts.divided import divided
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.groups import wanted
 from schuss.engines.memory import unshared

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from schuss.cli.bench import floor
 from schuss.cli.bench.floor import Floor
 from schuss.cli.bench.workloads import Workload, parameters
 
@@ -27,15 +26,6 @@ def test_a_step_adds_the_gradient_once_to_all_that_it_writes(states: int, thread
     gradients = [gradient for _, gradient, *_ in bench.tensors for _ in range(1 + states)]
     for new, old, gradient in zip(moved(bench.tensors), before, gradients, strict=True):
         assert torch.equal(new, old + gradient)
-
-
-def test_without_the_threads_of_torch_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(floor, "_openmp", lambda: None)
-    bench = Floor(parameters(WORKLOAD), 1, 2)
-    bench.threads = 2
-    before = moved(bench.tensors)
-    bench.step()
-    assert not torch.equal(moved(bench.tensors)[-1], before[-1])
 
 
 def test_every_parameter_needs_a_gradient() -> None:

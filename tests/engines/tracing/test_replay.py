@@ -14,7 +14,8 @@ from torch import nn
 
 import schuss
 from schuss.contract import Work
-from schuss.engines.cohorts.cohort import Cohort, Member, divided
+from schuss.engines.cohorts.cohort import Cohort, Member
+from schuss.engines.cohorts.divided import divided
 from schuss.engines.tracing.replay import Replay
 from schuss.engines.tracing.tracer import Trace
 from schuss.repeating import pure

@@ -7,10 +7,8 @@ faster. A step that takes longer spends the rest on arithmetic, or on overhead.
 
 from __future__ import annotations
 
-import ctypes
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -21,6 +19,8 @@ from numba import carray, types  # type: ignore[attr-defined]  # exported by its
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
+
+from schuss.engines.devices.cpu import threads as shared
 
 _ROW: Final = 1 << 14  # numbers: 64 KiB of each tensor, so that a row fits into a core's cache
 _SHARES: Final = 8  # how often each thread comes for more rows
@@ -53,17 +53,14 @@ class Floor:
         self._job = np.array([0, len(self._table), 0, self._table.ctypes.data], dtype=np.int64)
         self._address = self._job.ctypes.data
         self._compiled = _kernel(states)  # its machine code lives as long as it does
-        self._kernel = self._compiled.ctypes
+        self._kernel = self._compiled.address
         self.threads = min((1, threads), key=self._seconds)
         self._use(self.threads)
 
     def step(self) -> None:
         """Read and write all bytes that one step of the optimizer would."""
         self._job[_NEXT] = 0
-        if self.threads == 1:
-            self._kernel(self._address)
-        else:
-            _run(self._kernel, self._address, self.threads)
+        shared.run(self._kernel, self._address, self.threads)
 
     def _use(self, threads: int) -> None:
         rows = len(self._table)
@@ -100,37 +97,6 @@ def _table(tensors: Sequence[tuple[Tensor, ...]]) -> NDArray[np.int64]:
             count = min(_ROW, moved[0].numel() - first)
             rows.append([count, *(address + first * size for address in addresses)])
     return np.array(rows, dtype=np.int64)
-
-
-def _run(kernel: Callable[[int], None], job: int, threads: int) -> None:
-    parallel = _openmp()
-    if parallel is not None:
-        parallel(kernel, job, threads, 0)
-        return
-    others = [_pool().submit(kernel, job) for _ in range(threads - 1)]
-    kernel(job)
-    wait(others)
-
-
-@cache
-def _openmp() -> Callable[..., None] | None:
-    """Return `GOMP_parallel(function, argument, threads, flags)` of the library that torch uses.
-
-    With its threads there is no second pool, which would take the cores from torch's operations.
-    """
-    try:
-        # A symbol is looked for in a library and then in those that it was linked with.
-        entry = ctypes.CDLL(torch._C.__file__).GOMP_parallel
-    except (OSError, AttributeError):
-        return None
-    entry.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    entry.restype = None
-    return entry
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="schuss-floor")
 
 
 _KERNEL: Final = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice, product
@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State, Work
-from schuss.engines.cohorts.contents import Fits, Needs, all_fits, contents, plain_number
-from schuss.engines.cohorts.scalars import Rows, Scalars, is_own, write
+from schuss.engines.cohorts.contents import Fits, Needs, contents, plain_number
+from schuss.engines.cohorts.scalars import Rows, Scalars, write
 from schuss.engines.cohorts.traces import Part, traced_parts
 from schuss.engines.errors import UnfusableError
-from schuss.engines.memory import has_memory, ranges
 from schuss.engines.program.axes import Axes, Layout, layout
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place
@@ -68,13 +67,13 @@ class Cohort:
         self.has_master = master.wants_master(group, first)
         self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
         self._heads = needs.heads
-        sizes, axes, divided = layout(_shape(first), needs.heads)
+        sizes, axes, divided = layout(seen_shape(first), needs.heads)
         self.dimensions = Dimensions(
             axes if needs.dims or needs.along or needs.shapes else None,
             sizes if needs.shapes else None,
             along=needs.along,
             heads=divided,
-            single=_is_single(first),
+            single=is_single(first),
         )
         found = contents(first, self.states[0], needs, fits)
         self.aliases, along = found.aliases, found.along
@@ -98,7 +97,7 @@ class Cohort:
     @property
     def layouts(self) -> list[Layout]:
         """What the dimensions of the parameters are made of, as the rule sees them."""
-        return [layout(_shape(param), self._heads) for param in self.params]
+        return [layout(seen_shape(param), self._heads) for param in self.params]
 
     def tensors(self, place: Place) -> list[Tensor]:
         """Return the tensors at a place of the parameters or of the states."""
@@ -190,6 +189,26 @@ class Cohort:
             self._stale = True
         return True
 
+    def change(
+        self, rows: Rows, made: Mapping[str, Sequence[Tensor]], dropped: Iterable[str]
+    ) -> None:
+        """Put what a step has made into the states, and take out what it has dropped.
+
+        To do so twice is to do it once.
+
+        Args:
+            rows: The parameters whose turn it was.
+            made: New tensors by key, in the order of these.
+            dropped: Keys.
+        """
+        states = [self.states[row] for row in rows.tolist()]
+        for key, tensors in made.items():
+            for state, tensor in zip(states, tensors, strict=True):
+                state[key] = tensor
+        for key in dropped:
+            for state in states:
+                state.pop(key, None)
+
     def rows_of(self, part: Part) -> Rows:
         """Return the parameters of a part, by their position."""
         return np.arange(len(self.params)) if part.rows is None else part.rows
@@ -213,79 +232,14 @@ class Cohort:
             self._stale = False
 
 
-def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohort]:
-    """Divide parameters of one group into cohorts; those without numbers are in none.
-
-    Args:
-        group: The group.
-        members: The parameters.
-        needs: What the rule is known to need.
-
-    Raises:
-        UnfusableError: A parameter or its state is unlike anything that a program is for.
-        DimensionsRead: There may be statistics of rows or columns in a state.
-        HeadsRead: There may be numbers for equal parts in a state.
-    """
-    fits: list[Fits] = [{}] * len(members)
-    if needs.along:
-        fits = all_fits([m.param for m in members], [m.state for m in members], needs)
-    found: dict[object, list[int]] = {}
-    for index, member in enumerate(members):
-        if member.param.numel():
-            found.setdefault(_signature(member, needs, fits[index]), []).append(index)
-    cohorts = [Cohort(group, [members[i] for i in at], needs, fits[at[0]]) for at in found.values()]
-    _check_apart(cohorts)
-    return cohorts
-
-
-def _signature(member: Member, needs: Needs, fits: Fits) -> object:
-    """Return what parameters of one cohort have in common."""
-    param, state, grad_dtype = member
-    if type(param) not in (Tensor, torch.nn.Parameter):
-        raise UnfusableError(f"a {type(param).__name__} is not a plain tensor")
-    if param.device.type != "meta" and not has_memory(param):
-        raise UnfusableError("a lazily conjugated or negated parameter has no memory of its own")
-    found = contents(param, state, needs, fits)
-    tensors = tuple(
-        (kind, key, state[key].dtype)
-        for kind, keys in enumerate((found.element, found.along, found.whole))
-        for key in keys
-    )
-    numbers = tuple((key, _common(plain_number(v))) for key, v in found.scalars.items())
-    shape: object = None
-    if needs.shapes:
-        shape = _shape(param)
-    elif needs.dims or needs.along:
-        _, *of_all_sizes = layout(_shape(param), needs.heads)
-        shape = tuple(of_all_sizes)
-    along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
-    alike = (param.dtype, param.device, grad_dtype, _is_single(param))
-    return alike, tensors, tuple(found.aliases), numbers, shape, along
-
-
-def _common(value: Any) -> object:
-    """Return what parameters of one cohort have in common of a number of their states."""
-    if isinstance(value, Tensor):
-        return value.dtype, value.shape, value.item()
-    return type(value) if is_own(value) else (type(value), value)
-
-
-def _is_single(param: Tensor) -> bool:
+def is_single(param: Tensor) -> bool:
     """Tell whether a rule sees one number of a parameter: its norm is that number then."""
     return param.numel() == 1 and not param.is_complex()
 
 
-def _shape(param: Tensor) -> torch.Size:
+def seen_shape(param: Tensor) -> torch.Size:
     """Return the shape of a parameter as rules see it."""
     return torch.Size((*param.shape, 2)) if param.is_complex() else param.shape
-
-
-def _check_apart(cohorts: Sequence[Cohort]) -> None:
-    """Refuse tensors that share memory, whose old values an engine would use here and new there."""
-    tensors = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
-    starts, ends = ranges(tensor for tensor in tensors if tensor.device.type != "meta")
-    if (ends[:-1] > starts[1:]).any():
-        raise UnfusableError("tensors of parameters or of their state share memory")
 
 
 def own_tensors(cohort: Cohort) -> list[Tensor]:

@@ -119,15 +119,15 @@ def sums(steps: Sequence[FusedStep]) -> dict[str, float]:
     Raises:
         UnfusableError: The rule leaves more than one number for a parameter.
     """
-    values = [step.prepare_sums() for step in steps]
+    for step in steps:
+        step.prepare_sums()
     launches = [step.launch for step in steps]
     if launches:
         run = launches[0].kernel.device.run(launches)
         run.begin()
         run.take()
     total: dict[str, float] = {}
-    for step, numbers in zip(steps, values, strict=True):
-        found = {key: float(of_each.sum(dtype=np.float64)) for key, of_each in numbers.items()}
-        for key, value in {**found, **step.constant_sums()}.items():
+    for step in steps:
+        for key, value in step.sums().items():
             total[key] = total.get(key, 0.0) + value
     return total

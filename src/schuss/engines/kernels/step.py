@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from schuss.engines.cohorts.traces import Part
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.binding import Binding, addresses
 from schuss.engines.kernels.launch import Launch
-from schuss.engines.program.program import STATE
+from schuss.engines.program.program import STATE, Place
 
 
 class FusedStep:
@@ -34,6 +34,7 @@ class FusedStep:
         self.launch = launch
         self._grads = grads
         self._made: dict[str, list[Tensor]] = {}
+        self._numbers: dict[str, NDArray[np.floating]] = {}
 
     @property
     def _rows(self) -> Rows:
@@ -41,14 +42,8 @@ class FusedStep:
 
     def prepare(self) -> None:
         """Get ready what the kernel reads and writes; the optimizer's own is not changed yet."""
-        part, launch = self.part, self.launch
-        launch.prepare(self._grads, part.rows, part.arguments, part.which)
-        for column, place in launch.new_places:
-            tensors = self.binding.made(place, part.trace, self._rows)
-            self._made[place.name.removeprefix(STATE)] = tensors
-            launch.addresses[column, self._rows] = addresses(tensors)
-        if self.binding.has_copies:
-            self.binding.copy_in(self._rows)
+        self._made = {}
+        self._prepare(self._new_tensors)
 
     def finish(self) -> bool:
         """Take what the kernel has left; to do so twice is to do it once.
@@ -60,13 +55,7 @@ class FusedStep:
             self.binding.copy_out(self._rows)
         if not self._made and not self.part.trace.dropped:
             return True
-        states = self.binding.cohort.states
-        for key, tensors in self._made.items():
-            for row, tensor in zip(self._rows.tolist(), tensors, strict=True):
-                states[row][key] = tensor
-        for key in self.part.trace.dropped:
-            for row in self._rows.tolist():
-                states[row].pop(key, None)
+        self.binding.cohort.change(self._rows, self._made, self.part.trace.dropped)
         return False
 
     def written(self) -> list[Tensor]:
@@ -76,33 +65,41 @@ class FusedStep:
         bound = [place for place in places if place.name in self.binding.places]
         return [cohort.tensors(place)[row] for place in bound for row in self._rows.tolist()]
 
-    def prepare_sums(self) -> Mapping[str, NDArray[np.floating]]:
+    def prepare_sums(self) -> None:
         """Get ready to run with numbers for places of the states that no state has.
-
-        Returns:
-            These numbers by key of the state, yet to be written: one for each parameter.
 
         Raises:
             UnfusableError: The rule leaves more than one number for a parameter.
         """
+        self._numbers = {}
+        self._prepare(self._new_numbers)
+
+    def sums(self) -> dict[str, float]:
+        """Return the sums of what the rule has left for each parameter, once the kernel has run."""
+        part, count = self.part, len(self._rows)
+        found = {
+            key: float(of_each.sum(dtype=np.float64)) for key, of_each in self._numbers.items()
+        }
+        found |= {key: float(value) * count for key, value in part.after.items()}
+        return found | {key: float(c[part.which].sum()) for key, c in part.columns.items()}
+
+    def _prepare(self, new: Callable[[Place], NDArray[np.int64]]) -> None:
+        """Get ready; `new` tells where the numbers go at places that there are no tensors for."""
         part, launch = self.part, self.launch
         launch.prepare(self._grads, part.rows, part.arguments, part.which)
-        made = launch.new_places
-        if not all(place.per_tensor for _, place in made):
-            raise UnfusableError("what is measured has to be one number for each parameter")
-        values = np.zeros((len(made), len(self._grads)), dtype=self.binding.kinds.real)
-        places = values.ctypes.data + values.itemsize * np.arange(values.size).reshape(values.shape)
-        for row, (column, _) in zip(places, made, strict=True):
-            launch.addresses[column] = row
+        for column, place in launch.new_places:
+            launch.addresses[column, self._rows] = new(place)
         if self.binding.has_copies:
             self.binding.copy_in(self._rows)
-        names = [place.name.removeprefix(STATE) for _, place in made]
-        return dict(zip(names, values, strict=True))
 
-    def constant_sums(self) -> dict[str, float]:
-        """Return the sums of what the rule has left as numbers of Python."""
-        part, count = self.part, len(self._rows)
-        found = {key: float(value) * count for key, value in part.after.items()}
-        for key, column in part.columns.items():
-            found[key] = float(column[part.which].sum())
-        return found
+    def _new_tensors(self, place: Place) -> NDArray[np.int64]:
+        tensors = self.binding.made(place, self.part.trace, self._rows)
+        self._made[place.name.removeprefix(STATE)] = tensors
+        return addresses(tensors)
+
+    def _new_numbers(self, place: Place) -> NDArray[np.int64]:
+        if not place.per_tensor:
+            raise UnfusableError("what is measured has to be one number for each parameter")
+        numbers = np.zeros(len(self._rows), dtype=self.binding.kinds.real)
+        self._numbers[place.name.removeprefix(STATE)] = numbers
+        return numbers.ctypes.data + numbers.itemsize * np.arange(len(numbers))

@@ -147,6 +147,41 @@ def test_a_method_cannot_have_the_name_of_a_hyper_parameter():
         type("Confused", (Declared,), {"share": lambda self: 1})
 
 
+def test_a_class_may_have_a_property_of_the_name_of_a_hyper_parameter():
+    class Telling(Declared):
+        @property  # type: ignore[misc]
+        def lr(self):  # type: ignore[override]
+            return self.param_groups[0]["lr"]
+
+    assert Telling([weight()], 0.1).lr == 0.1
+
+
+def test_a_class_with_a_constructor_may_use_any_name():
+    class WithConstant(Declared):
+        share = 0.25
+
+        def __init__(self, params):
+            super().__init__(params, 0.1, share=self.share)
+
+    assert group_of(WithConstant([weight()])) == (0.1, 0.25)
+
+
+def test_arguments_count_for_more_than_further_defaults():
+    more = {"lr": 0.1, "share": 3.0, "warmup": 5}
+    assert group_of(Declared([weight()], 0.2, defaults=more)) == (0.2, 3.0)
+    assert group_of(Declared([weight()], share=0.3, defaults=more)) == (0.1, 0.3)
+    (group,) = Declared([weight()], defaults=more).param_groups
+    assert group["warmup"] == 5
+
+
+def test_arguments_are_declared_by_the_names_that_a_constructor_takes():
+    for info in schuss.list_optimizers():
+        taken = {*inspect.signature(info.cls).parameters} - {"params", "options"}
+        declared = {each.name for each in arguments(info.cls)}
+        assert taken <= declared, info.name
+        assert {each.name for each in arguments(info.cls) if not each.is_common} <= taken
+
+
 def test_copies_are_constructed_alike():
     optimizer = Declared([weight()], 0.1, share=2.0)
     for twin in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):

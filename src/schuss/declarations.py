@@ -94,11 +94,8 @@ class Hyper:
     def after(self, inherited: Hyper | None) -> Hyper:
         """Return the declaration with what it leaves to the one that a class inherits."""
         if inherited is not None and not self.is_argument:
-            self.symbol, self.meaning, self.domain = (
-                inherited.symbol,
-                inherited.meaning,
-                inherited.domain,
-            )
+            self.symbol, self.meaning = inherited.symbol, inherited.meaning
+            self.domain = inherited.domain
         return self
 
     @property
@@ -228,11 +225,12 @@ class Declared:
         if cls.__doc__ and "\n    Args:\n" not in cls.__doc__:
             cls.__doc__ = _documented(cls.__doc__, arguments(cls))
 
-    def _construct(self, values: dict[str, Any], others: dict[str, Any]) -> None:
+    def _construct(self, values: dict[str, Any], given: set[str], others: dict[str, Any]) -> None:
         """Initialize the instance from the values of the arguments.
 
         Args:
             values: Of those that are declared, and of `params` if there is one.
+            given: The names of the arguments that were given; the others have their defaults.
             others: Further keyword arguments.
         """
         raise NotImplementedError
@@ -245,12 +243,13 @@ def arguments(cls: type[Declared]) -> list[Hyper]:
 
 
 def _gathered(cls: type) -> dict[str, Hyper]:
+    """Return the declarations, and refuse another attribute that only looks like one."""
     found: dict[str, Hyper] = {}
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
             if isinstance(value, Hyper):
                 found[name] = value.after(found.get(name))
-            elif name in found and name != "__init__":
+            elif name in found and not isinstance(value, property) and "__init__" not in vars(base):
                 raise TypeError(
                     f"{cls.__name__}: {name!r} is a declared hyper-parameter, and something else "
                     f"in {base.__name__}; give one of them another name"
@@ -270,11 +269,12 @@ def _constructor(cls: type[Declared]) -> Callable[..., None]:
             bound = signature.bind(self, *args, **known)
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}: {error}") from None
+        given = set(bound.arguments)
         bound.apply_defaults()
         values = {**fixed_values, **bound.arguments}
         del values["self"]
         others = {key: value for key, value in kwargs.items() if key not in known}
-        self._construct(values, others)
+        self._construct(values, given, others)
 
     constructor.__name__ = "__init__"
     constructor.__qualname__ = f"{cls.__qualname__}.__init__"

@@ -107,11 +107,12 @@ class Optimizer(Stepping, CommonOptions):
         Stepping.__init__(self, params, {**OPTION_DEFAULTS, **around, **options, **defaults})
         self._check_whole()
 
-    def _construct(self, values: dict[str, Any], others: dict[str, Any]) -> None:
-        """Begin, with the values of declared arguments; others are refused."""
+    def _construct(self, values: dict[str, Any], given: set[str], others: dict[str, Any]) -> None:
+        """Begin; a given argument precedes one of `defaults`, and that a declared default."""
         options = {key: values.pop(key) for key in (*OPTION_DEFAULTS, "transforms")}
         params, more = values.pop("params"), values.pop("defaults") or {}
         decay = self.decay_object(values) if "weight_decay" in values else None
+        more = {key: value for key, value in more.items() if key not in given}
         group = {**self.group_values(values), **more}
         Optimizer.__init__(self, params, group, weight_decay=decay, **options, **others)
 

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.declarations import decay, flag, hyper, rate
+from schuss.declarations import decay, fixed, flag, hyper, rate
 from schuss.domains import DECAY_RATE
 from schuss.factored import rms
 from schuss.optimizer import Optimizer
@@ -56,7 +56,8 @@ class Tiger(Signum):
     """
 
     lr: float | Tensor = rate(default=1e-3)
-    momentum: float = hyper("β", "decay rate of the gradient's mean", DECAY_RATE, default=0.965)
+    momentum: float = fixed(default=0.965)
+    beta: float = hyper("β", "decay rate of the gradient's mean", DECAY_RATE, default=0.965)
     weight_decay: Decay = decay("decoupled", default=0.01)
     layer_adaptive: bool = flag(
         "multiply the learning rate by the root of the mean square of the weights; for vectors "

@@ -76,7 +76,7 @@ class Transform(Checked, Constructed):
         self._defaults = hyperparameters
         self.check_group(hyperparameters)
 
-    def _construct(self, values: dict[str, Any], others: dict[str, Any]) -> None:
+    def _construct(self, values: dict[str, Any], given: set[str], others: dict[str, Any]) -> None:
         """Begin, with the values of declared arguments.
 
         Raises:

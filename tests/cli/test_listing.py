@@ -24,6 +24,19 @@ def test_a_pattern_chooses() -> None:
     assert "sophia" not in result.output
 
 
+def test_one_optimizer_is_listed_with_its_hyper_parameters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    output = CliRunner().invoke(app, ["list", "adamw"]).output
+    rows = [line.split()[:4] for line in output.splitlines()]
+    assert ["lr", "γ", "0.001", "Learning"] in rows
+    assert ["betas", "β₁,", "β₂", "(0.9,"] in rows
+    assert "It must be a tuple of 2 decay rates" in output
+    assert "fused" not in output
+    assert "hyper-parameter" not in CliRunner().invoke(app, ["list", "ada*"]).output
+
+
 def test_a_pattern_that_matches_nothing_is_an_error() -> None:
     result = CliRunner().invoke(app, ["list", "adma"])
     assert result.exit_code == 1

@@ -177,7 +177,8 @@ OPTIMIZERS = {
     },
     "Adam": {**ADAM, **ADAM_FLAGS},
     "AdamAtan2": {"betas": rates(2), "a": NOT_NEGATIVE, "b": NOT_NEGATIVE},
-    "AdamC": {**ADAM, "amsgrad": FLAG, "max_lr": or_none(POSITIVE)},
+    "AdamC": {**ADAM, "amsgrad": FLAG, "optimized_update": or_none(FLAG)}
+    | {"max_lr": or_none(POSITIVE)},
     "AdamMini": {
         **ADAM,
         "blocks": (
@@ -245,7 +246,7 @@ OPTIMIZERS = {
     "SGDScheduleFree": {"momentum": INSIDE, "warmup_steps": COUNT, **SCHEDULE_FREE},
     "Signum": {"momentum": RATE},
     "Sophia": {**SOPHIA, "add_eps": FLAG},
-    "SophiaH": SOPHIA,
+    "SophiaH": {**SOPHIA, "add_eps": FLAG},
     "StableAdamW": ADAM,
     "Tiger": {"beta": RATE, "layer_adaptive": FLAG},
     "Yogi": {**ADAM, "initial_accumulator": NOT_NEGATIVE, "bias_correction": FLAG},

@@ -36,7 +36,6 @@ class AdamC(Adam):
         kw_only=True,
     )
     decoupled_weight_decay: bool = fixed(default=False)
-    optimized_update: bool | None = fixed(default=False)
 
     def decay_object(self, values: dict[str, Any]) -> WeightDecay:
         """Return the decay that this algorithm is about, unless another one is given."""

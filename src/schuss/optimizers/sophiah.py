@@ -19,7 +19,7 @@ from the model; it costs a backward pass through the backward pass.
 
 from __future__ import annotations
 
-from schuss.declarations import fixed, hyper
+from schuss.declarations import hyper
 from schuss.domains import at_least, decay_rates
 from schuss.optimizers.sophia import Sophia
 
@@ -55,4 +55,3 @@ class SophiaH(Sophia):
         at_least(0),
         default=0.01,
     )
-    add_eps: bool = fixed(default=False)

@@ -133,7 +133,9 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
         raise UnfusableError(
             f"state {key!r} is on {value.device}, and its parameter on {param.device}"
         )
-    if (along or value.shape == param.shape) and value.dtype not in state_dtypes(param.dtype):
+    is_number = not value.dim() and value.dtype is param.dtype.to_real()  # of a complex number
+    like = along or (value.shape == param.shape and not is_number)
+    if like and value.dtype not in state_dtypes(param.dtype):
         raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 
 

@@ -12,8 +12,9 @@ u_t &= \text{that of RAdam, or of Adam, with } v_t = s_t
 \end{aligned}
 $$
 
-Adam divides by the size of the gradient. AdaBelief divides by how far it strays from its own mean,
-so that a large but steady gradient makes large steps.
+Adam divides by the root of $v_t$, the mean square of the gradient. AdaBelief divides by the root of
+$s_t$, the mean square of the distance between the gradient and its own mean $m_t$, so that a large
+but steady gradient makes large steps.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ a_t &= \rho\, a_{t-1} + (1 - \rho)\, u_t^2
 \end{aligned}
 $$
 
-A step has the units of the weights, because it is as long as the mean of those before. The paper
-has no learning rate, which is $\gamma = 1$. The first steps are of length $\sqrt\epsilon$, so that
-the stabilizer says how it starts.
+A step has the units of the weights, because its length is that of the mean of the steps before.
+The paper has no learning rate, which is the same as $\gamma = 1$. The first steps have the length
+$\sqrt\epsilon$, so that the stabilizer `eps` decides how fast the training starts.
 """
 
 from __future__ import annotations

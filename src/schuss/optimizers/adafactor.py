@@ -21,12 +21,12 @@ The product of a column and a row is the best estimate of a nonnegative matrix t
 than its sums, and a matrix needs hardly any memory. A vector or a scalar keeps its second moment
 whole. Of a tensor with more dimensions the last two are rows and columns, those before a batch.
 
-A step is relative: the share $\min(\gamma, 1 / \sqrt t)$ of the size of the weights. With
-$\gamma = 0.01$, the default, that is the paper's. Libraries differ in the rest. As in
+A step is relative: a parameter moves by the share $\min(\gamma, 1 / \sqrt t)$ of its size. With
+$\gamma = 0.01$, the default, the share is the paper's. Libraries differ in the rest. As in
 `torch.optim`, $\epsilon_1$ is a lower bound, the decay is $\gamma\, \lambda\, \theta_{t-1}$, and
-there is no momentum. The paper adds $\epsilon_1$ to the squares instead: that is `eps_in_squares`.
-With `scale_decay` the decay is $\gamma\, s_t\, \lambda\, \theta_{t-1}$. With `beta1`, the scaled
-updates become a mean before the decay is added; $\gamma$ stays outside of it.
+there is no momentum. With `eps_in_squares`, $\epsilon_1$ is added to the squares, as in the paper.
+With `scale_decay`, the decay is $\gamma\, s_t\, \lambda\, \theta_{t-1}$. With `beta1`, a running
+mean takes the scaled updates before the decay is added; $\gamma$ stays outside of the mean.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Adafactor(Optimizer):
         return self.weight_decay.in_update(u, decaying, group)
 
     def normalized(self, state: State, group: Group, grad: Tensor) -> Tensor:
-        """Return the gradient over the root of the second moment."""
+        """Return $U_t$, the gradient over the root of the second moment from rows and columns."""
         share = state["step"] ** group["beta2_decay"]
         eps = group["eps"][0]
         if group["eps_in_squares"]:
@@ -139,7 +139,7 @@ class Adafactor(Optimizer):
         return grad * v.clamp(min=eps**2).rsqrt()
 
     def scale(self, state: State, group: Group, param: Tensor) -> Tensor | float:
-        """Return how long an update of size 1 is to be, over the learning rate."""
+        """Return $s_t$, by which the update is multiplied besides the learning rate."""
         size = rms(param).clamp(min=group["eps"][1]) if group["scale_parameter"] else 1.0
         if not group["relative_step"]:
             return size

@@ -11,9 +11,9 @@ u_t &= \frac{g_t}{\sqrt{v_t} + \epsilon} \Big/ \bigl(1 + (t - 1)\,\eta\bigr)
 \end{aligned}
 $$
 
-A weight whose gradient is seldom anything but zero makes large steps when it has one. The sum only
-grows, so that steps shrink as $1 / \sqrt t$ under steady gradients. The decay $\eta$ of the
-learning rate is that of `torch.optim`; the paper has none.
+A weight whose gradient is zero most of the time makes large steps when the gradient is not. The sum
+of squares only grows, so that steps shrink as $1 / \sqrt t$ under steady gradients. The decay
+$\eta$ of the learning rate is that of `torch.optim`; the paper has none.
 """
 
 from __future__ import annotations

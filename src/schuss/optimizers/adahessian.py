@@ -13,9 +13,10 @@ u_t &= \hat m_t / \bigl(\hat v_t^{k/2} + \epsilon\bigr)
 \end{aligned}
 $$
 
-With $k = 1$ and no memory that is Newton's method for each weight. The squares of the estimates are
-averaged over time, which the sign of a single estimate does not survive. The stabilizer is Adam's,
-and small beside any curvature; the authors' code has 1e-4, and a learning rate of 0.15.
+With $k = 1$ and no memory the rule is Newton's method for each weight. The squares of the estimates
+are averaged over time, so that the sign of a single estimate is lost. The default of the stabilizer
+`eps` is Adam's, and small beside any curvature; the authors' code has 1e-4, and a learning rate of
+0.15.
 """
 
 from __future__ import annotations

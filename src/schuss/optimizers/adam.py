@@ -18,8 +18,8 @@ $\gamma$ a step.
 
 Section 2 of the paper reorders this to save two divisions, for which it adds the stabilizer before
 the correction of the bias: $u_t = \tfrac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}\, m_t / (\sqrt{v_t} +
-\hat\epsilon)$, the same with $\hat\epsilon = \epsilon \sqrt{1 - \beta_2^t}$. That is
-`optimized_update`.
+\hat\epsilon)$, the same with $\hat\epsilon = \epsilon \sqrt{1 - \beta_2^t}$. The option
+`optimized_update` takes this order.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ $$
 u_t = a \operatorname{atan2}\bigl(\hat m_t,\; b \sqrt{\hat v_t}\bigr)
 $$
 
-For small quotients the arc tangent is the quotient, large ones it bounds by $a \pi / 2$, and zero
-by zero is zero: nothing has to be added, so that the update does not depend on the scale of the
-gradient at all.
+The arc tangent of a small quotient is nearly the quotient itself, an update is never larger than
+$a \pi / 2$, and zero over zero gives zero. No stabilizer is needed, so that the update does not
+depend on the scale of the gradient at all.
 """
 
 from __future__ import annotations

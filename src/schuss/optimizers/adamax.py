@@ -11,9 +11,9 @@ u_t &= \frac{m_t}{1 - \beta_1^t} \Big/ n_t
 \end{aligned}
 $$
 
-The largest gradient fades by $\beta_2$ a step, and needs no correction of a bias: the first
-gradient replaces the zero that it starts from. The stabilizer is that of `torch.optim`; the paper
-has none.
+The largest gradient so far fades by the factor $\beta_2$ in each step. It needs no correction of a
+bias, because the first gradient replaces the zero that it starts from. The stabilizer `eps` is that
+of `torch.optim`; the paper has none.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ $$
     \frac{\gamma_t^2}{\gamma_{\max}}\, \lambda\, \theta_{t-1}
 $$
 
-The paper corrects the layers that normalization follows, and decays the others as AdamW: put those
-into a group with `max_lr` as large as its learning rate, or use `CorrectedDecay` in any other
-optimizer.
+The paper corrects the decay of layers that are followed by a normalization, and decays the other
+layers as AdamW does: put the others into a group with `max_lr` as large as its learning rate.
+`CorrectedDecay` gives the same decay to any other optimizer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AdamC(Adam):
     decoupled_weight_decay: bool = fixed(default=False)
 
     def decay_object(self, values: dict[str, Any]) -> WeightDecay:
-        """Return the decay that this algorithm is about, unless another one is given."""
+        """Return a `CorrectedDecay`, unless another decay object is given."""
         max_lr, weight_decay = values.pop("max_lr"), values["weight_decay"]
         if not isinstance(weight_decay, WeightDecay):
             values["weight_decay"] = CorrectedDecay(weight_decay, max_lr)

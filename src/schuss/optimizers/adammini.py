@@ -11,11 +11,12 @@ u_t &= \hat m_t / \bigl(\sqrt{\hat v_t} + \epsilon\bigr)
 \end{aligned}
 $$
 
-The Hessian of a transformer is close to block-diagonal, and within a block one good learning rate
-is enough. What is a block depends on the layer, so groups say it: the authors take `"row"` (one
-output) for values, projections, feed-forward layers, and tokens of embeddings and of the output;
-the number of heads for queries and keys; `"tensor"` for normalizations; `"element"`, which is
-Adam, for biases. Vectors and scalars whose group says `"row"` are one block.
+The Hessian of a transformer, the matrix of second derivatives of its loss, is close to
+block-diagonal, and within a block one good learning rate is enough. Blocks differ from layer to
+layer, so every group names its own with `blocks`. The authors take `"row"` (one output) for values,
+projections, feed-forward layers, and tokens of embeddings and of the output; the number of heads
+for queries and keys; `"tensor"` for normalizations; and `"element"`, which is Adam, for biases.
+Vectors and scalars whose group says `"row"` are one block.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class AdamMini(Optimizer):
 
 
 def spread(means: Tensor, like: Tensor) -> Tensor:
-    """Return the mean of its block for each element, whatever the blocks were."""
+    """Return a tensor of the shape of `like` in which each element is the mean of its block."""
     flat = means.reshape(len(means) if means.dim() else 1, -1)
     return flat.expand(len(flat), like.numel() // len(flat)).reshape_as(like)
 

@@ -16,10 +16,11 @@ q_t &= \begin{cases}
 $$
 
 Where a normalization follows, the scale of weights does not matter, and their gradient is at a
-right angle to them. Every step along it makes them longer, momentum much more so, and what is
-longer turns less. $\Pi$ drops the part of the update along the weights, and the decay, which held
-them back so far, is made weaker by $\rho$. Weights are found out by the angle, channel by channel
-or as a whole; vectors and scalars are left to Adam.
+right angle to them. Every step along the gradient makes the weights longer, momentum much more so,
+and longer weights turn less. The projection $\Pi$ drops the part of the update along the weights.
+The decay, which held their length back before, is made weaker by the factor $\rho$. Such weights
+are recognized by the angle, channel by channel or as a whole; vectors and scalars are left to
+Adam.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def with_projection(
     Args:
         decay: The decay of the optimizer.
         group: The hyper-parameters.
-        update: What the rule makes of the gradient; only read.
+        update: The update without projection; only read.
         grad: The gradient; only read.
         param: The parameter; only read.
         more: Factor of the decay.

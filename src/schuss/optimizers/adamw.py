@@ -10,8 +10,9 @@ u_t &= \text{Adam's}
 \end{aligned}
 $$
 
-A decay that is added to the gradient gets divided by $\sqrt{\hat v_t}$ with the rest of it, and
-weights with large gradients decay less. This one acts on the weights themselves.
+A decay that is added to the gradient is divided by $\sqrt{\hat v_t}$ with the rest of the gradient,
+so that weights with large gradients decay less. A decoupled decay acts on the weights
+themselves.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ $$
 \end{cases}
 $$
 
-After $T$ steps the rate stays where it is. The schedule counts the steps of each parameter. To
-schedule any other optimizer use `schuss.schedules.WarmupCosineLR`.
+After $T$ steps the learning rate stays at its last value. The schedule counts the steps of each
+parameter. To schedule any other optimizer use `schuss.schedules.WarmupCosineLR`.
 """
 
 from __future__ import annotations

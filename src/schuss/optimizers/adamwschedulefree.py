@@ -10,10 +10,10 @@ d_t &= g_t / \bigl(\sqrt{\hat v_t} + \epsilon\bigr) + \lambda\, y_t
 \end{aligned}
 $$
 
-The sequence $x$ that is evaluated is a mean of all points, which does what a learning rate that
-falls to zero does, without knowing when training ends. Gradients are taken at $y$, between it and
-the points $z$. See `ScheduleFree` and
-`PrimalAveraging` for the rest.
+The sequence $x$, with which the model is evaluated, is a mean of all points $z$. The mean has the
+effect of a learning rate that falls to zero, without knowing when training ends. Gradients are
+taken at $y$, between the mean and the last point; the parameters are $y$. `ScheduleFree` and
+`PrimalAveraging` have the equations of these sequences.
 """
 
 from __future__ import annotations

@@ -14,9 +14,11 @@ u_t &= (\hat m_t + \beta_2\, \hat d_t) / \bigl(\sqrt{\hat n_t} + \epsilon\bigr) 
 \end{aligned}
 $$
 
-The gradient at the point ahead is estimated from how the gradient changed, so that no second one
-is needed. The decay is the proximal map of an L2 penalty. The decay rates are one minus those that
-the paper writes. It corrects no bias; the authors' code does, and so does this.
+Nesterov's momentum needs the gradient at a point ahead. Adan estimates this gradient from the
+change between the last two gradients, so that no second backward pass is needed. The decay is the
+proximal map of an L2 penalty: a division by $1 + \gamma \lambda$. The decay rates are one minus
+those that the paper writes. The paper corrects no bias; the authors' code does, and so does this
+class.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ u_t &= (\hat m_{1,t} + \alpha_t\, m_{2,t}) / \bigl(\sqrt{\hat v_t} + \epsilon\bi
 $$
 
 Gradients stay relevant for tens of thousands of steps, but a single mean that remembers them is too
-slow for the present. The slow one has no correction of its bias, so that it comes in gradually. In
-the first $T$ steps $\alpha_t = \alpha\, t / T$, and $\beta_{3,t}$ rises from $\beta_1$ so that its
-half-life grows linearly:
+slow for the present. The slow mean has no correction of its bias, so that its part in the update
+grows gradually. In the first $T$ steps $\alpha_t = \alpha\, t / T$, and $\beta_{3,t}$ rises from
+$\beta_1$ so that its half-life grows linearly:
 
 $$
 \beta_{3,t} = \exp \frac{\ln \beta_1 \ln \beta_3}{(1 - t/T) \ln \beta_3 + t/T \ln \beta_1}

@@ -14,9 +14,9 @@ v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2
 \end{aligned}
 $$
 
-A gradient is divided by a second moment that does not contain it, which is what Adam's
-counterexamples need. The first gradient only fills the second moment: nothing moves, decay
-included.
+Adam divides a gradient by a second moment that contains this gradient, and the examples on which
+Adam diverges rely on that. ADOPT divides by the second moment of the step before. The first
+gradient only fills the second moment: no weight moves, and none decays.
 """
 
 from __future__ import annotations

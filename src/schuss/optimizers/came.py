@@ -15,8 +15,8 @@ u_t &= m_t / \sqrt{S_t}
 $$
 
 Here $\operatorname{factored}_\beta$ is a mean that keeps a column and a row of a matrix, as
-`Adafactor` does. Where updates stray from their mean, the instability $S_t$ is large and the step
-short. Vectors and scalars keep their second moment whole, and move by $m_t$.
+`Adafactor` does. Where updates are far from their mean $m_t$, the instability $S_t$ is large and
+the step short. Vectors and scalars keep their second moment whole, and move by $m_t$.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ d_{t+1} &= \max\bigl(d_t,\; r_t / ((1 - \rho) \lVert s_t \rVert_1)\bigr) \\
 \end{aligned}
 $$
 
-$d$ is a lower bound of the distance to the solution. `Prodigy` finds it faster. Products and norms
+The number $d_t$, `d` in the groups, is a lower bound of the distance from the first weights to the
+solution, and is used as the learning rate. `Prodigy` finds the distance faster. Products and norms
 are over all parameters. The product is with the second moment before the step, as in the authors'
 package.
 """
@@ -59,7 +60,7 @@ class DAdaptAdam(DistanceAdaptive):
         state["exp_avg_sq"] = torch.zeros_like(param)
 
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
-        """Return the way back along the gradient, and the size of the sum of gradients."""
+        """Return the parts of one parameter in the product and in the norm of the estimate."""
         grad = self.penalized(grad, param, group)
         rho, rate, scale = group["betas"][1] ** 0.5, self.rate(group), group["layer_scale"]
         back = state["s"] / (state["exp_avg_sq"].sqrt() + group["eps"])
@@ -67,7 +68,7 @@ class DAdaptAdam(DistanceAdaptive):
         return {"way": (grad * back).sum() * (scale * rate), "size": s.abs().sum() * scale}
 
     def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
-        """Return the way over the size, if that is more than before."""
+        """Return $d_{t+1}$: the product over the norm, if that is more than before."""
         rho, d = group["betas"][1] ** 0.5, group["d"]
         numerator = rho * group["numerator"] + (1 - rho) * sums["way"]
         if sums["size"] == 0:
@@ -88,7 +89,7 @@ class DAdaptAdam(DistanceAdaptive):
         return m / ((v.sqrt() + group["eps"]) * rate)
 
     def rate(self, group: Group) -> float:
-        """Return the learning rate of the step that begins."""
+        """Return the learning rate of the step that begins, with its bias corrected if asked."""
         rate = super().rate(group)
         if group["use_bias_correction"]:
             beta1, beta2 = group["betas"]

@@ -16,7 +16,8 @@ d_{t+1} &= \max\bigl(d_t,\; r_t / ((1 - \rho) \lVert s_t \rVert_1)\bigr) \\
 \end{aligned}
 $$
 
-Products and norms are over all parameters.
+The number $d_t$, `d` in the groups, is an estimate of the distance from the first weights to the
+solution, and is used as the learning rate. Products and norms are over all parameters.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ class DAdaptLion(DistanceAdaptive):
         state["exp_avg"] = torch.zeros_like(param)
 
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
-        """Return the way back along the update, and the size of the sum of updates."""
+        """Return the parts of one parameter in the product and in the norm of the estimate."""
         u = self.sign(state, group, self.penalized(grad, param, group))
         rho, rate = group["betas"][1] ** 0.5, self.rate(group)
         s = state["s"] * rho + u * (rate * (1 - rho))
         return {"way": (u * state["s"]).sum() * rate, "size": s.abs().sum()}
 
     def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
-        """Return the way over the size, if that is more than before."""
+        """Return $d_{t+1}$: the product over the norm, if that is more than before."""
         rho, d = group["betas"][1] ** 0.5, group["d"]
         numerator = rho * group["numerator"] + (1 - rho) * sums["way"]
         if sums["size"] == 0:
@@ -67,7 +68,7 @@ class DAdaptLion(DistanceAdaptive):
         return {"next_d": max(d, min(d_hat, d * group["growth_rate"])), "numerator": numerator}
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the sign of the mean that the gradient weighs more in."""
+        """Return the sign of a mixture in which the gradient counts for more than in the buffer."""
         beta2, rate = group["betas"][1], group["rate"]
         u = self.sign(state, group, grad)
         state["exp_avg"].mul_(beta2).add_(grad, alpha=(1 - beta2) * rate)

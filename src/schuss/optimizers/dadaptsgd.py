@@ -13,8 +13,9 @@ z_t &= \theta_0 - s_t \\
 \end{aligned}
 $$
 
-$d$ is a lower bound of the distance to the solution. Momentum $\mu$ is a mean of the points that
-gradient descent visits. Products and norms are over all parameters.
+The number $d_t$, `d` in the groups, is a lower bound of the distance from the first weights to the
+solution. Momentum $\mu$ makes the weights a running mean of the points $z_t$ that gradient descent
+visits. Products and norms are over all parameters.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class DAdaptSGD(DistanceAdaptive):
         return {"gg": grad.square().sum(), "gs": (grad * s).sum(), "ss": s.square().sum()}
 
     def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
-        """Return the way over the size, if that is more than before."""
+        """Return $d_{t+1}$: the product over the norm, if that is more than before."""
         d, norm = group["d"], group["g0_norm"] or sums["gg"] ** 0.5
         if norm == 0:
             return {"rate": 0.0}
@@ -68,7 +69,7 @@ class DAdaptSGD(DistanceAdaptive):
         return {"next_d": next_d, "numerator": numerator, "g0_norm": norm, "rate": rate}
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the way to the mean, over the rate."""
+        """Return the step from the weights to the new mean, over the rate it is multiplied by."""
         rate = group["rate"]
         if not (rate and group["lr"]):
             return torch.zeros_like(param)

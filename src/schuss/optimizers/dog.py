@@ -13,10 +13,11 @@ G_t &= G_{t-1} + \lVert g_t \rVert_2^2, \qquad G_0 = \epsilon \\
 \end{aligned}
 $$
 
-The best step of gradient descent is the distance to the solution over the root of the sum of
-squared gradients. How far one has come so far is nearly as good, and known. Norms are over all
-parameters of a group; `LDoG` takes them for each parameter. $\gamma$ stays at 1. The authors
-recommend to evaluate a mean of the weights: `transforms=[EMA()]`.
+The best learning rate of gradient descent is the distance from the first weights to the solution
+over the root of the sum of squared gradients. This distance is not known. The largest distance
+$\bar r_t$ from the first weights so far is known, and is nearly as good. Norms are over all
+parameters of a group; `LDoG` takes them for each parameter. The factor $\gamma$ stays at 1. The
+authors recommend to evaluate a mean of the weights: `transforms=[EMA()]`.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class DoG(Optimizer):
         }
 
     def summed(self, groups: Sequence[Group]) -> None:
-        """Set the rate of each group."""
+        """Write the distance, the sum of squares and the rate of this step into each group."""
         for group, measured in zip(self.param_groups, groups, strict=True):
             sums = {key: float(value) for key, value in measured["sums_over_group"].items()}
             if not sums:
@@ -91,5 +92,5 @@ class DoG(Optimizer):
         return rate
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the gradient."""
+        """Return the gradient, which `get_lr` multiplies by the estimated rate."""
         return grad

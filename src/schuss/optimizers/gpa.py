@@ -14,9 +14,9 @@ y_{t+1} &= \mu_y x_{t+1} + (1 - \mu_y)\, z_{t+1}
 $$
 
 Generalized primal averaging takes gradients between the last point $z$ and a running mean $x$ of
-them, which is what is evaluated. Nesterov's momentum is the case of one $\mu$ for both; apart, one
-says how far the mean reaches, the other how much of it is felt. It does with every step what DiLoCo
-does now and then.
+them, with which the model is evaluated. Nesterov's momentum is the case of one $\mu$ for both. With
+two, $\mu_x$ says how far back the mean reaches, and $\mu_y$ how much of it the gradients see. GPA
+does in every step what DiLoCo does now and then.
 
 Decay is that of the authors' `GPAAdamW`, <https://github.com/facebookresearch/optimizers>: it
 shrinks $z$ in place. As $y$ is the other sequence that is kept, $x = (y - (1 - \mu_y)\, z) / \mu_y$

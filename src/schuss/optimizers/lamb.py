@@ -14,7 +14,7 @@ $$
 Every parameter moves by the share $\gamma$ of its own norm, so that a learning rate that is large
 for one layer is not too large for another, also with batches of tens of thousands. Where either
 norm is zero the ratio is 1. Biases and normalization are commonly left to Adam: give their group
-`layer_adaptation=False`. timm decays by 0.01 unless told otherwise; here no decay is the default.
+`layer_adaptation=False`. timm decays by 0.01 by default; here the default is no decay.
 """
 
 from __future__ import annotations

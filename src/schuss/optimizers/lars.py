@@ -12,11 +12,11 @@ u_t &= b_t
 \end{aligned}
 $$
 
-A gradient that is small beside its weights is amplified. Weights of zero have a local rate of 1, or
-they would stay there. The paper has the global rate within the buffer; here it stands outside, as
-in `torch.optim`'s SGD. Biases and normalization are commonly left out: give their group
-`trust_coefficient=None`. The defaults are the paper's momentum and share; timm has no momentum, and
-optax no stabilizer.
+The local rate $q_t$ amplifies a gradient that is small beside its weights. Weights of zero have a
+local rate of 1, or they would stay there. The paper has the global rate within the buffer; here it
+stands outside, as in `torch.optim`'s SGD. Biases and normalization are commonly left out: give
+their group `trust_coefficient=None`. The defaults are the paper's momentum and share; timm has no
+momentum, and optax no stabilizer.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ u_t &= \frac{\bar r_t}{\sqrt{G_t}}\, g_t
 \end{aligned}
 $$
 
-That is `DoG` with norms of each parameter alone.
+L-DoG is `DoG` with norms of each parameter alone, so that every layer has a rate of its own.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Lion(Optimizer):
         state["exp_avg"] = torch.zeros_like(param)
 
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the sign of the mean that the gradient weighs more in."""
+        """Return the sign of a mixture in which the gradient counts for more than in the buffer."""
         beta1, beta2 = group["betas"]
         m = state["exp_avg"]
         u = m.lerp(grad, 1 - beta1).sign()

@@ -17,7 +17,7 @@ Every point is computed from the start and the sum of all gradients, as in Adagr
 averaging; the momentum is a mean of these points. It adapts as Adam does and generalizes as SGD
 does, and needs less decay than either. A learning rate of zero stays zero. Decoupled decay comes on
 top, $\theta_t = \mu\, \theta_{t-1} + (1 - \mu)\, z_t - \gamma \lambda\, \theta_{t-1}$, and without
-momentum, where $\theta_{t-1}$ is forgotten, $\theta_0$ decays too; both as the authors have it.
+momentum, where $\theta_{t-1}$ is forgotten, $\theta_0$ decays too. The authors' code does both.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class MADGRAD(Optimizer):
         state["x0"] = param.detach().clone()
 
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Take one step."""
+        """Add the gradient to both sums, and move to the mean of the points computed from them."""
         state["step"] += 1
         before = param.clone()
         grad = self.weight_decay(param, grad, group)

@@ -14,13 +14,13 @@ $$
 
 The difference to the last gradient corrects the mean for where the parameters have gone since. The
 exact form takes the old gradient on the new batch, a second backward pass. $\kappa$ is the paper's
-$\gamma$. That the gradient before the first is zero is from the authors' code,
-<https://github.com/AGI-Arena/MARS>; timm takes the first gradient as it is.
+$\gamma$. The gradient before the first is zero in the authors' code,
+<https://github.com/AGI-Arena/MARS>, and here; timm takes the first gradient as it is.
 
 Vectors and scalars take AdamW, with decay rates, a learning rate and a decay of their own. In the
-authors' code so do tensors of more than two dimensions, the kernels of convolutions: that is
-`matrices_only`, while timm corrects all of these, as is done here otherwise. Theirs decays vectors
-by 0.1 unless told otherwise, and matrices not at all; here both have the same coefficient.
+authors' code so do tensors of more than two dimensions, the kernels of convolutions; the option
+`matrices_only` does the same. Without it these are corrected too, as in timm. The authors' code
+decays vectors by 0.1 by default, and matrices not at all; here both have the same coefficient.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class MARS(Adam):
         state["dims"] = str(param.dim())  # a rule sees one more of complex parameters
 
     def group_for(self, state: State, group: Group, param: Tensor) -> Group:
-        """Return other hyper-parameters for what is not corrected."""
+        """Return the hyper-parameters, others for parameters whose gradient is not corrected."""
         if self.corrects(state, group):
             return group
         own = {"betas": group["betas_1d"], "lr": group["lr"] * group["lr_1d_factor"]}

@@ -13,8 +13,9 @@ u_t &= \hat m_t / \bigl(\sqrt{\hat v_t} + \epsilon\bigr)
 \end{aligned}
 $$
 
-with the moments of Adam. The momentum of the coming step is applied already now, to the first
-moment that has seen the present gradient: a look ahead that costs no second gradient.
+with the moments of Adam. The momentum $\mu_{t+1}$ of the coming step is applied already in this
+step, to the first moment that has seen the present gradient. So the rule looks ahead without a
+second gradient. The constants 0.96 and 1/2 are the paper's; `torch.optim` has the same.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ u_t &= m_t
 \end{aligned}
 $$
 
-The gradient of each parameter is divided by its own norm before it enters the momentum, which keeps
-half of Adam's memory, and decays with it. Gradients of zero come before $g_1$: had the mean of
-squares begun with one, the next step would be $1 / \sqrt{1 - \beta_2}$ times, by default seven
-times, too long. The decay rates are those of timm's defaults; optax has (0.9, 0.25).
+The gradient of each parameter is divided by its own norm, averaged over the steps, before it enters
+the momentum. The optimizer needs half of Adam's memory, and the decay is part of the momentum.
+Gradients of zero come before $g_1$: had the mean of squares begun with one, the next step would be
+$1 / \sqrt{1 - \beta_2}$ times, by default seven times, too long. The decay rates are those of
+timm's defaults; optax has (0.9, 0.25).
 """
 
 from __future__ import annotations

@@ -16,9 +16,11 @@ d_{t+1} &= \max\bigl(d_t,\; r_t / \lVert s_t \rVert_1\bigr) \\
 \end{aligned}
 $$
 
-$d$ is a lower bound of the distance to the solution, which is the right learning rate for Adam, and
-which the gradients tell: as long as they point the way one came from, one has not arrived.
-$\gamma$ stays at 1, or follows a schedule. Products and norms are over all parameters.
+The number $d_t$, `d` in the groups, is a lower bound of the distance from the first weights to the
+solution, which is the right learning rate for Adam. The gradients tell of the distance: as long as
+a step along them still leads away from the first weights $\theta_0$, the solution is further off.
+The learning rate $\gamma$ stays at 1, or follows a schedule. Products and norms are over all
+parameters.
 """
 
 from __future__ import annotations
@@ -81,14 +83,14 @@ class Prodigy(DistanceAdaptive):
         state["exp_avg_sq"] = torch.zeros_like(param)
 
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
-        """Return the way back along the gradient, and the size of the sum of gradients."""
+        """Return the parts of one parameter in the product and in the norm of the estimate."""
         grad = self.penalized(grad, param, group)
         now = {**group, "d": group["next_d"], "rate": self.rate(group)}
         s = state["s"] * self.estimate_decay(group) + grad * self.share(now)
         return {"way": (grad * (state["p0"] - param)).sum(), "size": s.abs().sum()}
 
     def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
-        """Return the way over the size, if that is more than before."""
+        """Return $d_{t+1}$: the product over the norm, if that is more than before."""
         d, d_max = group["d"], group["d_max"]
         way = d / group["d0"] * group["rate"] * sums["way"]
         numerator = group["numerator"] * self.estimate_decay(group) + way
@@ -112,7 +114,7 @@ class Prodigy(DistanceAdaptive):
         return m / (v.sqrt() + group["next_d"] * group["eps"])
 
     def rate(self, group: Group) -> float:
-        """Return the learning rate of the step that begins."""
+        """Return the learning rate of the step that begins, with its bias corrected if asked."""
         rate = super().rate(group)
         if group["use_bias_correction"]:
             beta1, beta2 = group["betas"]
@@ -120,12 +122,12 @@ class Prodigy(DistanceAdaptive):
         return rate
 
     def estimate_decay(self, group: Group) -> float:
-        """Return the decay rate of the estimate."""
+        """Return β₃, the decay rate of the estimate: the root of β₂, unless it is given."""
         beta3: float | None = group["beta3"]
         root: float = group["betas"][1] ** 0.5
         return root if beta3 is None else beta3
 
     def share(self, group: Group) -> float:
-        """Return what the gradient is multiplied by in the sum of gradients."""
+        """Return the factor of the gradient in the sum $s_t$."""
         d: float = group["d"]
         return d / group["d0"] * (d if group["safeguard_warmup"] else group["rate"])

@@ -17,8 +17,9 @@ u_t &= \begin{cases}
 $$
 
 $\rho_t$ is the number of gradients that the second moment averages over. With few of them its
-inverse root varies wildly; $r_t$ makes up for that, and below the threshold (the paper's is 4,
-`torch.optim`'s 5) the update is that of momentum. With $\beta_2 = 0.999$ the first five steps are.
+inverse root varies wildly. The factor $r_t$ makes up for that. Below a threshold of $\rho_t$ (the
+paper's is 4, `torch.optim`'s 5) the update is that of momentum, as in the first five steps with
+$\beta_2 = 0.999$.
 """
 
 from __future__ import annotations

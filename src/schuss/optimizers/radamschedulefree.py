@@ -11,13 +11,13 @@ d_t &= \text{that of Schedule-Free AdamW}
 \end{aligned}
 $$
 
-The sequence $x$ that is evaluated is a mean of all points, which does what a learning rate that
-falls to zero does, without knowing when training ends. Gradients are taken at $y$, between it and
-the points $z$. See `ScheduleFree` and
-`PrimalAveraging` for the rest.
+The sequence $x$, with which the model is evaluated, is a mean of all points $z$. The mean has the
+effect of a learning rate that falls to zero, without knowing when training ends. Gradients are
+taken at $y$, between the mean and the last point; the parameters are $y$. `ScheduleFree` and
+`PrimalAveraging` have the equations of these sequences.
 
 The rectification, which `RAdam` explains, begins at zero and rises to one, and takes the place of
-the warm-up that the others need.
+the warm-up that the other schedule-free optimizers need.
 """
 
 from __future__ import annotations

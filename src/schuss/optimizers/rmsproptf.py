@@ -48,7 +48,7 @@ class RMSpropTF(Optimizer):
         state["momentum_buffer"] = torch.zeros_like(param)
 
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Take one step."""
+        """Move the parameter by a momentum that contains the learning rate."""
         grad = self.weight_decay(param, grad, group)
         v, b = state["square_avg"], state["momentum_buffer"]
         v.mul_(group["alpha"]).addcmul_(grad, grad, value=1 - group["alpha"])

@@ -15,9 +15,9 @@ $$
 \end{aligned}
 $$
 
-Only the signs of the gradients count, so that it is for full batches: the sign of a noisy gradient
-is no news. The learning rate is that of the first step, $\Delta_0 = \gamma$; later ones are the
-rule's own.
+Only the signs of the gradients count, so that Rprop is for gradients of the whole data set: the
+sign of a noisy gradient tells little. The learning rate is the length of the first step,
+$\Delta_0 = \gamma$; the rule itself changes the lengths of later ones.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Rprop(Optimizer):
         state["step_size"] = ones * self.get_lr(state, group)
 
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Take one step."""
+        """Lengthen or shorten the step of each weight, and take it against the gradient's sign."""
         state["step"] += 1
         grad = self.weight_decay(param, grad, group)
         (shrink, grow), (shortest, longest) = group["etas"], group["step_sizes"]

@@ -16,9 +16,9 @@ q_t &= \begin{cases}
 \end{aligned}
 $$
 
-For the idea see `AdamP`. The decay does not go through the buffer, and is as strong as if it did.
-Without Nesterov's momentum the authors' code projects the buffer itself, and so what later steps
-are made of; their algorithm does not, nor does this.
+`AdamP` explains the idea. The decay does not go through the buffer, and is as strong as if it did.
+Without Nesterov's momentum the authors' code projects the buffer itself, and so changes later
+steps too; their algorithm does not, nor does this class.
 """
 
 from __future__ import annotations

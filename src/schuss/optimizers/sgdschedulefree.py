@@ -7,10 +7,10 @@ $$
 d_t = g_t + \lambda\, y_t
 $$
 
-The sequence $x$ that is evaluated is a mean of all points, which does what a learning rate that
-falls to zero does, without knowing when training ends. Gradients are taken at $y$, between it and
-the points $z$. See `ScheduleFree` and
-`PrimalAveraging` for the rest.
+The sequence $x$, with which the model is evaluated, is a mean of all points $z$. The mean has the
+effect of a learning rate that falls to zero, without knowing when training ends. Gradients are
+taken at $y$, between the mean and the last point; the parameters are $y$. `ScheduleFree` and
+`PrimalAveraging` have the equations of these sequences.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class SGDScheduleFree(ScheduleFree):
     weight_decay: Decay = decay("in update", default=0.0)
 
     def direction(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the gradient."""
+        """Return the gradient itself, as plain gradient descent does."""
         return grad
 
     def interpolation(self, group: Group) -> float:
-        """Return β."""
+        """Return β, the share of the mean x in y: the `momentum` of the group."""
         beta: float = group["momentum"]
         return beta

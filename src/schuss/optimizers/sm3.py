@@ -12,9 +12,9 @@ u_t &= \beta\, u_{t-1} + (1 - \beta)\, g_t / \sqrt{\nu_t + \epsilon}
 $$
 
 The sets $r$ are the slices of a tensor: the rows and the columns of a matrix, and so on along every
-dimension. Each keeps the largest sum of squares $\mu$ that may be in it; an element takes the
-smallest of its slices for its own, and is never below Adagrad's. Gradients of networks are large or
-small by rows and columns, so that little is lost.
+dimension. Each slice keeps a bound $\mu$ of the sums of squares in it. An element takes the
+smallest bound of its slices for its own sum, which is never below Adagrad's. Gradients of networks
+are large or small by rows and columns, so that little is lost.
 
 With `beta` above 0 the sums become means, $\nu = \beta_2 \min \mu + (1 - \beta_2)\, g^2$.
 

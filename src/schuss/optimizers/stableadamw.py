@@ -12,9 +12,9 @@ u_t &= \bigl(m_t / (\sqrt{v_t} + \epsilon) + \lambda\, \theta_{t-1}\bigr) / \max
 \end{aligned}
 $$
 
-A sudden large gradient is divided by a second moment that does not know of it yet, and the loss
-spikes. $\rho$ is how much too large the step is, for each parameter. These decay rates do what the
-correction of the bias does in Adam.
+A sudden large gradient is divided by a second moment that hardly contains it yet, and the loss
+spikes. The number $\rho$ of each parameter says by how much its step is too large. The decay rates
+in the equations have the effect of Adam's correction of the bias.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ u_t &= \operatorname{sign}(m_t)
 \end{aligned}
 $$
 
-That is `Signum` with other defaults: a longer mean, which is Lion's two decay rates made one, and
-decay.
+Tiger is `Signum` with other defaults: a longer mean, whose decay rate takes the place of Lion's
+two, and decay.
 
-The author's code for TensorFlow adapts the rate to each parameter besides, as LAMB does; that is
-`layer_adaptive`. Vectors and scalars, which it tells by names (bias, beta, gamma), take half the
-rate and do not decay; all others take
+The author's code for TensorFlow also adapts the rate to each parameter, as LAMB does; the option
+`layer_adaptive` does the same. Vectors and scalars, which that code tells by names (bias, beta,
+gamma), take half the rate and do not decay; all others take
 
 $$
 \gamma_t = \gamma \operatorname{RMS}(\theta_{t-1}), \qquad
@@ -23,8 +23,8 @@ $$
 $$
 
 so that weights which are all zero stay there, and a good $\gamma$ is the share of itself by which
-a weight is to change. Left out are the rows of embeddings, each of which has a rate of its own
-there, and what the code does where a gradient is NaN.
+a weight is to change. Two parts of that code are left out: a rate of its own for each row of an
+embedding, and its treatment of gradients that are NaN.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Tiger(Signum):
         return {**group, "lr": rms(param) * group["lr"]}
 
     def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group, and what they are called."""
+        """Check the hyper-parameters of one group, which must not call the momentum `beta`."""
         super().check_group(group)
         if "beta" in group:
             raise ValueError("the parameter group has 'beta'; it is called 'momentum' there")

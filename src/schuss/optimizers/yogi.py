@@ -12,7 +12,7 @@ u_t &= \hat m_t / \bigl(\sqrt{\hat v_t} + \epsilon\bigr)
 $$
 
 Adam's second moment falls in proportion to itself when gradients become small, and its steps grow
-fast. Here it falls in proportion to the small gradients. The paper corrects no bias; every
+fast. Yogi's falls in proportion to the small gradients. The paper corrects no bias; every
 implementation does, and so does this one by default.
 """
 

@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 def read_json(path: Path) -> Any:
-    """Return what a file holds as JSON.
+    """Return the content of a file of JSON.
 
     Raises:
         OSError: The file cannot be read.
@@ -25,7 +25,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Return what a text says as JSON.
+    """Return the value that a text of JSON stands for.
 
     Raises:
         ValueError: It says something else.
@@ -84,7 +84,7 @@ class Contents:
         return value
 
     def flag(self, key: str) -> bool:
-        """Return a truth value."""
+        """Return a field that is true or false."""
         return self.field(key, bool, "truth value")
 
     def whole(self, key: str, least: int) -> int:
@@ -98,7 +98,7 @@ class Contents:
             raise self._refused(name, value, f"whole number of at least {least}")
 
     def wholes(self, key: str, least: int) -> list[int]:
-        """Return a list of whole numbers."""
+        """Return a list of whole numbers that fit into 63 bits."""
         values = self.field(key, list, "list")
         for value in values:
             self._check_whole(f"one of {self._named(key)}", value, least)
@@ -109,14 +109,14 @@ class Contents:
         return None if self._content.get(key, ...) is None else self.whole(key, least)
 
     def number(self, key: str) -> float:
-        """Return a number."""
+        """Return a field that is an int or a float, as a float."""
         value = self.field(key, object, "number")
         if not _is_number(value, int | float):
             raise self._refused(self._named(key), value, "number")
         return float(value)
 
     def numbers(self, key: str) -> list[float]:
-        """Return a list of numbers."""
+        """Return a list whose elements are ints or floats."""
         values = self.field(key, list, "list")
         for value in values:
             if not _is_number(value, int | float):

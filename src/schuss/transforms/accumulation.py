@@ -5,8 +5,8 @@ g \leftarrow \frac1k \sum_{i=1}^{k} g_i
 $$
 
 The loop of training stays as it is, with `zero_grad`, `backward` and `step` for each batch; every
-k-th `step` moves the parameters, along the mean of the gradients. In p.grad they would be added up
-in the precision of the parameter; here in at least float32.
+k-th `step` moves the parameters, along the mean of the gradients. In `p.grad` the gradients would
+be added up in the precision of the parameter. Here they are added up in float32 at least.
 
 Transforms that come before it in the list act on every gradient, those after it on the mean. A
 gradient that is refused by one before, or in which a `GradScaler` finds an infinity, is not held:
@@ -41,7 +41,7 @@ class Accumulate(Transform):
     )
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start with nothing held back."""
+        """Put a count of 0, and a sum of gradients that is zero, into the state."""
         state["accumulated_grads"] = 0
         state["accumulated"] = torch.zeros_like(param, dtype=wide_dtype(param))
 
@@ -56,17 +56,17 @@ class Accumulate(Transform):
         return bool(groups[0]["accumulated_calls"] + 1 < groups[0]["accumulate_every"])
 
     def held(self, groups: Sequence[Group]) -> None:
-        """Count a call."""
+        """Count a call of `step` in `accumulated_calls` of every group."""
         for group in groups:
             group["accumulated_calls"] += 1
 
     def stepped(self, groups: Sequence[Group]) -> None:
-        """Begin to count anew."""
+        """Set `accumulated_calls` of every group to 0, because the step is over."""
         for group in groups:
             group["accumulated_calls"] = 0
 
     def hold(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Add the gradient to those held back."""
+        """Add the gradient to the sum of those held back, in float32 at least."""
         state["accumulated_grads"] += 1
         state["accumulated"].add_(grad)
 
@@ -81,6 +81,6 @@ class Accumulate(Transform):
         return mean
 
     def skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Start again with nothing held back."""
+        """Set the count and the sum of gradients to zero."""
         state["accumulated_grads"] = 0
         state["accumulated"].zero_()

@@ -31,7 +31,7 @@ class GradientCentralization(Transform):
     )
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the gradient without its means."""
+        """Return the gradient minus its mean for each output; a vector or a scalar as it is."""
         if not group["gradient_centralization"] or grad.dim() < 2:
             return grad
         return grad - grad.mean(dim=tuple(range(1, grad.dim())), keepdim=True)

@@ -199,7 +199,7 @@ class Chain:
         return [transform.measure_climb for transform in self.overriding("measure_climb")]
 
     def return_from_climb(self, state: State, param: Tensor) -> None:
-        """Move a parameter back without a step."""
+        """Let all transforms move a parameter back to where it was before the climb."""
         for transform in self.transforms:
             transform.return_from_climb(state, param)
 

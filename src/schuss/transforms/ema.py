@@ -34,7 +34,7 @@ class EMA(Transform):
     ema_warmup: bool = flag("forget faster in the beginning", default=False)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the mean where the parameter is."""
+        """Start the mean at the first weights, and the count of steps at 0."""
         state["ema_step"] = 0
         state["ema"] = param.detach().to(wide_dtype(param), copy=True)
 
@@ -47,6 +47,6 @@ class EMA(Transform):
         state["ema"].lerp_(param, 1 - decay)
 
     def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
-        """Return the mean."""
+        """Return the mean of the weights, which takes their place in evaluation."""
         mean: Tensor = state["ema"]
         return mean

@@ -31,7 +31,7 @@ class GradientNoise(Transform):
     noise_gamma: float = hyper("γ", "exponent of its decay", at_least(0), default=0.55)
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Start the count."""
+        """Start the count of steps, on which the variance of the noise depends."""
         state["noise_step"] = 0
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:

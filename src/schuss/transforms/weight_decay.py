@@ -144,7 +144,7 @@ class WeightDecay(Checked):
         return grad.add(param, alpha=coefficient)
 
     def shrink_(self, param: Tensor, amount: float) -> None:
-        """Move `param` towards zero in place."""
+        """Multiply `param` in place by 1 minus an amount; another kind of decay overrides it."""
         param.mul_(1 - amount)
 
 

@@ -68,7 +68,7 @@ class Floor:
         self._job[_GRAIN] = rows if threads == 1 else -(-rows // (threads * _SHARES))
 
     def _seconds(self, threads: int) -> float:
-        """Return how long a step takes at best."""
+        """Return the shortest time of a step on so many threads, in seconds."""
         self._use(threads)
         self.step()
         best = float("inf")

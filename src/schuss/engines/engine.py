@@ -104,7 +104,7 @@ class Engine:
             optimizer: Whose rule it is.
             rule: Called as `rule(state, group, grad, param)`.
             groups: The parameters by group.
-            grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or
+            grad_scale: The factor of the gradients, as `torch.amp.GradScaler` sets it, or
                 None.
             pure: If the rule is a function of its arguments alone, what stands for it; see `Work`.
 

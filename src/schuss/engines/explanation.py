@@ -1,4 +1,4 @@
-"""What an optimizer's step does on which engine, and what it costs: `Optimizer.explain`."""
+"""The engine, the work and the cost of an optimizer's step: `Optimizer.explain`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CohortExplanation:
         dtype: Their dtype.
         engine: `loop`, `foreach` or `fused`.
         reason: Why this engine.
-        program: What the rule does to one element; None on the loop.
+        program: The operations of the rule on one element; None on the loop.
         bytes_per_number: Bytes read and written for each number; None but on `fused`.
         bytes_read: Those of them that are read; None but on `fused`.
         passes: How often the numbers are gone through, to measure them too; None but on `fused`.

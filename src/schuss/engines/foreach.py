@@ -32,7 +32,7 @@ from schuss.storage.precision import computable, gradient, stored
 
 _KEYWORDS = {"add_scaled": ("add", "alpha"), "addcdiv": ("addcdiv", "value")}
 _KEYWORDS["addcmul"] = ("addcmul", "value")
-"""What torch calls some operations on lists, and their last operand."""
+"""The names that torch has for some operations on lists, and for their last operand."""
 
 
 def plan(
@@ -50,7 +50,7 @@ def plan(
         grads: The gradient of each parameter.
 
     Returns:
-        What takes the step, and the parts that the cohort is divided into.
+        The calls that take the step, and the parts that the cohort is divided into.
     """
     parts = cohort.trace(work, group)
     of_parts = [
@@ -82,7 +82,7 @@ def run(
 
     Args:
         cohort: The cohort.
-        trace: What is to be done.
+        trace: The operations, and the numbers that they leave.
         rows: The parameters that it is done to, by their position in the cohort.
         arguments: The numbers of the program.
         grads: Their gradients.

@@ -43,7 +43,7 @@ def run(
         states: The state of every parameter.
         rule: Called as `rule(state, group, grad, param)`.
         batch: Parameters of one group, with their gradients.
-        grad_scale: What the gradients were multiplied by, as `torch.amp.GradScaler` does, or None;
+        grad_scale: The factor of the gradients, as `torch.amp.GradScaler` sets it, or None;
             the rule sees them divided by it.
     """
     group = batch.group
@@ -72,7 +72,7 @@ def _run_guarded(
 ) -> None:
     """Run a rule so that the gradient stays as it is, whatever the rule does to it.
 
-    What a rule does to its first gradient, a copy, tells whether it needs copies of the others.
+    The first gradient of a rule is a copy, and tells whether the rule needs copies of the others.
     """
     known, name = _writers.setdefault(optimizer, {}), rule.__qualname__
     given = grad.clone() if known.get(name, True) else grad

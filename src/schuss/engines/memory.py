@@ -42,7 +42,7 @@ def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
 
 
 class StridedLike(NamedTuple):
-    """What a tensor has to be like for a kernel to take it as it lies in memory."""
+    """The form that a tensor has to have for a kernel to take it as it lies in memory."""
 
     dtype: torch.dtype
     device: torch.device

@@ -33,7 +33,7 @@ class Piece(NamedTuple):
     Attributes:
         cohort: Their cohort.
         part: The parameters, and what is done to them.
-        kernel: What does it, on the fused engine.
+        kernel: The kernel that does it, on the fused engine.
     """
 
     cohort: Cohort
@@ -42,12 +42,12 @@ class Piece(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """What is to be done for the parameters of one group.
+    """The work of a step for the parameters of one group.
 
     Attributes:
         engine: On which engine.
-        calls: What is called for it; nothing on the fused engine.
-        kernels: What is run for it, on the fused engine.
+        calls: The functions to call; none on the fused engine.
+        kernels: The kernels to run, on the fused engine.
         alive: The gradients that have to be kept alive until then.
         states: The states that it is planned with, to be adopted.
         pieces: The parameters that are stepped together; nothing on the loop.
@@ -71,15 +71,15 @@ def take(plans: Sequence[Planned]) -> None:
 
 
 class Known:
-    """What is known of a group of parameters from earlier steps, by its list of parameters.
+    """The knowledge of a group from earlier steps, by its list of parameters.
 
     All of it is either looked at again in every step, or only saves the time of finding it anew.
 
     Attributes:
         params: The list, so that no other one is taken for it.
-        needs: What the rule was found to need of the parameters of a cohort.
+        needs: The needs of the rule that were found so far.
         fused: The parameters, bound to memory, if the fused engine runs them.
-        options: What the group asked for when they were.
+        options: The options of the group when they were bound.
         passed_over: Why engines that the group would allow cannot run it.
     """
 

@@ -111,7 +111,7 @@ class Kept:
     def note(self, states: States) -> None:
         """Note that a step was taken with some states.
 
-        What a step made of a tensor in a shape that it did not begin with is not noted: the rule
+        A tensor that a step has brought into another shape is not noted: the rule
         may go on for a while with it, and raise then.
         """
         for param, state in states.items():

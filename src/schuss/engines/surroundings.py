@@ -1,4 +1,4 @@
-"""What is done around every rule: the scale and the sign of the gradient, and master weights.
+"""The surroundings of every rule: the scale and the sign of the gradient, and master weights.
 
 The loop does it with tensors. Where a rule is traced, the same functions are called with stand-ins,
 so that it becomes part of the program.
@@ -22,7 +22,7 @@ def descending(grad: Tensor, group: Group, grad_scale: float | Tensor | None) ->
         grad: The gradient, in the precision of the rule: a small gradient divided by a large scale
             is zero in float16.
         group: The group.
-        grad_scale: What it was multiplied by, as `torch.amp.GradScaler` does, or None.
+        grad_scale: The factor of the gradient, as `torch.amp.GradScaler` sets it, or None.
     """
     if grad_scale is not None:
         grad = grad / grad_scale
@@ -57,7 +57,7 @@ def surrounded(rule: Rule, grad_scale: float | None, half: str | None) -> Rule:
 
     Args:
         rule: The rule.
-        grad_scale: What the gradient was multiplied by.
+        grad_scale: The factor of the gradient.
         half: The kind of numbers of the parameter, if the rule is to see its master weight.
     """
 

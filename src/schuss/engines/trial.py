@@ -29,7 +29,7 @@ def tried(
     Args:
         optimizer: Whose rule it is.
         rule: Called as `rule(state, group, grad, param)`.
-        measures: What the rule needs the sums of.
+        measures: The sums that the rule needs.
         group: The hyper-parameters.
         param: The parameter; only read.
         state: The state before the step; only read. If it is empty, the step is the first one.

@@ -30,8 +30,8 @@ class CompiledSteps:
     because Dynamo of torch 2.6 cannot assign to an attribute of an optimizer.
     """
     _kinds: dict[str, type | None]
-    """What the values of a state are that may be tensors of no dimension: numbers of a type, or
-    None for those that are to be tensors.
+    """The kinds of the values of a state that may be tensors of no dimension: the type of a number,
+    or None for a value that is to be a tensor.
     """
     param_groups: list[Group]
     check_listed: Callable[[], None]
@@ -142,7 +142,8 @@ def take_numbers(
         optimizer: Whose state it is.
         states: The state of every parameter.
         groups: The parameters by group.
-        kinds: What is known of the values by key; more is found out where it is needed.
+        kinds: The kinds of values by key, as far as they are known; others are found out where they
+            are needed.
     """
     for group in groups:
         for param in group["params"]:

@@ -62,7 +62,7 @@ class Sophia(HessianDiagonal):
         decay_rates(2),
         default=(0.9, 0.95),
     )
-    eps: float = stabilizer(": the smallest divisor", default=1e-12)
+    eps: float = stabilizer("the smallest divisor", default=1e-12)
     rho: float = hyper(
         "ρ",
         "share of the curvature to divide by; the smaller, the more coordinates are clipped",

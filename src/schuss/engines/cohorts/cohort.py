@@ -53,7 +53,7 @@ class Cohort:
         scalars: The numbers of their states, and tensors of one number.
         like: A tensor with the dtype and the device that the rule sees.
         grad_dtype: The dtype of their gradients.
-        dimensions: What the rule is to know of their dimensions.
+        dimensions: The dimensions, as far as the rule is to know them.
         aliases: Keys of the state under which the parameters themselves are kept.
         has_master: They have master weights.
         is_broken: A step has made their states unlike each other, or unlike `inputs`.
@@ -96,7 +96,7 @@ class Cohort:
 
     @property
     def layouts(self) -> list[Layout]:
-        """What the dimensions of the parameters are made of, as the rule sees them."""
+        """The axes that the dimensions of the parameters are made of, as the rule sees them."""
         return [layout(seen_shape(param), self._heads) for param in self.params]
 
     def tensors(self, place: Place) -> list[Tensor]:

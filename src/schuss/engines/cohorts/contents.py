@@ -1,4 +1,4 @@
-"""What is in the state of a parameter, as far as programs are concerned."""
+"""The contents of a parameter's state, as far as programs are concerned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Fits: TypeAlias = Mapping[str, Sequence[Axes]]
 
 
 class Needs(NamedTuple):
-    """What a rule was found to need when it was traced.
+    """The needs of a rule that were found when it was traced.
 
     Attributes:
         dims: It reads how many dimensions tensors have, so that those of a cohort agree in that.
@@ -77,8 +77,8 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
     Args:
         param: The parameter that it is of.
         state: The state.
-        needs: What the rule is known to need.
-        fits: What is known of tensors along some dimensions.
+        needs: The needs of the rule that are known so far.
+        fits: The possible axes of tensors along some dimensions, as far as they are known.
 
     Raises:
         UnfusableError: There is something in it that is unlike anything a program is for.
@@ -153,7 +153,7 @@ def all_fits(params: Sequence[Tensor], states: Sequence[State], needs: Needs) ->
     Args:
         params: The parameters.
         states: Their states.
-        needs: What the rule is known to need.
+        needs: The needs of the rule that are known so far.
     """
     layouts = [layout(param.shape, needs.heads) for param in params]
     kinds: dict[object, list[int]] = {}

@@ -23,7 +23,7 @@ def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohor
     Args:
         group: The group.
         members: The parameters.
-        needs: What the rule is known to need.
+        needs: The needs of the rule that are known so far.
 
     Raises:
         UnfusableError: A parameter or its state is unlike anything that a program is for.

@@ -21,8 +21,8 @@ class MatrixView:
     its own, so that torch's operations repeat it there.
 
     Args:
-        matrix_axes: What the matrices, rows and columns are.
-        layout: What the dimensions of the parameter are made of.
+        matrix_axes: The axes of matrices, rows and columns.
+        layout: The axes that the dimensions of the parameter are made of.
         axes: The axes of state with others than the parameter, by key.
     """
 

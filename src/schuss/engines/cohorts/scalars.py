@@ -27,7 +27,7 @@ class Scalars:
     """The numbers of all parameters: kept once if they have the same, else one for each.
 
     Attributes:
-        same: What all have in common.
+        same: The numbers that all have in common.
         own: The rest: for each key a number of every parameter.
         count: How many parameters there are.
     """
@@ -77,7 +77,7 @@ class Scalars:
 
         Args:
             rows: The parameters.
-            after: What they have in common.
+            after: The numbers that they have in common.
             columns: The rest, for each set of numbers.
             which: The set of each.
         """

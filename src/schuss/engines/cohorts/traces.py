@@ -27,7 +27,7 @@ class Part(NamedTuple):
     """Parameters of a cohort for which a rule has made the same program.
 
     Attributes:
-        trace: What the rule did.
+        trace: The operations of the rule.
         rows: The parameters; None for all of the cohort.
         arguments: The numbers of the program: a row for each distinct set of them.
         which: The set of each parameter; None if there is only one.

@@ -1,1 +1,1 @@
-"""What is different on each device: how kernels are written, compiled, and run."""
+"""The differences between devices: how kernels are written, compiled, and run."""

@@ -80,7 +80,7 @@ class Device(Protocol):
         """Return the file of a module, if it could be kept, and the addresses of its functions.
 
         Args:
-            kind: What the names of its files begin with.
+            kind: The beginning of the names of its files.
             text: The module.
             names: Its functions.
         """

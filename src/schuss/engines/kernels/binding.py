@@ -37,7 +37,7 @@ class Binding:
 
     Attributes:
         cohort: The cohort.
-        likes: What a gradient of each parameter has to be like.
+        likes: The form that a gradient of each parameter has to have.
         places: The names of the places that are bound; a program may write to others.
         kinds: How the numbers at these places are stored.
 

@@ -15,16 +15,16 @@ from schuss.engines.kernels.step import FusedStep
 class Commit:
     """A step that happens or does not, also if a signal cuts Python off.
 
-    Python does not run between the first kernel that writes and the note that all have run. What
-    follows, numbers in the states for one, may be cut off: whoever next comes to the engine ends
-    it, because to do it twice is to do it once.
+    Python does not run between the first kernel that writes and the note that all have run. The
+    bookkeeping that follows (numbers in the states, for one) may be cut off: the next caller of the
+    engine ends it, because to do it twice is to do it once.
 
     Args:
         steps: The steps of all cohorts.
         run: The run of the step before, to be taken again if it is of the same kernels.
 
     Attributes:
-        run: That or another one.
+        run: The run that was taken: the earlier one, or another.
     """
 
     def __init__(self, steps: Sequence[FusedStep], run: Run | None) -> None:

@@ -175,7 +175,7 @@ def _torch_words(layout: TorchLayout) -> list[int]:
 
 
 class _Shares:
-    """What threads look at, in shares of about the same size.
+    """The tensors that threads look at, in shares of about the same size.
 
     Attributes:
         count: How many shares there are.

@@ -55,7 +55,7 @@ class FusedBatch:
             group: The group.
 
         Returns:
-            What is to be run. Or None, if anything but gradients has changed since the batch was
+            The kernels to run. Or None, if anything but gradients has changed since the batch was
             made, or a gradient is not as a kernel takes it.
         """
         found = self._gradients.look(group["params"])
@@ -75,7 +75,7 @@ class FusedBatch:
         Takes and raises what `plan` does.
 
         Returns:
-            What is to be run, and the gradients, which have to be kept alive until then.
+            The kernels to run, and the gradients, which have to be kept alive until then.
         """
         alive: list[Tensor] = []
         begins = []

@@ -27,7 +27,7 @@ class Gradients:
         listed: The parameters of the group.
         batch: Those that may get a gradient.
         own: All tensors of the optimizer: these parameters, and the tensors of their states.
-        likes: What a gradient of each has to be like, in the order of the batch.
+        likes: The form that a gradient of each has to have, in the order of the batch.
 
     Attributes:
         missing: How many parameters of the batch had no gradient in the last look.

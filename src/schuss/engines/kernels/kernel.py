@@ -20,7 +20,7 @@ class Kernel(NamedTuple):
     """A compiled program.
 
     Attributes:
-        device: What runs it.
+        device: The device that runs it.
         source: Its source.
         path: The file with its text; None if no file could be kept.
         passes: Addresses of the functions that go through the tensors, in order.
@@ -41,7 +41,7 @@ def kernel(program: Program, kinds: Kinds, device: Device) -> Kernel:
     Args:
         program: The program.
         kinds: How the numbers are stored.
-        device: What is to run it.
+        device: The device that is to run it.
     """
     source = kernel_source(program, kinds, device)
     names = [each.name for each in source.passes] + ([source.closing] if source.closing else [])

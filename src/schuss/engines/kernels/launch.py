@@ -39,15 +39,15 @@ class Launch:
     Attributes:
         kernel: The kernel.
         versions: As above.
-        table: What it goes through.
+        table: The entries that it goes through.
         address: Where the job lies that its functions take.
         addresses: For each of its columns, where the numbers of each parameter begin.
         partials: For each reduction of a pass, its value for each entry of the table.
         totals: For each of its reductions, the value for each parameter.
         new_places: The columns of places that there are no tensors for yet.
-        grad_column: The column of the gradient. Who has none has the address 0 there.
+        grad_column: The column of the gradient. A parameter without one has the address 0 there.
         threads: On how many threads the next run goes.
-        told: What the device is to know of the launch, from step to step.
+        told: The device's own data of the launch, from step to step.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ class Table(NamedTuple):
     """Entries, each a stretch of one tensor.
 
     Attributes:
-        entries: What kernels are told of each; first, whose it is.
+        entries: The numbers that kernels are told of each; first, whose it is.
         owners: The tensors that have entries, in order.
         first_entries: Of each of these the first.
         size: How many numbers there are in all.

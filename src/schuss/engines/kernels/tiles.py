@@ -35,7 +35,7 @@ WORDS = (
     "strip",
     "band",
 )
-"""What kernels are told of a tile; first, whose it is."""
+"""The numbers that kernels are told of a tile; first, whose it is."""
 
 SHAPE = (
     "width",
@@ -44,7 +44,9 @@ SHAPE = (
     "strips",  # how many tiles lie side by side in a matrix
     "bands",  # how many lie one below the other
 )
-"""What kernels are told of a tensor as a batch of matrices; sizes by their bit in `SIZES`."""
+"""The numbers that kernels are told of a tensor as a batch of matrices; sizes by their bit in
+`SIZES`.
+"""
 
 
 def tiles(sizes: Sequence[tuple[int, int, int]]) -> tuple[Table, NDArray[np.int64]]:

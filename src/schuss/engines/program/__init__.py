@@ -1,1 +1,1 @@
-"""What a rule does to one element, written down once: no tensor, no shape and no number."""
+"""The operations of a rule on one element, written down once: no tensor, no shape and no number."""

@@ -1,6 +1,6 @@
 """From the dimensions of a parameter to matrices, rows and columns.
 
-A rule is traced with the axes of a parameter. What its program needs to know is less: axes that are
+A rule is traced with the axes of a parameter. Its program needs to know less: axes that are
 kept or reduced together are one. So a tensor becomes a batch of matrices, each with rows and
 columns, and one kernel serves every number of dimensions and every shape.
 """

@@ -26,7 +26,7 @@ Axes: TypeAlias = tuple[tuple[int, ...], ...]
 
 
 class Layout(NamedTuple):
-    """What the dimensions of a parameter are made of.
+    """The axes that the dimensions of a parameter are made of.
 
     Attributes:
         sizes: The size of each axis.

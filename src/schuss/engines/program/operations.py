@@ -13,7 +13,7 @@ import torch
 
 
 class Form(IntEnum):
-    """What there is one number of: a tensor is a batch of matrices, with rows and columns.
+    """The things that a value is one number for, of a tensor as a batch of matrices.
 
     Bits tell whether each matrix, each of its rows, and each of its columns has numbers of its own.
     So what an operation makes of two forms is their bitwise or.

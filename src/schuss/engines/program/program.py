@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
     Attributes:
         name: `GRAD`, `PARAM`, `STATE` and a key of the state, or that of `COUNT`.
-        form: What it holds one number for.
+        form: The things that it holds one number for each of.
     """
 
     name: str
@@ -49,10 +49,10 @@ COUNT = Place("numel", Form.TENSOR)
 
 
 class Value(NamedTuple):
-    """What is known of a value.
+    """The form of a value, and the pass that it is known after.
 
     Attributes:
-        form: What it is one number for.
+        form: The things that there is one number for each of.
         predicate: It is true or false.
         after: How many passes have to be complete before it is known.
     """
@@ -68,13 +68,13 @@ class Value(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What a rule does to one element.
+    """The operations of a rule on one element.
 
     Attributes:
         inputs: Where the first values are read.
         nodes: The operations; each makes the next value.
         outputs: Where values go at the end, all at once.
-        values: What is known of each value.
+        values: The form and the pass of each value.
     """
 
     inputs: tuple[Place, ...]

@@ -1,4 +1,4 @@
-"""What a kernel does in which order: programs cut into passes, and passes into functions.
+"""The order of a kernel's work: programs cut into passes, and passes into functions.
 
 A pass goes through the elements of all tensors, or through what there is one number of for each
 matrix, column or row, or through several of these: the smaller ones first, since what they make is
@@ -17,11 +17,11 @@ SMALLER = (Form.MATRIX, Form.COLUMN, Form.ROW)
 
 
 class Function(NamedTuple):
-    """What a pass does for everything of one form.
+    """The work of a pass for everything of one form.
 
     Attributes:
         number: Of the pass.
-        form: What it goes through.
+        form: The form that it goes through.
         needed: The values that it computes or is given, in order.
         reductions: Those it makes, of values of its form.
         outputs: Places of its form that it writes, and what.
@@ -39,7 +39,7 @@ class Function(NamedTuple):
 def schedule(program: Program) -> list[Function]:
     """Return the functions of a program's kernel, in the order in which they run.
 
-    What there is one number of for a tensor is computed wherever it is needed, and written at last;
+    A value that is one number for a tensor is computed wherever it is needed, and written at last;
     that is no function here.
 
     Args:

@@ -36,7 +36,7 @@ class NumberRead(Exception):  # noqa: N818  # not an error
 
 
 class Calculation:
-    """What was computed with numbers so far.
+    """The computations with numbers so far.
 
     Attributes:
         lines: The statements, each of which names a number or ends the calculation, if a comparison

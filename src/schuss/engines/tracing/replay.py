@@ -57,7 +57,7 @@ class Replay:
         Args:
             group: The group.
             numbers: The numbers of the state; one that differs among parameters is a `Several`.
-            scale: What the gradients were multiplied by, or None.
+            scale: The factor of the gradients, or None.
         """
         try:
             found = self._function(group, numbers, scale)
@@ -93,7 +93,7 @@ class Replays:
             tracing: Traces the rule.
             numbers: The numbers of the state; one that differs among parameters is a `Several`.
             group: The group.
-            scale: What the gradients were multiplied by, or None.
+            scale: The factor of the gradients, or None.
         """
         for of, replay in self._known:
             if of == pure:
@@ -123,7 +123,7 @@ def recorded(
         tracing: Traces the rule.
         group: The group.
         numbers: The numbers of the state; one that differs among parameters is a `Several`.
-        scale: What the gradients were multiplied by, or None.
+        scale: The factor of the gradients, or None.
 
     Raises:
         NumberRead: The rule does with a number what cannot be written down, or there is something

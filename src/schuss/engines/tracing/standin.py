@@ -23,7 +23,7 @@ class StandIn:
     Attributes:
         tape: Where it is written down what is done to it.
         value: The number of its value.
-        frozen: What to call it in the error for writing to it, or None if that is allowed.
+        frozen: Its name in the error for writing to it, or None if that is allowed.
         axes: Its axes; None for those of its parameter, and for a single number.
         views: Stand-ins for the same memory in other shapes, which follow when it is written to.
     """
@@ -242,7 +242,7 @@ _REFUSED = {
     "the operator ^": ["xor", "rxor"],
     "the operator +": ["pos"],
 }
-"""What no program can express, and the special methods that ask for it."""
+"""The operations that no program can express, and the special methods that ask for them."""
 
 
 def _special_methods() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Dimensions:
-    """What is known of the dimensions of the parameters that are traced.
+    """The dimensions of the parameters that are traced, as far as they are known.
 
     Attributes:
         axes: Their axes; None if they differ in number.
@@ -48,14 +48,14 @@ class Dimensions:
 
 
 class Tape:
-    """What has been written down so far.
+    """The operations that have been written down so far.
 
     Attributes:
         inputs: Where the first values are read.
         nodes: The operations.
         arguments: The numbers that met stand-ins; arrays, where they differ among parameters.
         like: A tensor with the dtype and the device of all tensors that are stood in for.
-        dimensions: What is known of theirs.
+        dimensions: Their dimensions, as far as they are known.
         numbers: Keys of the state whose tensors of one number are real ones, by their identity.
         drawn: Returns a random number from which each element gets its own.
     """
@@ -102,8 +102,8 @@ class Tape:
         """Return another stand-in with the same value.
 
         Args:
-            x: What it is a copy of.
-            frozen: What to call it in the error for writing to it, or None if that is allowed.
+            x: The stand-in to copy.
+            frozen: Its name in the error for writing to it, or None if that is allowed.
         """
         made = self.stand_in(self, x.value, frozen)
         made.axes = x.axes

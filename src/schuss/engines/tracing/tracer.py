@@ -1,9 +1,9 @@
 """The tracer: runs a rule once, on stand-ins for tensors, and writes down what it did to them.
 
 Everything that is not a tensor is ordinary Python and really happens: `beta ** step`, an `if` on a
-hyper-parameter, `math.sqrt`. A number that meets a tensor becomes an argument of the program. What
-a program cannot express (the value of a tensor, say, which a stand-in does not have) raises
-`UntraceableError`.
+hyper-parameter, `math.sqrt`. A number that meets a tensor becomes an argument of the program. An
+operation that no program can express (to read the value of a tensor, say, which a stand-in does not
+have) raises `UntraceableError`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from schuss.engines.tracing.tape import Dimensions, Tape
 
 
 class Trace(NamedTuple):
-    """What a rule did.
+    """The operations of a rule, and the numbers that it left.
 
     Attributes:
         program: To all tensors.
         arguments: With these numbers; arrays, where they differ among parameters.
         scalars: To the state that is not part of the program: its new values.
         dropped: Keys of the state that it deleted.
-        matrix_axes: What the matrices, rows and columns of the program are.
+        matrix_axes: The axes of matrices, rows and columns of the program.
         axes: The axes of the state that has others than its parameter, by key.
     """
 
@@ -65,7 +65,7 @@ def trace(
         scalars: The rest of the state: numbers, and tensors of one number, which may change.
         group: The group.
         like: Tensor with the dtype and the device that the rule is to see.
-        dimensions: What it is to know of the dimensions of the parameters.
+        dimensions: The dimensions of the parameters, as far as the rule is to know them.
         axes: The axes of the state that has others than its parameter, by key.
         drawn: Returns random numbers.
 

@@ -1,6 +1,6 @@
 """The files of kernels: a source for people to read, and machine code to run.
 
-They only save time. What is run comes from a text in memory, or from a file that nobody else can
+They only save time. A kernel comes from a text in memory, or from a file that nobody else can
 have written and that is what was written; where there is no such file, and where none can be kept,
 the kernel is compiled anew.
 """
@@ -42,7 +42,7 @@ def stored(kind: str, text: str, names: Sequence[str]) -> tuple[Path | None, dic
     They are compiled if they are not kept yet.
 
     Args:
-        kind: What the names of its files begin with.
+        kind: The beginning of the names of its files.
         text: The source, a module.
         names: Its functions.
     """

@@ -19,7 +19,7 @@ def functions(kind: str, text: str, names: Sequence[str]) -> tuple[Path | None, 
     """Return the file of a source, if it could be kept, and the addresses of its functions.
 
     Args:
-        kind: What the names of its files begin with.
+        kind: The beginning of the names of its files.
         text: The source, a module.
         names: Its functions.
     """

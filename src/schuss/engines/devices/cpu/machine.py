@@ -64,7 +64,7 @@ IMPORTED = (
 def target() -> str:
     """Return what machine code depends on beside its source.
 
-    That is the processor, the versions and options of the compilers, and the modules that kernels
+    These are the processor, the versions and options of the compilers, and the modules that kernels
     import or are compiled by.
     """
     features = llvm.get_host_cpu_features().flatten()
@@ -94,7 +94,7 @@ def compiled(text: str, filename: str, names: Sequence[str]) -> dict[str, Code]:
 
     Args:
         text: The source of the module.
-        filename: What it is called in messages.
+        filename: Its name in messages.
         names: The functions.
     """
     lines = text.splitlines(keepends=True)

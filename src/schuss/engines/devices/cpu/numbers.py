@@ -1,4 +1,4 @@
-"""What the source of a kernel is written with: numbers in memory, and numbers of its own.
+"""The functions that a kernel's source is written with: numbers in memory, and of its own.
 
 `load_KIND(base, index)` and `store_KIND(base, index, number)` take the address of an array. Half
 precision is loaded as float32, and rounded to the nearest, ties to even, when it is stored.

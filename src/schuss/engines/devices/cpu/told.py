@@ -1,4 +1,4 @@
-"""What compiled code is told of a launch."""
+"""The words that tell compiled code of a launch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Told:
-    """What compiled code is told of a launch, and the arrays that it is told in.
+    """The words that tell compiled code of a launch, and the arrays that it is told in.
 
     Attributes:
         record: The words, in the order of the `LAUNCH` words.

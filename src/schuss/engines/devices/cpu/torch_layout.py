@@ -42,7 +42,7 @@ class TorchLayout(NamedTuple):
         offset: Implementation: its first number, counted from the beginning of the storage.
         kinds: Implementation: words with the dtype, the device, the layout and the lazy bits.
         masks: Which bits of each of these tell so.
-        grad: What autograd keeps: address of the implementation of the gradient.
+        grad: The address of the implementation of the gradient, in autograd's data.
         absent: Address of the implementation that stands for no gradient.
         data: Storage: address of its memory.
         nbytes: Storage: the size of its memory.

@@ -61,7 +61,7 @@ def kernel_source(program: Program, kinds: Kinds, device: Device) -> KernelSourc
     Args:
         program: The program.
         kinds: How the numbers are stored.
-        device: What is to run it.
+        device: The device that is to run it.
     """
     functions = schedule(program)
     statements = Statements(program, functions, kinds, device)

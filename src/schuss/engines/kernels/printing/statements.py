@@ -26,7 +26,7 @@ class Slot(NamedTuple):
 
     Attributes:
         value: Whose.
-        form: What it holds one number for.
+        form: The things that it holds one number for each of.
         partials: One for each tile, to be joined; else the value itself.
     """
 

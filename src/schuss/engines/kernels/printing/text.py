@@ -1,4 +1,4 @@
-"""What all functions of a kernel look like, whatever they go through."""
+"""The form of all functions of a kernel, whatever they go through."""
 
 from __future__ import annotations
 

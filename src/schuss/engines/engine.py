@@ -155,7 +155,7 @@ class Engine:
             lists = {id(group["params"]): group["params"] for group in groups}
             self._known = {key: known.get(key) or Known(params) for key, params in lists.items()}
             for key in known.keys() - self._known.keys():
-                self._forget(known[key])
+                known[key].write_scalars()
         return [self._known[key] for key in keys]
 
     def _release(self) -> None:
@@ -191,7 +191,8 @@ class Engine:
     def _step(self, optimizer: Stateful, work: Work, pairs: Sequence[tuple[Known, Group]]) -> None:
         """Plan the step of all groups, and take it."""
         plans: list[tuple[Sequence[FusedStep], Planned | None]] = []
-        with self.kept.undone():
+        self.kept.begin()
+        try:
             for known, group in pairs:
                 anew = None
                 found = self._replanned(work, known, group)
@@ -200,6 +201,10 @@ class Engine:
                     found = anew.kernels
                 plans.append((found, anew))
             done = self._adopt([anew for _, anew in plans if anew is not None])
+        except BaseException:
+            self.kept.undo()
+            raise
+        self.kept.begin()  # so that it holds on to no state
         kernels: list[FusedStep] = []
         for (known, group), (found, anew) in zip(pairs, plans, strict=True):
             if anew is not None:
@@ -232,6 +237,8 @@ class Engine:
         Where one is not what it was in the step before, the rule may raise on it. Groups that no
         kernel runs are then stepped here, with copies to go back to. Tell whether they have been.
         """
+        if not plans:
+            return False
         called: States = {}
         for planned in plans:
             self.kept.adopt(planned.states)
@@ -277,17 +284,10 @@ class Engine:
             piece.cohort.write_scalars()
         return added_up([states[param] for param in batch.params])
 
-    def _forget(self, known: Known) -> None:
-        """Forget the cohorts of a group."""
-        for cohort in known.fused.cohorts if known.fused else ():
-            cohort.write_scalars()
-        known.fused = None
-
     def _write_scalars(self) -> None:
         self._settle()
         for known in self._known.values():
-            for cohort in known.fused.cohorts if known.fused else ():
-                cohort.write_scalars()
+            known.write_scalars()
 
     def _is_held(self) -> bool:
         """Tell whether somebody else refers to the dictionaries of the state."""

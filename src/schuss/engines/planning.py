@@ -97,6 +97,11 @@ class Known:
         fused = self.fused
         return fused is not None and not fused.is_broken() and self.options == options_of(group)
 
+    def write_scalars(self) -> None:
+        """Write the numbers of all cohorts into the states."""
+        for cohort in self.fused.cohorts if self.fused else ():
+            cohort.write_scalars()
+
     def look_again(self, asked: object) -> None:
         """Forget why engines were passed over, if they were asked for something else then."""
         if asked != self._asked:

@@ -34,22 +34,19 @@ class Kept:
         self._before: list[tuple[State, State]] = []
         self._new: list[Tensor] = []
 
-    @contextmanager
-    def undone(self) -> Iterator[None]:
-        """Undo what is done here to states, and which are adopted, if that ends in an error."""
+    def begin(self) -> None:
+        """Begin to remember what is done here to states, and which are adopted."""
         self._before, self._new = [], []
-        try:
-            yield
-        except BaseException:
-            for state, content in reversed(self._before):
-                state.clear()
-                state.update(content)
-            for param in self._new:
-                del self.states[param]
-                self._kinds.pop(param, None)
-            raise
-        finally:
-            self._before, self._new = [], []
+
+    def undo(self) -> None:
+        """Undo that, since the last beginning."""
+        for state, content in reversed(self._before):
+            state.clear()
+            state.update(content)
+        for param in self._new:
+            del self.states[param]
+            self._kinds.pop(param, None)
+        self.begin()
 
     def of_group(self, optimizer: Stateful, group: Group, stepped: Sequence[Tensor]) -> States:
         """Return the states of a group's parameters in the form that a rule expects.

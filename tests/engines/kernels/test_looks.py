@@ -126,7 +126,7 @@ def grad_smaller(scene):
     scene.params[0].grad.data = torch.ones(1, 3)
 
 
-def grad_without_kinds(scene):
+def grad_without_storage(scene):
     scene.params[0].grad.untyped_storage().resize_(0)
 
 
@@ -162,7 +162,7 @@ CHANGES = [
     grad_of_other_dtype,
     grad_strided,
     grad_smaller,
-    grad_without_kinds,
+    grad_without_storage,
     grad_negative,
     grad_of_zeros,
     grad_is_the_parameter,

@@ -1,4 +1,4 @@
-"""The rows that kernels go through: every number of every tensor belongs to exactly one."""
+"""The tables that kernels go through: every number of every tensor belongs to exactly one."""
 
 from __future__ import annotations
 
@@ -97,6 +97,30 @@ def test_every_part_of_a_statistic_is_left_by_one_tile(sizes):
         assert found.tolist() == [each.size for each in parts]
         whole = tiles.numbers(shapes, form, partials=False)
         assert whole.tolist() == [each[0].size for each in parts]
+
+
+@given(SIZES)
+def test_no_tile_is_without_numbers_but_the_one_of_a_tensor_without(sizes):
+    table, _ = tiles.tiles(sizes)
+    for row in table.entries.tolist():
+        owner, where, _, _ = slices(row)
+        tensor = np.zeros(sizes[owner])
+        assert tensor[where].size or (not tensor.size and 0 in tensor[where].shape)
+
+
+@pytest.mark.parametrize(
+    ("size", "number"),
+    [
+        ((10, 2, 3), 3),  # 24 numbers are 4 matrices
+        ((10, 6, 4), 10),  # as many as a tile has
+        ((10, 7, 4), 20),  # one line more
+        ((10, 2, 5), 20),  # one column more than a tile has
+        ((1, 2, 3), 1),
+    ],
+)
+def test_small_matrices_share_a_tile_as_long_as_they_fit_into_one(size, number):
+    table, _ = tiles.tiles([size])
+    assert len(table.entries) == number
 
 
 @given(SIZES)

@@ -132,6 +132,12 @@ def test_of_a_square_matrix_a_vector_can_be_of_rows_or_of_columns_and_the_fulles
     assert fitting((4,), layout((5, 5))) == []
 
 
+def test_with_fewer_dimensions_the_axes_come_in_the_order_of_the_parameter():
+    assert fitting((5, 3), layout((5, 5, 3))) == [((0,), (2,)), ((1,), (2,))]
+    assert fitting((5, 5), layout((5, 5, 3))) == [((0,), (1,))]
+    assert fitting((3, 5), layout((5, 5, 3))) == []
+
+
 @given(DIMS, st.integers(-6, 5))
 def test_a_dimension_is_counted_from_either_end_as_in_torch(number, dim):
     if -number <= dim < number:

@@ -1,0 +1,182 @@
+"""A device whose kernels Python interprets: what the text of a kernel says, without a compiler."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schuss.engines.devices.cpu.device import CPU
+from schuss.engines.devices.device import Accumulation, Device, Run
+from schuss.engines.kernels.binding import addresses
+from schuss.engines.kernels.kernel import kernel
+from schuss.engines.kernels.launch import Launch
+from schuss.engines.program.program import COUNT, GRAD, Place, Program
+from schuss.storage.kinds import KINDS, Kinds
+
+_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8, "int64": 8}
+_DTYPES = {name: dtype for dtype, name in KINDS.items() if not dtype.is_complex}
+
+
+def _words(kind: str, base: int, index: int) -> Any:
+    size = _BYTES[kind]
+    return (ctypes.c_char * size).from_address(int(base) + size * int(index))
+
+
+def _load(kind: str) -> Callable[..., Any]:
+    def load(base: int, index: int) -> Any:
+        words = bytes(_words(kind, base, index))
+        if kind == "int64":
+            return int.from_bytes(words, "little", signed=True)
+        number = torch.frombuffer(bytearray(words), dtype=_DTYPES[kind]).item()
+        return (np.float64 if kind == "float64" else np.float32)(number)
+
+    return load
+
+
+def _store(kind: str) -> Callable[..., None]:
+    def store(base: int, index: int, number: Any) -> None:
+        found = torch.tensor([float(number)], dtype=torch.float64).to(_DTYPES[kind])
+        _words(kind, base, index).raw = bytes(found.view(torch.uint8).tolist())
+
+    return store
+
+
+def _taken(job: int, count: int) -> int:
+    word = ctypes.c_int64.from_address(int(job))
+    before = word.value
+    word.value += count
+    return before
+
+
+def _joined(join: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def joined(partials: int, index: int, of_all: int, count: int) -> Any:
+        load = _load("float64")
+        total = load(partials, index)
+        for number in range(1, count):
+            total = join(total, load(partials, number * of_all + index))
+        return total
+
+    return joined
+
+
+def _rounds_to(kind: str) -> Callable[..., bool]:
+    dtype = _DTYPES[kind]
+
+    def rounds_to(number: Any, half: Any) -> bool:
+        pair = torch.tensor([float(number), float(half)], dtype=torch.float32).to(dtype)
+        one, other = pair.view(torch.int16).tolist()
+        return bool(one == other)
+
+    return rounds_to
+
+
+def _names() -> dict[str, Any]:
+    """Return what a kernel finds in its module, beside what it imports from NumPy."""
+    names: dict[str, Any] = {f"load_{kind}": _load(kind) for kind in _BYTES}
+    names |= {f"store_{kind}": _store(kind) for kind in _BYTES if kind != "int64"}
+    names |= {f"size_of_{kind}": size for kind, size in _BYTES.items()}
+    names |= {f"rounds_to_{kind}": _rounds_to(kind) for kind in ("bfloat16", "float16")}
+    joins = {"sum": np.add, "amax": np.maximum, "amin": np.minimum}
+    names |= {f"joined_{name}": _joined(join) for name, join in joins.items()}
+    names |= {"accumulated": np.add, "larger": np.maximum, "smaller": np.minimum}
+    names |= {"taken": _taken, "atan2": np.arctan2, "cube_root": lambda x: np.power(x, 1 / 3)}
+    functions = {name: getattr(np, name) for name in ("sqrt", "exp", "log", "tanh", "inf")}
+    names["math"] = SimpleNamespace(**functions)  # which keeps float32, as a compiler does
+    names["numba"] = SimpleNamespace(cfunc=lambda *kind, **options: lambda function: function)
+    return names
+
+
+class Interpreted:
+    """Has what a device has.
+
+    Attributes:
+        drawn: The arguments of all draws: a seed, a tensor, an element.
+    """
+
+    expressions: Mapping[str, str] = CPU.expressions
+    accumulations: Mapping[str, Accumulation] = CPU.accumulations
+
+    def __init__(self) -> None:
+        self.drawn: list[tuple[int, int, int]] = []
+        self._kept: list[object] = []
+        self.module, self.function = CPU.module, CPU.function
+        self.loaded, self.stored = CPU.loaded, CPU.stored
+        self.told, self.run = CPU.told, CPU.run
+
+    def threads(self) -> int:
+        return 1
+
+    def compiled(self, kind: str, text: str, names: Sequence[str]) -> tuple[Path | None, list[int]]:
+        ours = ("from schuss", "import numba", "import math")
+        lines = ["" if line.startswith(ours) else line for line in text.splitlines()]
+        module = {**_names(), "uniform": self._draw, "normal": self._draw}
+        exec(compile("\n".join(lines), "<kernel>", "exec"), module)
+        found = [_address(module[name], self._kept) for name in names]
+        return None, found
+
+    def _draw(self, seed: int, tensor: int, element: int) -> float:
+        self.drawn.append((int(seed), int(tensor), int(element)))
+        return 0.5
+
+
+def _address(function: Callable[[int], None], kept: list[object]) -> int:
+    def called(job: int) -> None:
+        with np.errstate(all="ignore"):
+            function(job)
+
+    callback = ctypes.CFUNCTYPE(None, ctypes.c_int64)(called)
+    kept.append(callback)
+    return ctypes.cast(callback, ctypes.c_void_p).value or 0
+
+
+def interpreted(
+    program: Program,
+    at: Mapping[Place, Sequence[Tensor | None]],
+    arguments: Iterable[float],
+    sizes: Sequence[tuple[int, int, int]] = (),
+    device: Device | None = None,
+) -> None:
+    """Run a program as the kernel that is printed for it, with the numbers of tensors.
+
+    Args:
+        program: The program.
+        at: For each place, but the number of elements, the tensors that are there.
+        arguments: Its numbers.
+        sizes: For each tensor how many matrices, rows, and columns it has.
+        device: What to run it on.
+    """
+    params = [each for each in at[program.inputs[1]] if each is not None]
+    kinds = {place.name: KINDS[x.dtype] for place, (x, *_) in at.items() if x is not None}
+    real = "float64" if params[0].dtype is torch.float64 else "float32"
+    made = kernel(program, Kinds(real, tuple(kinds.items()), real), device or Interpreted())
+    launch = Launch(made, [param.numel() for param in params], sizes)
+    begins = {place.name: _begins(tensors) for place, tensors in at.items()}
+    for column, place in enumerate(made.source.columns):
+        counts = [param.numel() for param in params]
+        launch.addresses[column] = counts if place == COUNT else begins[place.name]
+    launch.prepare(begins[GRAD], None, list(arguments), None)
+    run = made.device.run([launch])
+    run.begin()
+    run.take()
+    assert run.is_done
+
+
+def _begins(tensors: Sequence[Tensor | None]) -> Any:
+    found = np.zeros(len(tensors), dtype=np.int64)
+    for row, tensor in enumerate(tensors):
+        if tensor is not None:
+            (found[row],) = addresses([tensor])
+    return found
+
+
+DEVICE: Device = Interpreted()
+"""Tells the type checker that the class has all that a device has."""
+
+__all__ = ["Interpreted", "Run", "interpreted"]

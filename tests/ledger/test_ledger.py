@@ -59,6 +59,6 @@ def test_the_document_tells_where_a_reference_has_other_defaults() -> None:
 def test_defaults_are_read_off_both_constructors() -> None:
     found = {str(row): other_defaults(row) for row in ROWS}
     assert [each for name, each in found.items() if name.startswith("noam, Noam of labml")] == [
-        "lr 0.001, ours 1; eps 1e-16, ours 1e-08"
+        "lr 0.001, ours 1; eps 1e-16, ours 1e-08; optimized_update True, ours False"
     ]
     assert not any(each for name, each in found.items() if name.startswith("sgd, "))

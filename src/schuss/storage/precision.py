@@ -25,6 +25,11 @@ def computed_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in HALF else REAL.get(dtype, dtype)
 
 
+def outgrows(dtype: torch.dtype, of_param: torch.dtype) -> bool:
+    """Tell whether state is in double precision, and its parameter in half."""
+    return of_param in HALF and dtype is torch.float64
+
+
 def state_dtypes(dtype: torch.dtype) -> tuple[torch.dtype, ...]:
     """Return the dtypes that state like a parameter may have: its own, or a wider one."""
     return (dtype, torch.float32) if dtype in HALF else (dtype,)

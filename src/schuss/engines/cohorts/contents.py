@@ -18,7 +18,7 @@ from schuss.engines.errors import (
 )
 from schuss.engines.memory import has_memory
 from schuss.engines.program.axes import Axes, Layout, fitting, layout, own_axes
-from schuss.storage.precision import state_dtypes
+from schuss.storage.precision import outgrows, state_dtypes
 
 Fits: TypeAlias = Mapping[str, Sequence[Axes]]
 """For keys of the state with other axes than the parameter, which ones these can be."""
@@ -133,8 +133,10 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
         raise UnfusableError(
             f"state {key!r} is on {value.device}, and its parameter on {param.device}"
         )
-    is_number = not value.dim() and value.dtype is param.dtype.to_real()  # of a complex number
-    like = along or (value.shape == param.shape and not is_number)
+    # A tensor without dimensions may be one number, in whatever precision, beside a parameter of
+    # one. Only where it outgrows the parameter, it may be a mean that was left in double.
+    is_mean = value.dim() or outgrows(value.dtype, param.dtype)
+    like = along or (value.shape == param.shape and is_mean)
     if like and value.dtype not in state_dtypes(param.dtype):
         raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
@@ -28,6 +28,13 @@ class Accumulation(NamedTuple):
 
     start: str
     more: str
+
+
+class Told(Protocol):
+    """What a device is to know of a launch, from step to step."""
+
+    def shared_by(self, threads: int) -> None:
+        """Tell on how many threads the next runs go."""
 
 
 class Run(Protocol):
@@ -88,7 +95,7 @@ class Device(Protocol):
     def threads(self) -> int:
         """Return how many threads may share the entries of a table."""
 
-    def told(self, launch: Launch) -> Any:
+    def told(self, launch: Launch) -> Told:
         """Return what `run` is to know of a launch, from step to step."""
 
     def run(self, launches: Sequence[Launch]) -> Run:

@@ -79,7 +79,7 @@ class Launch:
         held = (self.addresses, self.totals, self.partials, shapes)
         self._job = np.array(words + [array.ctypes.data for array in held], dtype=np.int64)
         self.address = self._job.ctypes.data
-        self.threads = 1
+        self.threads = 0
         self.told = kernel.device.told(self)
         self._is_alone = self.table.size <= ALONE
 
@@ -112,10 +112,16 @@ class Launch:
         if which is not None:
             at = self._arguments.ctypes.data + self._arguments.strides[0] * which
             self.addresses[-1, slice(None) if rows is None else rows] = at
-        entries = self._entries
-        count = 1 if self._is_alone else min(self.kernel.device.threads(), entries)
-        self.threads = count
-        self._job[_GRAIN] = -(-entries // (count * SHARES)) if count > 1 else max(entries, 1)
+        threads = 1 if self._is_alone else min(self.kernel.device.threads(), self._entries)
+        if threads != self.threads:
+            self._share(threads)
+
+    def _share(self, threads: int) -> None:
+        """Let the next runs go on so many threads."""
+        self.threads = threads
+        alone = max(self._entries, 1)
+        self._job[_GRAIN] = -(-self._entries // (threads * SHARES)) if threads > 1 else alone
+        self.told.shared_by(threads)
 
     def begin_pass(self) -> None:
         """Let threads take entries of the table from the first on."""

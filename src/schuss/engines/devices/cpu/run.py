@@ -6,14 +6,15 @@ import ctypes
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from schuss.engines.devices.cpu import threads
 from schuss.engines.devices.cpu.compiled import functions
+from schuss.engines.devices.cpu.told import Told
 from schuss.engines.devices.cpu.torch_layout import torch_layout
-from schuss.engines.devices.cpu.words import LAUNCH_THREADS, RUN_DONE, RUN_PARALLEL
+from schuss.engines.devices.cpu.words import RUN_DONE, RUN_PARALLEL
 
 if TYPE_CHECKING:
     from schuss.engines.kernels.launch import Launch
@@ -37,7 +38,7 @@ class Run:
     def __init__(self, launches: Sequence[Launch]) -> None:
         self.launches = launches
         self._records = np.array(
-            [each.told.record.ctypes.data for each in launches], dtype=np.int64
+            [cast(Told, each.told).record.ctypes.data for each in launches], dtype=np.int64
         )
         self._job = np.array(
             [0, len(launches), self._records.ctypes.data, threads.parallel_entry() or 0],
@@ -55,8 +56,6 @@ class Run:
     def begin(self) -> None:
         """Note that they are yet to run."""
         self._job[RUN_DONE] = 0
-        for launch in self.launches:
-            launch.told.record[LAUNCH_THREADS] = launch.threads
 
     def take(self) -> bool:
         """Run them, and tell whether that has raised the versions of what they write to."""

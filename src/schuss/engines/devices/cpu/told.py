@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from schuss.engines.devices.cpu.words import JOINS
+from schuss.engines.devices.cpu.words import JOINS, LAUNCH_THREADS
 
 if TYPE_CHECKING:
     from schuss.engines.kernels.launch import Launch
@@ -42,3 +42,7 @@ class Told:
             ],
             dtype=np.int64,
         )
+
+    def shared_by(self, threads: int) -> None:
+        """Tell on how many threads the next runs go."""
+        self.record[LAUNCH_THREADS] = threads

@@ -70,7 +70,8 @@ def test_each_key_is_of_one_kind():
         (torch.zeros(5, 3), (5, 3), torch.float64, "is torch.float32, for a parameter of"),
         (torch.zeros(5), (5, 3), torch.float64, "is torch.float32, for a parameter of"),
         (torch.zeros(5, 3).double(), (5, 3), torch.bfloat16, "is torch.float64, for a"),
-        (torch.zeros(()), (), torch.float64, "is torch.float32, for a parameter of"),
+        # What outgrows a parameter of one number is a mean that was left in double, no number.
+        (torch.zeros((), dtype=torch.float64), (), torch.float32, "is torch.float64, for a"),
         (torch.zeros(1, dtype=torch.complex64), (5, 3), torch.complex64, r"has shape \(1,\)"),
     ],
 )
@@ -83,6 +84,13 @@ def test_what_no_program_is_for_is_refused_with_its_key(value, shape, dtype, mes
 def test_state_beside_half_precision_may_be_wide(dtype):
     assert of({"key": torch.zeros(5, 3)}, dtype=dtype).element == ["key"]
     assert of({"key": torch.zeros(5, 3, dtype=dtype)}, dtype=dtype).element == ["key"]
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [(torch.float64, "element"), (torch.float32, "number")])
+def test_a_narrow_number_beside_a_wide_one_is_no_mean(dtype, kind):
+    found = of({"key": torch.zeros((), dtype=dtype)}, (), Needs(), torch.float64)
+    assert found.element == (["key"] if kind == "element" else [])
+    assert list(found.scalars) == (["key"] if kind == "number" else [])
 
 
 def test_a_real_number_beside_a_complex_one_is_a_number():

@@ -70,8 +70,8 @@ def test_each_key_is_of_one_kind():
         (torch.zeros(5, 3), (5, 3), torch.float64, "is torch.float32, for a parameter of"),
         (torch.zeros(5), (5, 3), torch.float64, "is torch.float32, for a parameter of"),
         (torch.zeros(5, 3).double(), (5, 3), torch.bfloat16, "is torch.float64, for a"),
-        # What outgrows a parameter of one number is a mean that was left in double, no number.
-        (torch.zeros((), dtype=torch.float64), (), torch.float32, "is torch.float64, for a"),
+        # Beside one number of half precision, one in double is a mean that was left there.
+        (torch.zeros((), dtype=torch.float64), (), torch.bfloat16, "is torch.float64, for a"),
         (torch.zeros(1, dtype=torch.complex64), (5, 3), torch.complex64, r"has shape \(1,\)"),
     ],
 )

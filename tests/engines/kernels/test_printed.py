@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from schuss.engines.cohorts.matrix_view import MatrixView
+from schuss.engines.devices.cpu.device import CPU
 from schuss.engines.devices.cpu.expressions import EXPRESSIONS
 from schuss.engines.foreach import _Player
 from schuss.engines.kernels import chunks, tiles
+from schuss.engines.kernels.printing.module import kernel_source
 from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.axes import layout
 from schuss.engines.program.operations import OPERATIONS, Form, takes_predicate
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program, program
+from schuss.storage.kinds import Kinds
 from tests.engines.kernels.interpreted import Interpreted, interpreted
 
 DOUBLE = torch.float64
@@ -225,3 +228,40 @@ def test_half_precision_is_computed_wide_and_rounded_once(dtype):
     at = {place: [torch.ones(3, dtype=dtype)] for place in INPUTS if place != COUNT}
     interpreted(made, at, [2.0**-13])
     assert at[Place(PARAM)][0].tolist() == [1 + 2.0**-7] * 3
+
+
+def printed(nodes: list[Any], ends: list[tuple[str, int]], **kinds: str) -> str:
+    """Return the text of a kernel in float32, with other kinds of numbers at some places."""
+    at = {place.name: "float32" for place in INPUTS if place != COUNT}
+    at |= {GRAD: "bfloat16", **{STATE + key: kind for key, kind in kinds.items()}}
+    made = program(INPUTS, tuple(nodes), tuple(ends))
+    return kernel_source(made, Kinds("float32", tuple(at.items()), "bfloat16"), CPU).text
+
+
+def test_numbers_and_truth_values_are_made_of_each_other_where_one_is_needed():
+    text = printed([("gt", 0, 1), ("add", 3, 5), ("logical_not", 4)], [(PARAM, 6), ("state.x", 7)])
+    assert "v5 = v0 > v1\n" in text
+    assert "v6 = v3 + (one if v5 else zero)\n" in text
+    assert "v7 = not (v4 != zero)\n" in text
+    assert "store_float32(p3, i, (one if v7 else zero))\n" in text
+
+
+def test_a_number_is_loaded_in_the_precision_that_is_computed_in():
+    text = printed([("add", 0, 3), ("add", 4, 5)], [(PARAM, 6)], x="float64", y="float32")
+    assert "v0 = load_bfloat16(p0, i)\n" in text  # which gives a float32
+    assert "v3 = real(load_float64(p3, i))\n" in text
+    assert "v4 = load_float32(p4, i)\n" in text
+
+
+def test_new_state_is_stored_like_the_parameter_and_a_new_number_as_it_was_computed():
+    text = printed([("sum", 0), ("abs", 0)], [("state.norm", 5), ("state.new", 6)])
+    assert "store_bfloat16(p6, i, v6)\n" in text
+    assert "store_float32(p5, 0, v5)\n" in text
+
+
+def test_a_divisor_that_is_a_value_is_divided_by_whatever_its_number():
+    text = printed([("div", 1, 0), ("div", 5, ~0)], [(PARAM, 6)])
+    assert "v5 = v1 / v0\n" in text
+    assert "v6 = v5 * r0\n" in text
+    assert "r0 = real(1 / load_float64(arguments, 0))\n" in text
+    assert "a0" not in text

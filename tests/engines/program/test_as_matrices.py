@@ -101,3 +101,34 @@ def test_a_size_of_the_whole_is_the_count():
     program, _ = as_matrices(INPUTS, nodes, (("state.x", 7),), (0, 1))
     # numel / columns, and the sums of rows beside it
     assert program.nodes == (("columns",), ("div", 2, 3), ("row_sum", 0), ("add", 4, 5))
+
+
+def test_a_size_that_is_read_keeps_its_axes_apart():
+    nodes = ((("size", (1,)),), ("mul", 0, 3))
+    program, found = as_matrices(INPUTS, nodes, (("state.x", 4),), (0, 1, 2))
+    assert found == ((0,), (1,), (2,))
+    assert program.nodes == (("rows",), ("mul", 0, 3))
+    # Without it all are one.
+    _, alone = as_matrices(INPUTS, (("mul", 0, 1),), (("state.x", 3),), (0, 1, 2))
+    assert alone == ((), (), (0, 1, 2))
+
+
+def test_what_is_made_of_elements_or_drawn_has_a_number_for_each():
+    nodes = (("mul", 0, ~0), (("sum", (0,)), 3), ("uniform", ~1), (("sum", (0,)), 5))
+    program, _ = as_matrices(INPUTS, nodes, (("state.x", 4), ("state.y", 6)), (0, 1))
+    forms = [value.form for value in program.values[len(INPUTS) :]]
+    assert forms == [Form.ELEMENT, Form.ROW, Form.ELEMENT, Form.ROW]
+
+
+def test_state_has_the_form_of_its_axes():
+    places = ("rows", ((0,),)), ("norm", None), ("column", ((), (1,)))
+    forms = {"norm": Form.TENSOR}
+    inputs = (*INPUTS, *((Place(key, forms.get(key, Form.ELEMENT)), axes) for key, axes in places))
+    nodes = tuple(("mul", 0, number) for number in (3, 4, 5))
+    ends = tuple((f"state.{number}", number) for number in (6, 7, 8))
+    program, _ = as_matrices(inputs, nodes, ends, (0, 1))
+    assert [p.form for p in program.inputs[3:]] == [Form.ROW, Form.TENSOR, Form.COLUMN]
+
+
+def test_a_parameter_without_dimensions_is_a_matrix_of_one():
+    assert MatrixAxes((), (), (0,)).sizes(()) == (1, 1, 1)

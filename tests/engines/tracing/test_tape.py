@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +12,8 @@ from schuss.engines.errors import DimensionsRead, UntraceableError
 from schuss.engines.program.axes import all_axes
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, PARAM, Place
+from schuss.engines.tracing.several import Several
+from schuss.engines.tracing.sizes import Size, UnknownSize
 from schuss.engines.tracing.standin import StandIn
 from schuss.engines.tracing.tape import Dimensions, Tape
 
@@ -127,3 +130,59 @@ def test_truth_values_are_known():
     assert tape.is_predicate(tape.record("gt", grad, 0.0))
     assert not tape.is_predicate(tape.record("add", grad, 0.0))
     assert not tape.is_predicate(grad)
+
+
+def test_numbers_that_differ_among_parameters_are_arguments_as_arrays():
+    tape, grad = of_any_shape()
+    tape.record("mul", grad, Several(np.array([1.0, 2.0])))
+    tape.record("add", grad, 0.5)
+    assert [node[-1] for node in tape.nodes] == [~0, ~1]
+    assert tape.arguments[0].tolist() == [1.0, 2.0]
+    assert tape.arguments[1] == 0.5
+
+
+def test_a_size_that_is_not_known_becomes_one_of_the_program():
+    tape, grad = of_matrices()
+    made = tape.record("div", grad, UnknownSize((1,)))
+    known = tape.record("div", grad, Size(7, (0,)))
+    # The sizes are values, and those of the quotients come after them.
+    assert tape.nodes == [
+        (("size", (1,)),),
+        ("div", GRAD_AT, 4),
+        (("size", (0,)),),
+        ("div", GRAD_AT, 6),
+    ]
+    assert (made.value, known.value) == (5, 7)
+
+
+def test_a_size_that_is_known_is_a_number_where_dimensions_do_not_matter():
+    tape = Tape(INPUTS, torch.empty(0), Dimensions(all_axes(2), (7, 3)))
+    tape.record("div", StandIn(tape, GRAD_AT), Size(7, (0,)))
+    assert (tape.nodes, tape.arguments) == ([("div", GRAD_AT, ~0)], [7.0])
+
+
+def test_what_is_repeated_along_axes_has_numbers_there():
+    tape, grad = of_matrices()
+    zeros = tape.spread(0.0, ((0,), ()))
+    rows = tape.spread(tape.reduce("sum", grad, (), keepdim=False), ((0,),))
+    assert (zeros.axes, rows.axes) == (((0,), ()), ((0,),))
+    # v4, the sum as v5, and the sum repeated as v6
+    assert tape.nodes == [(("spread", (0,)), ~0), ("sum", GRAD_AT), (("spread", (0,)), 5)]
+    assert tape.record("add", zeros, 1.0).value == 7
+
+
+@pytest.mark.parametrize(
+    "dimensions", [Dimensions(), Dimensions(all_axes(2)), Dimensions(along=True)]
+)
+def test_the_axes_of_an_element_are_known_only_if_statistics_may_be_made(dimensions):
+    tape = Tape(INPUTS, torch.empty(0), dimensions)
+    with pytest.raises(DimensionsRead):
+        tape.axes_of(StandIn(tape, GRAD_AT))
+    assert tape.axes_of(StandIn(tape, NORM_AT)) == ()
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_of_parameters_of_one_number_every_value_is_one(single):
+    tape = Tape(INPUTS, torch.empty(0), Dimensions(single=single))
+    assert tape.is_single(StandIn(tape, GRAD_AT)) == single
+    assert tape.is_single(StandIn(tape, NORM_AT))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schuss.engines.kernels import launch as launching
+from schuss.engines.kernels import tiles as tiling
 from schuss.engines.kernels.chunks import CHUNK
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.kernels.launch import SHARES, Launch
@@ -137,7 +137,7 @@ def test_what_a_kernel_keeps_for_itself_is_no_one_else_s():
     assert len(source.slots) >= 2
     stretches = []
     for slot, about in enumerate(source.slots):
-        of_each = launching.numbers(launch._shapes, about.form, partials=about.partials)
+        of_each = tiling.numbers(launch._shapes, about.form, partials=about.partials)
         begins = launch.addresses[len(source.columns) + slot]
         ends = begins + 8 * of_each
         stretches += list(zip(begins.tolist(), ends.tolist(), strict=True))

@@ -31,7 +31,7 @@ class Accumulation(NamedTuple):
 
 
 class Told(Protocol):
-    """What a device is to know of a launch, from step to step."""
+    """The data that a device keeps of a launch, from step to step."""
 
     def shared_by(self, threads: int) -> None:
         """Tell on how many threads the next runs go."""

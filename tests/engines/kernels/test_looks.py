@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
 from schuss.engines.kernels import fast_gradients as looks
+from schuss.engines.kernels import gradients
 from schuss.engines.kernels.fast_gradients import FastGradients
 from schuss.engines.kernels.fast_gradients import fast_gradients as fast
 from schuss.engines.kernels.gradients import Gradients
@@ -191,6 +192,74 @@ def test_gradients_are_found_wherever_they_lie(how):
     scene.params[3].grad = torch.ones(0, 2)
     begin = bucket.data_ptr()
     assert look(scene.params).tolist() == [begin + 20, 0, begin]
+
+
+def test_gradients_that_are_missing_are_counted():
+    scene = Scene()
+    look = scene.python()
+    look(scene.params)
+    assert scene.gradients.missing == 1
+    scene.params[0].grad = None
+    look(scene.params)
+    assert scene.gradients.missing == 2
+    assert len(scene.gradients._held) == 1
+    scene.gradients.release()
+    assert scene.gradients._held == []
+
+
+class Fast:
+    """A look in place of the compiled one, which writes down what it is asked."""
+
+    def __init__(self, *about: Any) -> None:
+        self.asked: list[str] = []
+        self.missing = 7
+
+    def look(self, params: list[Tensor]) -> Any:
+        self.asked.append("look")
+        return torch.zeros(3).numpy()
+
+    def release(self) -> None:
+        self.asked.append("release")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_compiled_look_takes_over_when_all_is_known_to_be_as_it_was(compiled, monkeypatch):
+    made: list[Fast] = []
+
+    def fast(*about: Any) -> Fast:
+        made.append(Fast(*about))
+        return made[-1]
+
+    monkeypatch.setattr(gradients, "fast_gradients", fast)
+    monkeypatch.setattr(gradients, "is_compiled", lambda: compiled)
+    scene = Scene()
+    scene.python()
+    asked = scene.gradients
+    if not compiled:  # which would have to be waited for in the first step
+        assert asked.look(scene.params) is not None
+        assert not made
+    assert asked.look(scene.params) is not None
+    (only,) = made
+    assert only.asked == []
+    assert asked.look(scene.params) is not None
+    assert (only.asked, asked.missing) == (["look"], 7)
+    # Of a list alone, Python's own, it can be told where its items lie.
+    assert asked.look(tuple(scene.params)) is not None
+    assert (only.asked, asked.missing, len(made)) == (["look"], 1, 1)
+    asked.release()
+    assert only.asked == ["look", "release"]
+
+
+def test_the_compiled_look_does_not_take_over_where_something_has_changed(monkeypatch):
+    def never(*about: Any) -> None:
+        raise AssertionError("it took over")
+
+    monkeypatch.setattr(gradients, "fast_gradients", never)
+    monkeypatch.setattr(gradients, "is_compiled", lambda: True)
+    scene = Scene()
+    scene.python()
+    data_moved(scene)
+    assert scene.gradients.look(scene.params) is None
 
 
 def test_gradients_are_kept_alive_and_let_go_of():

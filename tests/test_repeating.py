@@ -78,6 +78,24 @@ def test_a_method_of_an_instance_is_called_in_every_step():
     assert moved(optimizer) == 1.0
 
 
+def test_any_method_of_an_instance_is_called_in_every_step():
+    optimizer = created(schuss.Adam)
+    optimizer.step()
+    assert is_repeated(optimizer)
+    vars(optimizer)["direction"] = lambda state, group, m, v: m * 0 + FACTOR[0]
+    assert moved(optimizer) == 1.0
+    assert not is_repeated(optimizer)
+
+
+def test_decay_rates_in_a_list_are_read_like_those_in_a_tuple():
+    optimizer = created(schuss.Adam, betas=[0.5, 0.75])
+    expected = created(schuss.Adam, betas=(0.5, 0.75))
+    assert moved(optimizer) == moved(expected)
+    (known,) = optimizer._engine._known.values()
+    assert known.fused
+    assert known.fused.cohorts[0]._replays._known
+
+
 def test_a_method_that_is_replaced_in_the_class_is_seen(monkeypatch):
     optimizer = created(schuss.SGD)
     for _ in range(3):

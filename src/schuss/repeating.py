@@ -10,13 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from torch.optim import Optimizer as TorchOptimizer
+
 from schuss.contract import Rule
 
 if TYPE_CHECKING:
     from schuss.stepping import Stepping
-
-METHODS: Final = frozenset({"step_param", "update", "get_lr", "group_for"})
-"""The methods that a rule consists of; one of an instance may be anything."""
 
 _KNOWN: Final = ("schuss", "torch", "builtins", "typing", "abc")
 """The packages whose classes need not say so."""
@@ -29,13 +28,20 @@ def pure(optimizer: Stepping, rule: Rule) -> object:
     """
     cls: Any = type(optimizer)
     decay, transforms = optimizer.weight_decay, optimizer.transforms
-    if not optimizer.__dict__.keys().isdisjoint(METHODS):
+    if not _methods(cls).isdisjoint(vars(optimizer)):  # a method of an instance may be anything
         return None
     for kind in map(type, (optimizer, decay, *transforms)):
         if not is_traced_once(kind):
             return None
     function = getattr(rule, "__func__", rule)
     return function, cls.step_param, cls.update, cls.get_lr, cls.group_for, decay, transforms
+
+
+@lru_cache(maxsize=1024)
+def _methods(cls: Any) -> frozenset[str]:
+    """Return the names of the methods that a rule may consist of: all but those of torch."""
+    names = {name for base in cls.__mro__ for name, value in vars(base).items() if callable(value)}
+    return frozenset(names.difference(dir(TorchOptimizer)))
 
 
 @lru_cache(maxsize=1024)

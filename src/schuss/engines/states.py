@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage import master
 from schuss.storage.precision import state_dtypes
 
-Kind: TypeAlias = tuple[object, ...]
+Kind: TypeAlias = tuple[Any, ...]
 """The dtypes and the shapes of a parameter and of the tensors of its state."""
 
 
@@ -108,12 +108,13 @@ class Kept:
     def note(self, states: States) -> None:
         """Note that a step was taken with some states.
 
-        A tensor that a step has brought into another shape is not noted: the rule
-        may go on for a while with it, and raise then.
+        A tensor that has got a shape unlike its parameter's is not noted: the rule may go on with
+        it for a while, and raise then.
         """
         for param, state in states.items():
-            if param not in self._kinds or not _is_odd(param, state):
-                self._kinds[param] = _kind(param, state)
+            kind = _kind(param, state)
+            if not _is_misshapen(self._kinds.get(param, ()), kind):
+                self._kinds[param] = kind
 
     def _check(self, optimizer: Stateful, state: State, param: Tensor) -> None:
         _check_memory(optimizer, state, param)
@@ -158,10 +159,11 @@ def _kind(param: Tensor, state: State) -> Kind:
     return (param.dtype, param.shape, has_memory(param), *tensors)
 
 
-def _is_odd(param: Tensor, state: State) -> bool:
-    """Tell whether a tensor of a state is neither of its parameter's shape nor one number."""
-    tensors = [value for value in state.values() if isinstance(value, Tensor)]
-    return any(value.dim() and value.shape != param.shape for value in tensors)
+def _is_misshapen(before: Kind, now: Kind) -> bool:
+    """Tell whether a tensor of a state has got a shape that is neither its parameter's nor ()."""
+    shapes = {key: shape for key, _, shape in before[3:]}
+    fitting = (now[1], ())
+    return any(shapes.get(k, shape) != shape and shape not in fitting for k, _, shape in now[3:])
 
 
 def _check_memory(optimizer: Stateful, state: State, param: Tensor) -> None:

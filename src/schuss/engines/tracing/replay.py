@@ -180,10 +180,10 @@ class _Reader:
             name = self._named(text)
             self._unless(f"{name}.__class__ is {kind.__name__}")
             return Number(self.calculation, value, name)
-        if type(value) is tuple and value and all(type(each) in (int, float) for each in value):
+        if kind in (tuple, list) and value and all(type(each) in (int, float) for each in value):
             name = self._named(text)
-            self._unless(f"{name}.__class__ is tuple and len({name}) == {len(value)}")
-            return tuple(self.read(f"{name}[{n}]", each) for n, each in enumerate(value))
+            self._unless(f"{name}.__class__ is {kind.__name__} and len({name}) == {len(value)}")
+            return kind(self.read(f"{name}[{n}]", each) for n, each in enumerate(value))
         if type(value) is dict:
             return _Unread()
         if not _is_constant(value):

@@ -259,7 +259,7 @@ def _gathered(cls: type) -> dict[str, Hyper]:
 
 def _constructor(cls: type[Declared]) -> Callable[..., None]:
     """Return an `__init__` that takes what a class declares."""
-    first = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("self", *_given(cls))]
+    first = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("self", *_leading(cls))]
     signature = Signature([*first, *(each.parameter for each in arguments(cls))])
     fixed_values = {name: each.default for name, each in cls.hypers.items() if not each.is_argument}
 
@@ -284,7 +284,7 @@ def _constructor(cls: type[Declared]) -> Callable[..., None]:
     return constructor
 
 
-def _given(cls: type) -> list[str]:
+def _leading(cls: type) -> list[str]:
     """Return the arguments before those that are declared: `params`, if there are any."""
     annotated = [vars(base).get("__annotations__", {}) for base in cls.__mro__]
     return ["params"] if any("params" in names for names in annotated) else []

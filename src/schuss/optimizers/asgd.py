@@ -25,6 +25,7 @@ from schuss.contract import Group, State, wide_dtype
 from schuss.declarations import decay, hyper, rate
 from schuss.domains import at_least
 from schuss.optimizer import Optimizer
+from schuss.scalar_math import larger
 from schuss.transforms.weight_decay import Decay
 
 
@@ -72,6 +73,6 @@ class ASGD(Optimizer):
         super().step_param(state, group, grad, param)
         step = state["step"]
         state["ax"].lerp_(param, state["mu"])
-        state["mu"] = 1 / max(1, step - group["t0"])
+        state["mu"] = 1 / larger(step - group["t0"], 1)
         # For checkpoints that go to torch.optim, which takes its next step with this rate.
         state["eta"] = self._decayed(step, super().get_lr(state, group), group)

@@ -24,6 +24,7 @@ from torch import Tensor
 from schuss.contract import Group, State, wide_dtype
 from schuss.declarations import flag, hyper
 from schuss.domains import SHARE
+from schuss.scalar_math import smaller
 from schuss.transforms.transform import Transform
 
 
@@ -43,7 +44,7 @@ class EMA(Transform):
         state["ema_step"] += 1
         decay = group["ema_decay"]
         if group["ema_warmup"]:
-            decay = min(decay, (1 + state["ema_step"]) / (10 + state["ema_step"]))
+            decay = smaller((1 + state["ema_step"]) / (10 + state["ema_step"]), decay)
         state["ema"].lerp_(param, 1 - decay)
 
     def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ import hypothesis
 import pytest
 import torch
 
+from tests.covers import EXHAUSTIVE
+
 # As many tests run at once as there are cores; those that are about threads ask for them.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
@@ -14,12 +16,13 @@ torch.set_num_threads(1)
 # Kernels are kept from run to run, and shared by all processes, but not among the user's.
 os.environ.setdefault("SCHUSS_CACHE_DIR", str(Path(__file__).parents[1] / "build" / "cache"))
 
-# A shared machine makes deadlines flaky, and a gate has to give the same answer twice.
+# A shared machine makes deadlines flaky. The gate has to give the same answer twice, so it draws
+# the same examples in every run; `make exhaustive` draws new ones.
 hypothesis.settings.register_profile(
     "schuss",
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
-    derandomize="CI" in os.environ,
+    derandomize=not EXHAUSTIVE,
 )
 hypothesis.settings.load_profile("schuss")
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, States, Work
+from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, Work
 from schuss.engines import loop
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.groups import apart, filled, wanted, with_gradient
-from schuss.engines.planning import Known, Planned, Planner, options_of, take
-from schuss.engines.states import Kept, whole
+from schuss.engines.planning import Known, Planned, Planner
+from schuss.engines.states import Kept
 from schuss.engines.sums import added_up, measuring, with_sums
+from schuss.engines.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from schuss.engines.devices.device import Run
@@ -190,32 +191,21 @@ class Engine:
 
     def _step(self, optimizer: Stateful, work: Work, pairs: Sequence[tuple[Known, Group]]) -> None:
         """Plan the step of all groups, and take it."""
-        plans: list[tuple[Sequence[FusedStep], Planned | None]] = []
+        turns: list[Turn] = []
         self.kept.begin()
         try:
             for known, group in pairs:
-                anew = None
-                found = self._replanned(work, known, group)
-                if found is None:
+                kernels = self._replanned(work, known, group)
+                if kernels is not None:
+                    turns.append(Turn(known, group, kernels))
+                else:
                     anew = self._planned(optimizer, work, known, group)
-                    found = anew.kernels
-                plans.append((found, anew))
-            done = self._adopt([anew for _, anew in plans if anew is not None])
+                    turns.append(Turn(known, group, anew.kernels, anew))
+            Turns(self.kept, turns, self._run_kernels).take()
         except BaseException:
             self.kept.undo()
             raise
         self.kept.begin()  # so that it holds on to no state
-        kernels: list[FusedStep] = []
-        for (known, group), (found, anew) in zip(pairs, plans, strict=True):
-            if anew is not None:
-                known.fused, known.options = anew.fused, options_of(group)
-                if anew.calls and not done:  # in the order of the groups, as on the loop
-                    self._run_kernels(kernels)
-                    kernels = []
-                    take([anew])
-                self.kept.note(anew.states)
-            kernels += found
-        self._run_kernels(kernels)
 
     def _run_kernels(self, kernels: Sequence[FusedStep]) -> None:
         """Run kernels, all of them or none."""
@@ -230,24 +220,6 @@ class Engine:
             commit.take()
         finally:
             self._settle()
-
-    def _adopt(self, plans: Sequence[Planned]) -> bool:
-        """Take the states of groups that were planned anew.
-
-        Where one is not what it was in the step before, the rule may raise on it. Groups that no
-        kernel runs are then stepped here, with copies to go back to. Tell whether they have been.
-        """
-        if not plans:
-            return False
-        called: States = {}
-        for planned in plans:
-            self.kept.adopt(planned.states)
-            called |= planned.states if planned.calls else {}
-        if self.kept.are_as_before(called):
-            return False
-        with whole(called):
-            take(plans)
-        return True
 
     def _settle(self) -> None:
         """Finish a step that was cut off after its kernels had run."""

@@ -103,10 +103,20 @@ def unshared(grads: Sequence[Tensor], own: Iterable[Tensor]) -> list[Tensor]:
         grads: The gradients.
         own: The parameters and the tensors of their states.
     """
-    own = [tensor for tensor in own if has_memory(tensor)]
-    starts, ends = ranges(own)
-    latest = np.maximum.accumulate(ends) if len(ends) else ends
-    return [_copied(g) if _is_nowhere(g) or overlaps(g, starts, latest) else g for g in grads]
+    bounds = _bounds(own)
+    return [_copied(g) if _is_nowhere(g) or overlaps(g, *bounds) else g for g in grads]
+
+
+def share_memory(tensors: Iterable[Tensor], others: Iterable[Tensor]) -> bool:
+    """Tell whether some of the tensors share memory with some of the others."""
+    bounds = _bounds(others)
+    return any(overlaps(tensor, *bounds) for tensor in tensors)
+
+
+def _bounds(tensors: Iterable[Tensor]) -> tuple[Bounds, Bounds]:
+    """Return bounds for `overlaps`, of tensors that may overlap each other."""
+    starts, ends = ranges(tensor for tensor in tensors if has_memory(tensor))
+    return starts, np.maximum.accumulate(ends) if len(ends) else ends
 
 
 def _is_nowhere(tensor: Tensor) -> bool:

@@ -63,13 +63,6 @@ class Planned(NamedTuple):
     fused: FusedBatch | None = None
 
 
-def take(plans: Sequence[Planned]) -> None:
-    """Take the part of a step that is not run by kernels."""
-    for planned in plans:
-        for call in planned.calls:
-            call()
-
-
 class Known:
     """The knowledge of a group from earlier steps, by its list of parameters.
 

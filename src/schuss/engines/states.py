@@ -133,14 +133,18 @@ class Kept:
                 )
 
 
+def tensors_of(states: States) -> list[Tensor]:
+    """Return parameters, and the tensors of their states."""
+    return [*states, *(v for s in states.values() for v in s.values() if isinstance(v, Tensor))]
+
+
 @contextmanager
 def whole(states: States) -> Iterator[None]:
     """Undo what is done to parameters and their states within, if it ends in an error.
 
     It takes copies, which a step does only where a parameter or a state is not what it was.
     """
-    tensors = [*states, *(v for s in states.values() for v in s.values() if isinstance(v, Tensor))]
-    before = [(tensor, tensor.detach().clone()) for tensor in tensors]
+    before = [(tensor, tensor.detach().clone()) for tensor in tensors_of(states)]
     contents = [(state, dict(state)) for state in states.values()]
     try:
         yield

@@ -95,8 +95,21 @@ FOUND = [
         [[Change("tensors: all_in_double", 0, 0, NOW)], [Change("tensors: in_half", 4, 0, NOW)]],
         0,
     ),
+    Plan(
+        "SGD with momentum",
+        "automatic",
+        "heap",
+        1,
+        [
+            [
+                Change("tensors: negated_view", 3, 0, NOW),
+                Change("gradients: grad_is_another_parameter", 0, 0, NOW),
+            ]
+        ],
+        0,
+    ),
 ]
-"""Edits after which a step that raised had changed a group, or did not raise."""
+"""Edits after which a step that raised had changed a group, did not raise, or read it too late."""
 
 
 @pytest.mark.parametrize("plan", FOUND, ids=lambda plan: f"{plan.optimizer}, {plan.changes[0][0]}")

@@ -1,0 +1,126 @@
+"""The turns of the groups in one step: one after another, and all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from schuss.contract import Group, States
+from schuss.engines.memory import share_memory
+from schuss.engines.planning import Known, Planned, options_of
+from schuss.engines.states import Kept, tensors_of, whole
+
+if TYPE_CHECKING:
+    from schuss.engines.kernels.step import FusedStep
+
+
+class Turn(NamedTuple):
+    """The part of one group in a step.
+
+    Attributes:
+        known: The knowledge of the group.
+        group: The group.
+        kernels: The kernels to run, on the fused engine.
+        anew: The plan, if the turn was planned anew.
+    """
+
+    known: Known
+    group: Group
+    kernels: Sequence[FusedStep]
+    anew: Planned | None = None
+
+
+class Turns:
+    """The turns of all groups in one step.
+
+    Kernels cannot raise, and all of them run in one call. The loop, for one, may raise if a state
+    is not as it was in the step before; it is then called ahead of all kernels, with copies to go
+    back to.
+
+    Args:
+        kept: The states.
+        turns: The turns, in the order of the groups.
+        run: Runs kernels, all of them or none.
+    """
+
+    def __init__(
+        self, kept: Kept, turns: Sequence[Turn], run: Callable[[list[FusedStep]], None]
+    ) -> None:
+        self._kept = kept
+        self._turns = turns
+        self._run = run
+
+    def take(self) -> None:
+        """Take the turns.
+
+        Raises:
+            Exception: A rule has raised. If nothing had been changed but new and mended states, the
+                caller may still undo that.
+        """
+        called: States = {}
+        for _, _, _, anew in self._turns:
+            if anew is not None:
+                self._kept.adopt(anew.states)
+                called |= anew.states if anew.calls else {}
+        if self._kept.are_as_before(called):
+            self._kept.begin()  # what follows is not undone, and holds on to no state
+            self._in_order()
+        elif self._read_each_other():
+            with self._undone():
+                self._in_order()
+        else:
+            with whole(called):
+                for turn in self._turns:
+                    _call(turn)
+            self._kept.begin()
+            self._in_order(calls=False)
+
+    def _in_order(self, *, calls: bool = True) -> None:
+        """Take the turns one after another, as on the loop."""
+        kernels: list[FusedStep] = []
+        for turn in self._turns:
+            if turn.anew is not None:
+                turn.known.fused, turn.known.options = turn.anew.fused, options_of(turn.group)
+                if turn.anew.calls and calls:
+                    self._run(kernels)
+                    kernels = []
+                    _call(turn)
+                self._kept.note(turn.anew.states)
+            kernels += turn.kernels
+        self._run(kernels)
+
+    def _read_each_other(self) -> bool:
+        """Tell whether a gradient of one group shares memory with what another group writes to."""
+        own = [tensors_of(self._states(turn)) for turn in self._turns]
+        for number, turn in enumerate(self._turns):
+            grads = [param.grad for param in turn.group["params"] if param.grad is not None]
+            others = [x for n, tensors in enumerate(own) if n != number for x in tensors]
+            if share_memory(grads, others):
+                return True
+        return False
+
+    def _states(self, turn: Turn) -> States:
+        states = self._kept.states
+        return {param: states[param] for param in turn.group["params"] if param in states}
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """Undo what is done to all groups within, if it ends in an error."""
+        states: States = {}
+        for turn in self._turns:
+            turn.known.write_scalars()
+            states |= self._states(turn)
+        try:
+            with whole(states):
+                yield
+        except BaseException:
+            for turn in self._turns:
+                turn.known.fused = None
+            raise
+
+
+def _call(turn: Turn) -> None:
+    """Take the part of a turn that is not run by kernels."""
+    for call in turn.anew.calls if turn.anew is not None else ():
+        call()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import schuss
-from schuss.engines.kernels.launch import Launch
+from schuss.engines.devices.cpu.launch import Launch
 from tests.conformance.strangers import Ruled
 
 SHAPES = ((3,), (40,), (2, 5), (17_000,), (1, 7))

@@ -22,8 +22,8 @@ from schuss.storage.precision import grad_dtype
 
 if TYPE_CHECKING:
     from schuss.engines.cohorts.traces import Part
+    from schuss.engines.devices.device import Kernel
     from schuss.engines.kernels.fused import FusedBatch
-    from schuss.engines.kernels.kernel import Kernel
     from schuss.engines.kernels.step import FusedStep
 
 

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schuss.engines.devices.cpu.device import CPU
-from schuss.engines.devices.device import Accumulation, Device, Run
+from schuss.engines.devices.cpu.device import OnCPU
+from schuss.engines.devices.device import Device, Tensors
 from schuss.engines.kernels.binding import addresses
 from schuss.engines.kernels.kernel import kernel
-from schuss.engines.kernels.launch import Launch
 from schuss.engines.program.program import COUNT, GRAD, Place, Program
 from schuss.storage.kinds import KINDS, Kinds
 
@@ -93,22 +92,16 @@ def _names() -> dict[str, Any]:
     return names
 
 
-class Interpreted:
-    """Has what a device has.
+class Interpreted(OnCPU):
+    """The CPU, with an interpreter instead of a compiler, and one thread.
 
     Attributes:
         drawn: The arguments of all draws: a seed, a tensor, an element.
     """
 
-    expressions: Mapping[str, str] = CPU.expressions
-    accumulations: Mapping[str, Accumulation] = CPU.accumulations
-
     def __init__(self) -> None:
         self.drawn: list[tuple[int, int, int]] = []
         self._kept: list[object] = []
-        self.module, self.function = CPU.module, CPU.function
-        self.loaded, self.stored = CPU.loaded, CPU.stored
-        self.told, self.run = CPU.told, CPU.run
 
     def threads(self) -> int:
         return 1
@@ -156,10 +149,10 @@ def interpreted(
     kinds = {place.name: KINDS[x.dtype] for place, (x, *_) in at.items() if x is not None}
     real = "float64" if params[0].dtype is torch.float64 else "float32"
     made = kernel(program, Kinds(real, tuple(kinds.items()), real), device or Interpreted())
-    launch = Launch(made, [param.numel() for param in params], sizes)
+    counts = [param.numel() for param in params]
+    launch = made.device.launch(made, Tensors(params[0].device, counts, sizes))
     begins = {place.name: _begins(tensors) for place, tensors in at.items()}
     for column, place in enumerate(made.source.columns):
-        counts = [param.numel() for param in params]
         launch.addresses[column] = counts if place == COUNT else begins[place.name]
     launch.prepare(begins[GRAD], None, list(arguments), None)
     run = made.device.run([launch])
@@ -174,9 +167,3 @@ def _begins(tensors: Sequence[Tensor | None]) -> Any:
         if tensor is not None:
             (found[row],) = addresses([tensor])
     return found
-
-
-DEVICE: Device = Interpreted()
-"""Tells the type checker that the class has all that a device has."""
-
-__all__ = ["Interpreted", "Run", "interpreted"]

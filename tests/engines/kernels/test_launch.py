@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from schuss.engines.kernels import tiles as tiling
-from schuss.engines.kernels.chunks import CHUNK
+from schuss.engines.devices.cpu.launch import SHARES, Launch
+from schuss.engines.devices.cpu.printing.text import JOB
+from schuss.engines.devices.device import Tensors
+from schuss.engines.devices.tables import tiles as tiling
+from schuss.engines.devices.tables.chunks import CHUNK
 from schuss.engines.kernels.kernel import kernel
-from schuss.engines.kernels.launch import SHARES, Launch
-from schuss.engines.kernels.printing.text import JOB
 from schuss.engines.program.program import COUNT, GRAD, PARAM, Place, program
 from schuss.storage.kinds import Kinds
 from tests.engines.kernels.interpreted import Interpreted
@@ -36,7 +37,9 @@ class Device(Interpreted):
 
 
 def launched(counts, made=ADD, sizes=()) -> Launch:
-    return Launch(kernel(made, KINDS, Device()), counts, sizes)
+    device = Device()
+    tensors = Tensors(torch.device("cpu"), counts, sizes)
+    return device.launch(kernel(made, KINDS, device), tensors)
 
 
 def job(launch: Launch) -> dict[str, int]:
@@ -108,11 +111,12 @@ def test_threads_come_several_times_for_their_share_of_much(chunks):
 
 
 def test_the_number_of_threads_may_change_from_step_to_step():
-    launch = launched([100 * CHUNK])
-    device: Any = launch.kernel.device
+    available = iter((2, 1, 3))
+    made = kernel(ADD, KINDS, Device())
+    tensors = Tensors(torch.device("cpu"), [100 * CHUNK])
+    launch = Launch(made, tensors, lambda: next(available))
     found = []
-    for threads in (2, 1, 3):
-        device.threads = lambda threads=threads: threads
+    for _ in range(3):
         launch.prepare(GRADS[:1], None, [0.5, 2.0], None)
         found.append((launch.threads, job(launch)["grain"]))
     assert found == [(2, 7), (1, 100), (3, 5)]  # 100 / 16, all, 100 / 24

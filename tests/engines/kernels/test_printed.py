@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from schuss.engines.cohorts.matrix_view import MatrixView
-from schuss.engines.devices.cpu.device import CPU
 from schuss.engines.devices.cpu.expressions import EXPRESSIONS
+from schuss.engines.devices.cpu.printing.module import kernel_source
+from schuss.engines.devices.tables import chunks, tiles
 from schuss.engines.foreach import _Player
-from schuss.engines.kernels import chunks, tiles
-from schuss.engines.kernels.printing.module import kernel_source
 from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.axes import layout
 from schuss.engines.program.operations import OPERATIONS, Form, takes_predicate
@@ -235,7 +234,7 @@ def printed(nodes: list[Any], ends: list[tuple[str, int]], **kinds: str) -> str:
     at = {place.name: "float32" for place in INPUTS if place != COUNT}
     at |= {GRAD: "bfloat16", **{STATE + key: kind for key, kind in kinds.items()}}
     made = program(INPUTS, tuple(nodes), tuple(ends))
-    return kernel_source(made, Kinds("float32", tuple(at.items()), "bfloat16"), CPU).text
+    return kernel_source(made, Kinds("float32", tuple(at.items()), "bfloat16")).text
 
 
 def test_numbers_and_truth_values_are_made_of_each_other_where_one_is_needed():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schuss.engines.kernels import tiles
-from schuss.engines.kernels.chunks import CHUNK, chunks
+from schuss.engines.devices.tables import tiles
+from schuss.engines.devices.tables.chunks import CHUNK, chunks
 from schuss.engines.program.operations import Form
 
 COUNTS = st.lists(

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import schuss
-from schuss.engines.kernels.chunks import CHUNK
-from schuss.engines.kernels.tiles import TILE, WIDTH
+from schuss.engines.devices.tables.chunks import CHUNK
+from schuss.engines.devices.tables.tiles import TILE, WIDTH
 from tests.conformance.trajectories import TOLERANCE
 from tests.engines.child import report
 from tests.engines.memory.guarded import Memory, engines_in

@@ -6,45 +6,76 @@ To bring kernels to a new device is to write a class that has what `Device` has,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from schuss.engines.devices.layout import KernelSource
 from schuss.engines.errors import NoDeviceKernelError
+from schuss.engines.program.program import Place, Program
+from schuss.storage.kinds import Kinds
 
-if TYPE_CHECKING:
-    from schuss.engines.kernels.launch import Launch
 
-
-class Accumulation(NamedTuple):
-    """How a reduction is computed, number by number.
+class Kernel(NamedTuple):
+    """A compiled program.
 
     Attributes:
-        start: Its value for no numbers, as source.
-        more: It with one number more: `{0}` so far, `{1}` the number, both float64.
+        device: The device that runs it.
+        source: Its source.
+        path: The file with its text; None if no file could be kept.
+        passes: The functions that go through the tensors, in order, as the device calls them.
+        closing: The function that comes last, once for each tensor, or None.
     """
 
-    start: str
-    more: str
+    device: Device
+    source: KernelSource
+    path: Path | None
+    passes: tuple[Any, ...]
+    closing: Any
 
 
-class Told(Protocol):
-    """The data that a device keeps of a launch, from step to step."""
+class Launch(Protocol):
+    """A kernel and the parameters of a cohort, ready to be launched in every step.
 
-    def shared_by(self, threads: int) -> None:
-        """Tell on how many threads the next runs go."""
+    Attributes:
+        addresses: For each of the kernel's columns, where the numbers of each parameter begin.
+        new_places: The columns of places that there are no tensors for yet.
+    """
+
+    addresses: NDArray[np.int64]
+    new_places: list[tuple[int, Place]]
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel."""
+
+    def prepare(
+        self,
+        grads: NDArray[np.int64],
+        rows: NDArray[np.int64] | None,
+        arguments: Sequence[float] | NDArray[np.float64],
+        which: NDArray[np.int64] | None,
+    ) -> None:
+        """Say what the next run is to do.
+
+        Args:
+            grads: Where the gradients of all parameters begin.
+            rows: The parameters whose turn it is; None for all.
+            arguments: The numbers of the program: for all of them, or a row for each set of them.
+            which: The set of each of these parameters; None if there is only one.
+        """
 
 
 class Run(Protocol):
-    """The kernels of one step.
+    """The kernels of one step."""
 
-    Attributes:
-        launches: The launches, in order.
-    """
-
-    launches: Sequence[Launch]
+    @property
+    def launches(self) -> Sequence[Launch]:
+        """The launches, in order."""
 
     @property
     def is_done(self) -> bool:
@@ -57,48 +88,41 @@ class Run(Protocol):
         """Run them, and tell whether that has raised the versions of what they write to."""
 
 
-class Device(Protocol):
-    """A kind of device.
+class Tensors(NamedTuple):
+    """The facts of the tensors of a cohort that a launch needs.
 
     Attributes:
-        expressions: For each operation of a program its source; `{0}` is the first operand.
-        accumulations: For each reduction its source.
+        device: Where they are.
+        counts: How many numbers each parameter has.
+        sizes: How many matrices, rows and columns, if the kernel sees these.
+        versions: For each place that the kernel writes to, the addresses of the versions of its
+            tensors, 0 for none.
     """
 
-    expressions: Mapping[str, str]
-    accumulations: Mapping[str, Accumulation]
+    device: torch.device
+    counts: Sequence[int]
+    sizes: Sequence[tuple[int, int, int]] = ()
+    versions: Sequence[Sequence[int]] = ()
+
+
+class Device(Protocol):
+    """A kind of device."""
 
     def __hash__(self) -> int:
         """Return a hash: kernels are kept by device."""
 
-    def module(self, real: str) -> str:
-        """Print the beginning of a module that computes in a precision."""
-
-    def function(self, name: str, does: str, body: Iterable[str]) -> str:
-        """Print a function of a module: its name, a sentence on what it does, its lines."""
-
-    def loaded(self, kind: str, base: str, index: str) -> str:
-        """Print how a number is read that is stored in some kind."""
-
-    def stored(self, kind: str, base: str, index: str, number: str) -> str:
-        """Print how a number is written that is to be stored in some kind."""
-
-    def compiled(self, kind: str, text: str, names: Sequence[str]) -> tuple[Path | None, list[int]]:
-        """Return the file of a module, if it could be kept, and the addresses of its functions.
+    def kernel(self, program: Program, kinds: Kinds) -> Kernel:
+        """Print and compile a program.
 
         Args:
-            kind: The beginning of the names of its files.
-            text: The module.
-            names: Its functions.
+            program: The program.
+            kinds: How the numbers are stored.
         """
 
-    def threads(self) -> int:
-        """Return how many threads may share the entries of a table."""
+    def launch(self, kernel: Kernel, tensors: Tensors) -> Launch:
+        """Return a kernel of this device, ready to be launched for the parameters of a cohort."""
 
-    def told(self, launch: Launch) -> Told:
-        """Return what `run` is to know of a launch, from step to step."""
-
-    def run(self, launches: Sequence[Launch]) -> Run:
+    def run(self, launches: Sequence[Any]) -> Run:
         """Return a run of kernels that have been prepared."""
 
 

@@ -14,10 +14,9 @@ from schuss.engines.cohorts.cohort import Cohort, own_tensors
 from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.cohorts.scalars import Rows
 from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
-from schuss.engines.devices.device import device_for
+from schuss.engines.devices.device import Launch, Tensors, device_for
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.kernel import kernel
-from schuss.engines.kernels.launch import Launch
 from schuss.engines.memory import StridedLike, is_within_storage, strided_like
 from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
@@ -141,7 +140,8 @@ class Binding:
         )
         made = kernel(trace.program, self.kinds, self._device)
         versions = [self._versions(place) for place, _ in trace.program.outputs]
-        launch = Launch(made, self._counts, sizes, versions)
+        about = Tensors(self.cohort.like.device, self._counts, sizes, versions)
+        launch = self._device.launch(made, about)
         for column, place in enumerate(made.source.columns):
             if place.name in self._addresses:
                 launch.addresses[column] = self._addresses[place.name]

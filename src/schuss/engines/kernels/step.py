@@ -10,9 +10,9 @@ from torch import Tensor
 
 from schuss.engines.cohorts.scalars import Rows
 from schuss.engines.cohorts.traces import Part
+from schuss.engines.devices.device import Launch
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.binding import Binding, addresses
-from schuss.engines.kernels.launch import Launch
 from schuss.engines.program.program import STATE, Place
 
 

@@ -2,72 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from schuss.engines.devices.cpu import threads
 from schuss.engines.devices.cpu.compiled import functions
-from schuss.engines.devices.cpu.expressions import ACCUMULATIONS, EXPRESSIONS
+from schuss.engines.devices.cpu.launch import Launch
+from schuss.engines.devices.cpu.printing.module import kernel_source
 from schuss.engines.devices.cpu.run import Run
-from schuss.engines.devices.cpu.told import Told
-from schuss.engines.devices.device import Accumulation, Device
-
-if TYPE_CHECKING:
-    from schuss.engines.kernels.launch import Launch
-
-_MODULE = '''\
-"""A step in {real}."""
-
-import math
-
-import numba
-from numpy import {real} as real, float64 as double, int64
-
-from schuss.engines.devices.cpu.functions import *
-from schuss.engines.devices.cpu.numbers import *
-
-zero, half, one = real(0), real(0.5), real(1)
-'''
-
-_FUNCTION = '''
-
-@numba.cfunc("void(int64)", error_model="numpy", fastmath={{"contract"}})
-def {name}(job):
-    """{does}"""
-    {body}
-'''
+from schuss.engines.devices.device import Device, Kernel, Tensors
+from schuss.engines.program.program import Program
+from schuss.storage.kinds import Kinds
 
 
-class _CPU:
-    """Has what `Device` asks for."""
+class OnCPU:
+    """The CPU."""
 
-    expressions: Mapping[str, str] = EXPRESSIONS
-    accumulations: Mapping[str, Accumulation] = ACCUMULATIONS
-
-    def module(self, real: str) -> str:
-        return _MODULE.format(real=real)
-
-    def function(self, name: str, does: str, body: Iterable[str]) -> str:
-        return _FUNCTION.format(name=name, does=does, body="\n    ".join(body))
-
-    def loaded(self, kind: str, base: str, index: str) -> str:
-        return f"load_{kind}({base}, {index})"
-
-    def stored(self, kind: str, base: str, index: str, number: str) -> str:
-        return f"store_{kind}({base}, {index}, {number})"
+    def kernel(self, program: Program, kinds: Kinds) -> Kernel:
+        """Print and compile a program."""
+        source = kernel_source(program, kinds)
+        names = [each.name for each in source.passes] + ([source.closing] if source.closing else [])
+        path, addresses = self.compiled(f"step_{kinds.real}", source.text, names)
+        passes = tuple(addresses[: len(source.passes)])
+        return Kernel(self, source, path, passes, addresses[-1] if source.closing else None)
 
     def compiled(self, kind: str, text: str, names: Sequence[str]) -> tuple[Path | None, list[int]]:
+        """Return the file of a module, if it could be kept, and the addresses of its functions.
+
+        Args:
+            kind: The beginning of the names of its files.
+            text: The module.
+            names: Its functions.
+        """
         return functions(kind, text, names)
 
     def threads(self) -> int:
+        """Return how many threads may share the entries of a table."""
         return threads.available()
 
-    def told(self, launch: Launch) -> Told:
-        return Told(launch)
+    def launch(self, kernel: Kernel, tensors: Tensors) -> Launch:
+        """Return a kernel, ready to be launched for the parameters of a cohort."""
+        return Launch(kernel, tensors, self.threads)
 
     def run(self, launches: Sequence[Launch]) -> Run:
+        """Return a run of kernels that have been prepared."""
         return Run(launches)
 
 
-CPU: Final[Device] = _CPU()
+CPU: Final[Device] = OnCPU()

@@ -7,7 +7,20 @@ through, as torch does.
 
 from __future__ import annotations
 
-from schuss.engines.devices.device import Accumulation
+from typing import NamedTuple
+
+
+class Accumulation(NamedTuple):
+    """How a reduction is computed, number by number.
+
+    Attributes:
+        start: Its value for no numbers, as source.
+        more: It with one number more: `{0}` so far, `{1}` the number, both float64.
+    """
+
+    start: str
+    more: str
+
 
 EXPRESSIONS = {
     "abs": "abs({0})",

@@ -6,18 +6,17 @@ import ctypes
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from schuss.engines.devices.cpu import threads
 from schuss.engines.devices.cpu.compiled import functions
-from schuss.engines.devices.cpu.told import Told
 from schuss.engines.devices.cpu.torch_layout import torch_layout
 from schuss.engines.devices.cpu.words import RUN_DONE, RUN_PARALLEL
 
 if TYPE_CHECKING:
-    from schuss.engines.kernels.launch import Launch
+    from schuss.engines.devices.cpu.launch import Launch
 
 PATIENCE = 3
 """Steps before the function that runs kernels is compiled, so that the first need not wait."""
@@ -38,7 +37,7 @@ class Run:
     def __init__(self, launches: Sequence[Launch]) -> None:
         self.launches = launches
         self._records = np.array(
-            [cast(Told, each.told).record.ctypes.data for each in launches], dtype=np.int64
+            [each.told.record.ctypes.data for each in launches], dtype=np.int64
         )
         self._job = np.array(
             [0, len(launches), self._records.ctypes.data, threads.parallel_entry() or 0],

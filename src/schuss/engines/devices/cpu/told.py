@@ -9,7 +9,7 @@ import numpy as np
 from schuss.engines.devices.cpu.words import JOINS, LAUNCH_THREADS
 
 if TYPE_CHECKING:
-    from schuss.engines.kernels.launch import Launch
+    from schuss.engines.devices.cpu.launch import Launch
 
 
 class Told:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.engines.cohorts.scalars import Rows
-from schuss.engines.kernels.chunks import chunks
-from schuss.engines.kernels.kernel import Kernel
-from schuss.engines.kernels.printing.module import Pass
-from schuss.engines.kernels.printing.text import JOB
-from schuss.engines.kernels.tiles import numbers, tiles
+from schuss.engines.devices.cpu.printing.text import JOB
+from schuss.engines.devices.cpu.told import Told
+from schuss.engines.devices.device import Kernel, Tensors
+from schuss.engines.devices.layout import Pass
+from schuss.engines.devices.tables.chunks import chunks
+from schuss.engines.devices.tables.tiles import numbers, tiles
 from schuss.engines.program.operations import REDUCTIONS
 from schuss.engines.program.program import GRAD, Place
 
@@ -31,14 +31,13 @@ class Launch:
 
     Args:
         kernel: The kernel.
-        counts: How many numbers each parameter has.
-        sizes: How many matrices, rows and columns, if the kernel sees these.
-        versions: For each place that the kernel writes to, the addresses of the versions of its
-            tensors, 0 for none.
+        about: The facts of the cohort's tensors.
+        available: Tells how many threads may share the entries of the table.
 
     Attributes:
         kernel: The kernel.
-        versions: As above.
+        versions: For each place that the kernel writes to, the addresses of the versions of its
+            tensors, 0 for none.
         table: The entries that it goes through.
         address: Where the job lies that its functions take.
         addresses: For each of its columns, where the numbers of each parameter begin.
@@ -47,23 +46,19 @@ class Launch:
         new_places: The columns of places that there are no tensors for yet.
         grad_column: The column of the gradient. A parameter without one has the address 0 there.
         threads: On how many threads the next run goes.
-        told: The device's own data of the launch, from step to step.
+        told: The words that tell compiled code of the launch.
     """
 
-    def __init__(
-        self,
-        kernel: Kernel,
-        counts: Sequence[int],
-        sizes: Sequence[tuple[int, int, int]] = (),
-        versions: Sequence[Sequence[int]] = (),
-    ) -> None:
+    def __init__(self, kernel: Kernel, about: Tensors, available: Callable[[], int]) -> None:
         self.kernel = kernel
-        self.versions = versions
+        self.versions = about.versions
+        self._available = available
         self.new_places: list[tuple[int, Place]] = []
         source = kernel.source
         self.grad_column = source.columns.index(Place(GRAD))
         no_shapes = np.zeros((0, 0), dtype=np.int64)
-        self.table, shapes = tiles(sizes) if source.tiled else (chunks(counts), no_shapes)
+        counts = about.counts
+        self.table, shapes = tiles(about.sizes) if source.tiled else (chunks(counts), no_shapes)
         tensors, self._entries = len(counts), len(self.table.entries)
         columns = len(source.columns) + len(source.slots) + 1
         self.addresses = np.zeros((columns, tensors), np.int64)
@@ -80,15 +75,15 @@ class Launch:
         self._job = np.array(words + [array.ctypes.data for array in held], dtype=np.int64)
         self.address = self._job.ctypes.data
         self.threads = 0
-        self.told = kernel.device.told(self)
+        self.told = Told(self)
         self._is_alone = self.table.size <= ALONE
 
     def prepare(
         self,
         grads: NDArray[np.int64],
-        rows: Rows | None,
+        rows: NDArray[np.int64] | None,
         arguments: Sequence[float] | NDArray[np.float64],
-        which: Rows | None,
+        which: NDArray[np.int64] | None,
     ) -> None:
         """Say what the next run is to do.
 
@@ -112,7 +107,7 @@ class Launch:
         if which is not None:
             at = self._arguments.ctypes.data + self._arguments.strides[0] * which
             self.addresses[-1, slice(None) if rows is None else rows] = at
-        threads = 1 if self._is_alone else min(self.kernel.device.threads(), self._entries)
+        threads = 1 if self._is_alone else min(self._available(), self._entries)
         if threads != self.threads:
             self._share(threads)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from schuss.engines.kernels.printing.statements import Statements
-from schuss.engines.kernels.printing.text import indented, job, loads
-from schuss.engines.kernels.tiles import SHAPE, WORDS
+from schuss.engines.devices.cpu.printing.statements import Statements
+from schuss.engines.devices.cpu.printing.text import indented, job, loads
+from schuss.engines.devices.tables.tiles import SHAPE, WORDS
 from schuss.engines.program.operations import Form
 from schuss.engines.program.schedule import Function, is_saved_when_reduced, of_elements
 
@@ -29,6 +29,7 @@ class _Printer:
 
     def __init__(self, statements: Statements, function: Function) -> None:
         self.statements = statements
+        self.layout = statements.layout
         self.function = function
         self.values = statements.program.values
         self.whole = [v for v in function.needed if self.values[v].form is Form.TENSOR]
@@ -42,7 +43,7 @@ class _Printer:
         """Print how a value of the function's form is joined, loaded or computed."""
         program, form = self.statements.program, self.values[value].form
         if of_elements(program, value) and program.is_reduction(value):
-            name = self.statements.reduction_name(value)
+            name = self.layout.reduction_name(value)
             partials = (
                 "matrices * height, strips" if form is Form.ROW else "matrices * width, bands"
             )
@@ -66,11 +67,11 @@ class _Printer:
         places = {p for p, _ in self.function.outputs}
         inputs = self.statements.program.inputs
         places |= {inputs[v] for v in self.function.needed if v < len(inputs)}
-        for column, place in enumerate(self.statements.columns):
+        for column, place in enumerate(self.layout.columns):
             if place in places and place.form is self.function.form:
                 found.append(f"p{column} = {self.statements.address(column)}")
         touched = {*self.function.needed, *self.function.reductions}
-        for column, slot in enumerate(self.statements.slots, start=len(self.statements.columns)):
+        for column, slot in enumerate(self.layout.slots, start=len(self.layout.columns)):
             if slot.value in touched:
                 name = "s" if slot.partials else "k"
                 found.append(f"{name}{slot.value} = {self.statements.address(column)}")
@@ -100,9 +101,7 @@ class _Printer:
     def arguments(self) -> list[str]:
         """Print the loading of the arguments of what is computed."""
         loaded = {v for v in self.function.needed if self.values[v].form not in self.computed()}
-        return self.statements.arguments(
-            self.function.needed, loaded | self.statements.totals.keys()
-        )
+        return self.statements.arguments(self.function.needed, loaded | self.layout.totals.keys())
 
     def computed(self) -> tuple[Form, Form]:
         """Return the forms that the function computes values of."""
@@ -169,7 +168,7 @@ class _Smaller(_Printer):
         lines = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
         lines += ["for matrix in range(matrices):", *indented(1, self._matrix())]
         lines += [
-            f"store_float64(totals, {self.statements.totals[v]} * tensors + tensor, partial_{v})"
+            f"store_float64(totals, {self.layout.totals[v]} * tensors + tensor, partial_{v})"
             for v in self.reduced(Form.TENSOR)
         ]
         head = [*job(shapes=True), "tensor = taken(job, 1)", "while tensor < tensors:"]

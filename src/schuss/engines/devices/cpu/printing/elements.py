@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schuss.engines.kernels.printing.statements import Statements
-from schuss.engines.kernels.printing.text import indented, job
+from schuss.engines.devices.cpu.printing.statements import Statements
+from schuss.engines.devices.cpu.printing.text import indented, job
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
 
@@ -21,7 +21,7 @@ while entry < entries:
 
 def body(statements: Statements, function: Function) -> list[str]:
     """Print the body of a function that goes through chunks."""
-    values, columns = statements.program.values, statements.columns
+    values, columns = statements.program.values, statements.layout.columns
     whole = [v for v in function.needed if values[v].per_tensor]
     single = [v for v in function.needed if not values[v].per_tensor]
     inputs = statements.program.inputs
@@ -39,7 +39,7 @@ def body(statements: Statements, function: Function) -> list[str]:
         f"store_float64(partials, {index} * entries + entry, partial_{v})"
         for index, v in enumerate(sinks)
     ]
-    lines = [*statements.arguments(function.needed, statements.totals), *lines]
+    lines = [*statements.arguments(function.needed, statements.layout.totals), *lines]
     lines = [
         *job(shapes=False),
         *_CHUNKS.splitlines(),
@@ -56,12 +56,12 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
         statements: Prints its statements.
         outputs: Places, and what goes there.
     """
-    needed = statements.program.needed([value for _, value in outputs], statements.totals)
+    needed = statements.program.needed([value for _, value in outputs], statements.layout.totals)
     shape = statements.shape(needed)
-    lines = statements.arguments(needed, statements.totals)
+    lines = statements.arguments(needed, statements.layout.totals)
     lines += [*shape, *map(statements.whole, needed)]
     for place, _ in outputs:
-        column = statements.columns.index(place)
+        column = statements.layout.column(place)
         lines.append(f"p{column} = {statements.address(column)}")
     lines += [statements.stored(place, value, "0") for place, value in outputs]
     head = [*job(shapes=bool(shape)), "for tensor in range(tensors):", f"    {statements.skip()}"]
@@ -69,5 +69,5 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
 
 
 def _base(statements: Statements, place: Place) -> str:
-    column = statements.columns.index(place)
+    column = statements.layout.column(place)
     return f"p{column} = {statements.address(column)} + {statements.size(place)} * first"

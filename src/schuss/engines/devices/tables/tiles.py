@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.engines.kernels.table import Table, first_of
+from schuss.engines.devices.tables.table import Table, first_of
 from schuss.engines.program.operations import Form
 
 TILE = 1 << 16

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schuss.engines.kernels.table import Table, first_of
+from schuss.engines.devices.tables.table import Table, first_of
 
 CHUNK = 1 << 14
 """Numbers in a chunk: 64 KiB of float32, so that the arrays of a chunk fit into a core's cache."""

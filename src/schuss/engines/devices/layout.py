@@ -1,0 +1,140 @@
+"""The memory that the kernel of a program takes, in the same order on every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from schuss.engines.program.operations import REDUCED, SIZES, Form
+from schuss.engines.program.program import Place, Program
+from schuss.engines.program.schedule import SMALLER, Function, is_saved_when_reduced
+from schuss.storage.kinds import Kinds
+
+_NAMES = {Form.ELEMENT: "pass", Form.ROW: "rows", Form.COLUMN: "columns", Form.MATRIX: "matrices"}
+
+
+class Slot(NamedTuple):
+    """Memory of a kernel's own, from pass to pass: an address for each tensor, as a place has.
+
+    Attributes:
+        value: Whose.
+        form: The things that it holds one number for each of.
+        partials: One for each tile, to be joined; else the value itself.
+    """
+
+    value: int
+    form: Form
+    partials: bool
+
+
+class Layout:
+    """The memory that a kernel takes.
+
+    Attributes:
+        program: Its program.
+        real: The kind of numbers that it computes with.
+        columns: The places whose addresses it takes, in this order; then come `slots`.
+        slots: Its own memory.
+        totals: For each reduction that leaves one number for a tensor, its position.
+    """
+
+    def __init__(self, program: Program, functions: Sequence[Function], kinds: Kinds) -> None:
+        self.program = program
+        self.real = kinds.real
+        made = [value for function in functions for value in function.reductions]
+        whole = [value for value in made if program.values[value].form is Form.TENSOR]
+        self.totals = {value: index for index, value in enumerate(whole)}
+        reduced = [v for f in functions if f.form is Form.ELEMENT for v in f.reductions]
+        saved = [v for f in functions for v in f.saved]
+        saved += [v for v in made if is_saved_when_reduced(program, v)]
+        forms = {value: program.values[value].form for value in (*reduced, *saved)}
+        self.slots = [Slot(v, forms[v], partials=True) for v in reduced if forms[v] in SMALLER]
+        self.slots += [Slot(v, forms[v], partials=False) for v in saved]
+        written = [place for place, _ in program.outputs if place not in program.inputs]
+        self.columns = [*program.inputs, *written]
+        self._kinds = dict(kinds.at)
+        for place in written:
+            self._kinds[place.name] = kinds.real if place.per_tensor else kinds.made
+
+    def kind(self, place: Place) -> str:
+        """Return how the numbers at a place are stored."""
+        return self._kinds[place.name]
+
+    def column(self, place: Place) -> int:
+        """Return the position of the addresses of a place."""
+        return self.columns.index(place)
+
+    def operation(self, value: int) -> str:
+        """Return the name of the operation that makes a value, or nothing for an input."""
+        node = self.program.node(value)
+        return node[0] if node else ""
+
+    def reduction_name(self, value: int) -> str:
+        """Return the name of a reduction, whatever it leaves numbers for."""
+        return REDUCED[self.operation(value)][0]
+
+
+class Pass(NamedTuple):
+    """A function of a kernel, whose work threads share.
+
+    Attributes:
+        name: Its name.
+        does: A sentence on its work.
+        by_tensor: It takes tensor by tensor, not entry by entry of the table.
+        reductions: Those that each entry makes a partial one of: name, and position of the total.
+    """
+
+    name: str
+    does: str
+    by_tensor: bool
+    reductions: tuple[tuple[str, int], ...]
+
+
+def pass_of(layout: Layout, function: Function) -> Pass:
+    """Return what a kernel has for a function of a schedule."""
+    name = _NAMES[function.form]
+    by_tensor = function.form is not Form.ELEMENT
+    whole = () if by_tensor else [v for v in function.reductions if v in layout.totals]
+    totals = tuple((layout.reduction_name(v), layout.totals[v]) for v in whole)
+    does = "Step the parameters." if function.outputs else "Make partial reductions."
+    if by_tensor:
+        does = f"Go through {name}."
+    return Pass(f"{name}_{function.number}", does, by_tensor, totals)
+
+
+class KernelSource(NamedTuple):
+    """The text of a kernel, and how to launch it.
+
+    Attributes:
+        text: A module.
+        passes: The functions that go through the tensors, in order.
+        closing: Name of the function that comes last, and goes through the tensors, or None.
+        totals: How many reductions leave one number for a tensor.
+        columns: Places, in the order of the addresses.
+        slots: Memory of its own, whose addresses follow.
+        tiled: It sees tensors as matrices.
+    """
+
+    text: str
+    passes: tuple[Pass, ...]
+    closing: str | None
+    totals: int
+    columns: tuple[Place, ...]
+    slots: tuple[Slot, ...]
+    tiled: bool
+
+
+def source_of(
+    layout: Layout, text: str, passes: Sequence[Pass], closing: str | None
+) -> KernelSource:
+    """Return a printed kernel."""
+    tiled = sees_matrices(layout.program)
+    memory = len(layout.totals), tuple(layout.columns), tuple(layout.slots)
+    return KernelSource(text, tuple(passes), closing, *memory, tiled)
+
+
+def sees_matrices(program: Program) -> bool:
+    """Tell whether a program sees tensors as matrices, with rows and columns."""
+    return any(value.form in SMALLER for value in program.values) or any(
+        operation in SIZES for operation, *_ in program.nodes
+    )

@@ -34,8 +34,8 @@ class UntraceableError(UnfusableError):
 class NoDeviceKernelError(UnfusableError):
     """The tensors are on a device for which no kernels are made."""
 
-    def __init__(self, device: torch.device) -> None:
-        super().__init__(f"there is no kernel for device {device}")
+    def __init__(self, device: torch.device, reason: str = "") -> None:
+        super().__init__(f"there is no kernel for device {device}{reason and f' ({reason})'}")
 
 
 class Request(Exception):  # noqa: N818  # not an error

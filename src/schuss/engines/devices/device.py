@@ -6,7 +6,7 @@ To bring kernels to a new device is to write a class that has what `Device` has,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -126,14 +126,32 @@ class Device(Protocol):
         """Return a run of kernels that have been prepared."""
 
 
+def _cpu() -> Device:
+    from schuss.engines.devices.cpu.device import CPU
+
+    return CPU
+
+
+def _gpu() -> Device:
+    from schuss.engines.devices.gpu.device import GPU
+
+    return GPU
+
+
+LOADERS: dict[str, Callable[[], Device]] = {"cpu": _cpu, "cuda": _gpu, "xpu": _gpu}
+"""For each type of device, what imports its kernels. AMD's GPUs are of type `cuda` too."""
+
+
 def device_for(device: torch.device) -> Device:
     """Return what runs kernels on a device.
 
     Raises:
         NoDeviceKernelError: Nothing does.
     """
-    if device.type != "cpu":
+    load = LOADERS.get(device.type)
+    if load is None:
         raise NoDeviceKernelError(device)
-    from schuss.engines.devices.cpu.device import CPU
-
-    return CPU
+    try:
+        return load()
+    except ImportError as error:  # Triton does not exist for every system
+        raise NoDeviceKernelError(device, str(error)) from None

@@ -36,6 +36,7 @@ class Layout:
         columns: The places whose addresses it takes, in this order; then come `slots`.
         slots: Its own memory.
         totals: For each reduction that leaves one number for a tensor, its position.
+        arguments: How many of the numbers of a trace it takes.
     """
 
     def __init__(self, program: Program, functions: Sequence[Function], kinds: Kinds) -> None:
@@ -52,6 +53,8 @@ class Layout:
         self.slots += [Slot(v, forms[v], partials=False) for v in saved]
         written = [place for place, _ in program.outputs if place not in program.inputs]
         self.columns = [*program.inputs, *written]
+        operands = (o for _, *operands in program.nodes for o in operands)
+        self.arguments = max((-o for o in operands if o < 0), default=0)
         self._kinds = dict(kinds.at)
         for place in written:
             self._kinds[place.name] = kinds.real if place.per_tensor else kinds.made
@@ -113,6 +116,7 @@ class KernelSource(NamedTuple):
         columns: Places, in the order of the addresses.
         slots: Memory of its own, whose addresses follow.
         tiled: It sees tensors as matrices.
+        arguments: How many of the numbers of a trace it takes.
     """
 
     text: str
@@ -122,6 +126,7 @@ class KernelSource(NamedTuple):
     columns: tuple[Place, ...]
     slots: tuple[Slot, ...]
     tiled: bool
+    arguments: int
 
 
 def source_of(
@@ -130,7 +135,7 @@ def source_of(
     """Return a printed kernel."""
     tiled = sees_matrices(layout.program)
     memory = len(layout.totals), tuple(layout.columns), tuple(layout.slots)
-    return KernelSource(text, tuple(passes), closing, *memory, tiled)
+    return KernelSource(text, tuple(passes), closing, *memory, tiled, layout.arguments)
 
 
 def sees_matrices(program: Program) -> bool:

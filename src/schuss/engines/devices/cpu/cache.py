@@ -49,9 +49,7 @@ def stored(kind: str, text: str, names: Sequence[str]) -> tuple[Path | None, dic
     key = hashlib.sha256(f"{machine.target()}\n{text}".encode()).hexdigest()
     name = f"{kind}_{key[:16]}"
     folder = _folder()
-    source = folder / f"{name}.py" if folder else None
-    if source and not (_kept(source) == text.encode() or _is_written(source, text.encode())):
-        source = None
+    source = shown(name, text)
     path = folder / f"{name}.object" if folder else None
     code = _parsed(_kept(path), key) if path else {}
     if code.keys() != set(names):
@@ -59,6 +57,16 @@ def stored(kind: str, text: str, names: Sequence[str]) -> tuple[Path | None, dic
         if path:
             _is_written(path, _printed(code, key))
     return source, code
+
+
+def shown(name: str, text: str) -> Path | None:
+    """Keep a source for people to read, and return its file, or None if it cannot be kept."""
+    folder = _folder()
+    if folder is None:
+        return None
+    path = folder / f"{name}.py"
+    is_kept = _kept(path) == text.encode() or _is_written(path, text.encode())
+    return path if is_kept else None
 
 
 def _folder() -> Path | None:

@@ -1,0 +1,212 @@
+"""Functions that kernels call: how numbers are read and written, and what Triton lacks.
+
+An array begins at an address, an int64. A load of 128 bits needs an address that is a multiple of
+16; with `WHOLE` the caller knows that it is one, and that all numbers of the block exist.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from triton.language.extra import libdevice
+
+exp, log, tanh, cosine = libdevice.exp, libdevice.log, libdevice.tanh, libdevice.cos
+power, atan2, cube_root_of_any = libdevice.pow, libdevice.atan2, libdevice.cbrt
+
+
+@triton.jit
+def pointer(base, KIND: tl.constexpr, WHOLE: tl.constexpr):
+    """Return an address as a pointer."""
+    found = base.to(tl.pointer_type(KIND))
+    if WHOLE:
+        found = tl.multiple_of(found, 16)
+    return found
+
+
+@triton.jit
+def load(base, i, count, KIND: tl.constexpr, REAL: tl.constexpr, WHOLE: tl.constexpr):
+    """Read a block of an array; zeros where it has no numbers."""
+    at = pointer(base, KIND, WHOLE) + i
+    if WHOLE:
+        return tl.load(at).to(REAL)
+    else:
+        return tl.load(at, mask=i < count, other=0.0).to(REAL)
+
+
+@triton.jit
+def store(base, i, count, number, KIND: tl.constexpr, WHOLE: tl.constexpr):
+    """Write a block of an array."""
+    at = pointer(base, KIND, WHOLE) + i
+    if WHOLE:
+        tl.store(at, number.to(KIND))
+    else:
+        tl.store(at, number.to(KIND), mask=i < count)
+
+
+@triton.jit
+def load_one(base, KIND: tl.constexpr, REAL: tl.constexpr):
+    """Read a number."""
+    return tl.load(base.to(tl.pointer_type(KIND))).to(REAL)
+
+
+@triton.jit
+def store_one(base, number, KIND: tl.constexpr):
+    """Write a number."""
+    tl.store(base.to(tl.pointer_type(KIND)), number.to(KIND))
+
+
+@triton.jit
+def arguments_of(upload, begin, words, tensors, tensor, EACH: tl.constexpr, SEVERAL: tl.constexpr):
+    """Return where the arguments of a tensor are: each one's set of numbers, or the only one."""
+    mine = upload + begin
+    if SEVERAL:
+        mine = mine + EACH * tl.load(upload + begin + words + tensors + tensor)
+    return mine.to(tl.pointer_type(tl.float64))
+
+
+@triton.jit
+def is_stepped(upload, begin, words, tensor, skip):
+    """Tell whether a tensor has a gradient, and the step is not to be left out."""
+    return (tl.load(upload + begin + words + tensor) != 0) & (tl.load(skip) == 0)
+
+
+# A division and a root of float32 are approximations by default, and the exact ones exist for
+# float32 only.
+@triton.jit
+def divided(x, y):
+    """Return a quotient, rightly rounded."""
+    if x.dtype == tl.float64:
+        return x / y
+    else:
+        return tl.div_rn(x, y)
+
+
+@triton.jit
+def root(x):
+    """Return a square root, rightly rounded."""
+    if x.dtype == tl.float64:
+        return tl.sqrt(x)
+    else:
+        return tl.sqrt_rn(x)
+
+
+@triton.jit
+def cube_root(x):
+    """Return the cube root of a number that is not negative, else NaN."""
+    return tl.where(x >= 0, cube_root_of_any(x), float("nan"))
+
+
+@triton.jit
+def signed(x, REAL: tl.constexpr):
+    """Return the sign of a number."""
+    return (x > 0).to(REAL) - (x < 0).to(REAL)
+
+
+@triton.jit
+def interpolated(x, y, weight):
+    """Return the number between two, as torch computes it."""
+    d = y - x
+    return tl.where(tl.abs(weight) < 0.5, x + weight * d, y - d * (1.0 - weight))
+
+
+@triton.jit
+def rounds_to(x, half, KIND: tl.constexpr):
+    """Tell whether a number rounds to another one, which has half precision: bit for bit."""
+    rounded = x.to(KIND).to(tl.int16, bitcast=True)
+    return rounded == half.to(KIND).to(tl.int16, bitcast=True)
+
+
+@triton.jit
+def larger(x, y):
+    """Return the larger of two numbers; NaN if one of them is."""
+    return tl.where((x > y) | (x != x), x, y)
+
+
+@triton.jit
+def smaller(x, y):
+    """Return the smaller of two numbers; NaN if one of them is."""
+    return tl.where((x < y) | (x != x), x, y)
+
+
+@triton.jit
+def started(like, NAME: tl.constexpr):
+    """Return the beginning of a reduction, for each lane of a block."""
+    if NAME == "sum":
+        return like
+    elif NAME == "amax":
+        return like + float("-inf")
+    else:
+        return like + float("inf")
+
+
+@triton.jit
+def accumulated(so_far, number, present, NAME: tl.constexpr):
+    """Return a reduction with one number more in each lane, where there is one."""
+    if NAME == "sum":
+        more = so_far + number
+    elif NAME == "amax":
+        more = larger(so_far, number)
+    else:
+        more = smaller(so_far, number)
+    return tl.where(present, more, so_far)
+
+
+@triton.jit
+def joined(lanes, axis: tl.constexpr, NAME: tl.constexpr):
+    """Join lanes along an axis in a fixed order, as float64."""
+    wide = lanes.to(tl.float64)
+    if NAME == "sum":
+        return tl.sum(wide, axis)
+    elif NAME == "amax":  # tl.max would lose NaN
+        return tl.reduce(wide, axis, larger)
+    else:
+        return tl.reduce(wide, axis, smaller)
+
+
+@triton.jit(do_not_specialize=["entries", "tensors", "index", "total"])
+def join(
+    owners, begins, partials, totals, entries, tensors, index, total,
+    NAME: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """Join the partials that the entries of one tensor have made: one program for each tensor."""
+    owner = tl.program_id(0)
+    first = tl.load(begins + owner)
+    end = tl.load(begins + owner + 1)
+    i = tl.arange(0, WIDTH)
+    lanes = started(tl.zeros([WIDTH], tl.float64), NAME)
+    for at in range(first, end, WIDTH):
+        number = tl.load(partials + index * entries + at + i, mask=at + i < end, other=0.0)
+        lanes = accumulated(lanes, number, at + i < end, NAME)
+    tl.store(totals + total * tensors + tl.load(owners + owner), joined(lanes, 0, NAME))
+
+
+# The same random numbers as on the CPU: SplitMix64 of seed, tensor and element.
+@triton.jit
+def _mixed(bits):
+    """Return 64 bits that depend on all 64 bits of the argument: the finalizer of SplitMix64."""
+    bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9
+    bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB
+    return bits ^ (bits >> 31)
+
+
+@triton.jit
+def _bits(seed, tensor, element):
+    """Return 64 random bits that belong to one element of one tensor."""
+    stream = _mixed(seed.to(tl.uint64) + (tensor + 1).to(tl.uint64) * 0x9E3779B97F4A7C15)
+    return _mixed(stream + (element + 1).to(tl.uint64) * 0x9E3779B97F4A7C15)
+
+
+@triton.jit
+def uniform(seed, tensor, element, REAL: tl.constexpr):
+    """Return random numbers in [0, 1), multiples of 2**-24 as float32 has them."""
+    return (_bits(seed, tensor, element) >> 40).to(tl.int64).to(REAL) * (1.0 / 16777216.0)
+
+
+@triton.jit
+def normal(seed, tensor, element, REAL: tl.constexpr):
+    """Return random numbers from the standard normal distribution (Box and Muller, 1958)."""
+    bits = _bits(seed, tensor, element)
+    one = ((bits >> 32).to(tl.int64).to(tl.float64) + 1.0) * (1.0 / 4294967296.0)
+    other = (bits & 0xFFFFFFFF).to(tl.int64).to(tl.float64) * (1.0 / 4294967296.0)
+    radius = tl.sqrt(-2.0 * log(one))
+    return (radius * cosine(6.283185307179586 * other)).to(REAL)

@@ -1,0 +1,144 @@
+"""Launching a kernel on a GPU: what lies there from step to step, and what goes up in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from schuss.engines.devices.device import Kernel, Tensors
+from schuss.engines.devices.gpu import functions_compiled as functions
+from schuss.engines.devices.tables.chunks import chunks
+from schuss.engines.program.program import GRAD, Place
+
+BLOCK = 1024
+"""Numbers that a program of a GPU computes at once: 8 for each of its threads."""
+
+BLOCKS = 4
+"""Blocks in a chunk, the work of one program."""
+
+WARPS = 4
+"""Groups of 32 threads in a program."""
+
+JOIN = 1024
+"""Partial reductions that are joined at once."""
+
+
+class Launch:
+    """A kernel and the parameters of a cohort, ready to be launched in every step.
+
+    Args:
+        kernel: The kernel.
+        about: The facts of the cohort's tensors.
+
+    Attributes:
+        kernel: The kernel.
+        device: Where the tensors are.
+        versions: For each place that the kernel writes to, the addresses of the versions of its
+            tensors, 0 for none.
+        addresses: For each of its columns, where the numbers of each parameter begin.
+        new_places: The columns of places that there are no tensors for yet.
+        words: The words that go up in this step: arguments and their reciprocals, where the gradients
+            begin, and, if there are several sets of arguments, the set of each parameter.
+    """
+
+    def __init__(self, kernel: Kernel, about: Tensors) -> None:
+        self.kernel = kernel
+        self.device = about.device
+        self.versions = about.versions
+        self.new_places: list[tuple[int, Place]] = []
+        source = kernel.source
+        self._tensors = len(about.counts)
+        self._chunk = BLOCK * BLOCKS
+        table = chunks(about.counts, self._chunk)
+        self._entries = len(table.entries)
+        self.addresses = np.zeros((len(source.columns), self._tensors), np.int64)
+        self.grad_column = source.columns.index(Place(GRAD))
+        self._sent: Tensor | None = None
+        self.words = np.zeros(0, dtype=np.int64)
+        self._sets = 0
+        self._several = False
+        begins = np.array([*table.first_entries, self._entries], dtype=np.int64)
+        self._table, self._begins = self._up(table.entries), self._up(begins)
+        self._owners, self._joins = self._up(table.owners.astype(np.int64)), len(table.owners)
+        most = max((len(about.reductions) for about in source.passes), default=0)
+        self._partials = self._room(most * self._entries)
+        self._totals = self._room(source.totals * self._tensors)
+
+    def prepare(
+        self,
+        grads: NDArray[np.int64],
+        rows: NDArray[np.int64] | None,
+        arguments: Sequence[float] | NDArray[np.float64],
+        which: NDArray[np.int64] | None,
+    ) -> None:
+        """Say what the next run is to do, see `devices.device.Launch`."""
+        count, tensors = self.kernel.source.arguments, self._tensors
+        self._several = which is not None
+        self._sets = len(arguments) if which is not None else 1
+        size = 2 * count * self._sets + (1 + self._several) * tensors
+        if len(self.words) != size:
+            self.words = np.zeros(size, dtype=np.int64)
+        of_gradients = self.words[2 * count * self._sets :]
+        pairs = self.words[: 2 * count * self._sets].view(np.float64).reshape(-1, count, 2)
+        pairs[:, :, 0] = np.asarray(arguments, dtype=np.float64).reshape(self._sets, -1)[:, :count]
+        with np.errstate(all="ignore"):
+            np.divide(1.0, pairs[:, :, 0], out=pairs[:, :, 1])
+        if rows is None:
+            of_gradients[:tensors] = grads
+        else:
+            of_gradients[:tensors] = 0
+            of_gradients[rows] = grads[rows]
+        if which is not None:
+            of_gradients[tensors:][slice(None) if rows is None else rows] = which
+
+    def run(self, upload: Tensor, begin: int, skip: Tensor) -> None:
+        """Launch the kernel; nothing here waits for the device.
+
+        Args:
+            upload: The words that have gone up in this step.
+            begin: Where the words of this launch begin there.
+            skip: A number that is not 0 if the step is to be left out.
+        """
+        if self._sent is None or self.new_places:
+            self._sent = self._up(self.addresses)
+        kernel = self.kernel
+        words = 2 * kernel.source.arguments * self._sets
+        common = (self._sent, upload, begin, words, skip)
+        for function, about in zip(kernel.passes, kernel.source.passes, strict=True):
+            if self._entries:
+                reductions = self._partials, self._totals, self._entries, self._tensors
+                function[(self._entries,)](
+                    self._table, *common, *reductions,
+                    BLOCK=BLOCK, CHUNK=self._chunk, SEVERAL=self._several, num_warps=WARPS,
+                )  # fmt: skip
+            for index, (name, total) in enumerate(about.reductions):
+                self._join(name, index, total)
+        if kernel.closing is not None:
+            closing: Any = kernel.closing
+            closing[(self._tensors,)](
+                *common, self._totals, self._tensors, SEVERAL=self._several, num_warps=1
+            )
+
+    def _join(self, name: str, index: int, total: int) -> None:
+        functions.join[(self._joins,)](
+            self._owners, self._begins, self._partials, self._totals, self._entries, self._tensors,
+            index, total, NAME=name, WIDTH=JOIN, num_warps=4,
+        )  # fmt: skip
+
+    def _up(self, array: NDArray[np.int64]) -> Tensor:
+        """Return a copy on the device, made without waiting for it."""
+        staged = torch.empty(array.shape, dtype=torch.int64, pin_memory=_is_pinned(self.device))
+        staged.numpy()[...] = array
+        return staged.to(self.device, non_blocking=True)
+
+    def _room(self, count: int) -> Tensor:
+        return torch.zeros(max(count, 1), dtype=torch.float64, device=self.device)
+
+
+def _is_pinned(device: torch.device) -> bool:
+    return device.type != "cpu"

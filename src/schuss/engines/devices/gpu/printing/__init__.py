@@ -1,0 +1,1 @@
+"""The text of a kernel for Triton: blocks of numbers at once."""

@@ -1,0 +1,151 @@
+"""Prints the functions that go through chunks, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from schuss.engines.devices.gpu.printing.statements import Statements
+from schuss.engines.devices.layout import Pass
+from schuss.engines.program.program import Place
+from schuss.engines.program.schedule import Function
+
+_PASS = '''
+
+@triton.jit
+def {name}_blocks(
+    {given}tensor, first, count, entry, arguments, partials, totals, entries, tensors,
+    BLOCK: tl.constexpr, WHOLE: tl.constexpr,
+):
+    """Go through a chunk, which with WHOLE is full, and aligned to 16 bytes."""
+    one = tl.full([], 1.0, REAL)
+    i = tl.arange(0, BLOCK)
+{head}
+    for at in range(0, count, BLOCK):
+        left = count - at
+{loop}
+{tail}
+
+
+@kernel
+def {name}(
+    table, addresses, upload, begin, words, skip, partials, totals, entries, tensors,
+    BLOCK: tl.constexpr, CHUNK: tl.constexpr, SEVERAL: tl.constexpr,
+):
+    """{does}"""
+    entry = tl.program_id(0)
+    tensor = tl.load(table + 3 * entry)
+    first = tl.load(table + 3 * entry + 1)
+    count = tl.load(table + 3 * entry + 2).to(tl.int32)
+    count = tl.where(is_stepped(upload, begin, words, tensor, skip), count, 0)
+    arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
+{bases}
+    if (count == CHUNK) & (({aligned}) % 16 == 0):
+        {name}_blocks({given}tensor, first, CHUNK, entry, arguments, partials, totals, entries, tensors, BLOCK, True)
+    else:
+        {name}_blocks({given}tensor, first, count, entry, arguments, partials, totals, entries, tensors, BLOCK, False)
+'''  # noqa: E501  # the lines of a kernel
+
+_CLOSING = '''
+
+@kernel
+def closing(addresses, upload, begin, words, skip, totals, tensors, {shapes}SEVERAL: tl.constexpr):
+    """Write what there is one number of for each tensor."""
+    tensor = tl.program_id(0)
+    one = tl.full([], 1.0, REAL)
+    arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
+    if is_stepped(upload, begin, words, tensor, skip):
+{body}
+'''
+
+
+def function(statements: Statements, about: Pass, made: Function) -> str:
+    """Print a function that goes through chunks."""
+    values, layout = statements.program.values, statements.layout
+    whole = [v for v in made.needed if values[v].per_tensor]
+    single = [v for v in made.needed if not values[v].per_tensor]
+    inputs = statements.program.inputs
+    bases = {inputs[v] for v in single if v < len(inputs)}
+    bases |= {place for place, _ in made.outputs}
+    places = [place for place in layout.columns if place in bases]
+    head = [*statements.arguments(made.needed, layout.totals), *map(statements.whole, whole)]
+    head += [f"partial_{v} = {_started(statements, v)}" for v in made.reductions]
+    loop = [_computed(statements, v) for v in single]
+    loop += [f"partial_{v} = {_accumulated(statements, v)}" for v in made.reductions]
+    loop += [_stored(statements, place, value) for place, value in made.outputs]
+    tail = [
+        f"tl.store(partials + {index} * entries + entry, "
+        f"joined(partial_{v}, 0, {statements.reduction(v)}))"
+        for index, v in enumerate(made.reductions)
+    ]
+    columns = [layout.column(place) for place in places]
+    return _PASS.format(
+        name=about.name,
+        does=about.does,
+        each=statements.each,
+        given="".join(f"p{column}, " for column in columns),
+        aligned=" | ".join(f"p{column}" for column in columns),
+        bases=indented(1, (_base(statements, place) for place in places)),
+        head=indented(1, head),
+        loop=indented(2, loop),
+        tail=indented(1, tail),
+    )
+
+
+def closing(
+    statements: Statements, outputs: Sequence[tuple[Place, int]], shapes: Sequence[str] = ()
+) -> str:
+    """Print the function that stores what there is one number of for each tensor.
+
+    Args:
+        statements: Prints its statements.
+        outputs: Places, and what goes there.
+        shapes: The loading of a tensor's shape, if any is needed.
+    """
+    layout = statements.layout
+    needed = statements.program.needed([value for _, value in outputs], layout.totals)
+    body = [*shapes, *statements.arguments(needed, layout.totals)]
+    body += map(statements.whole, needed)
+    for place, value in outputs:
+        address, number = (
+            statements.address(layout.column(place)),
+            statements.operand("store", 0, value),
+        )
+        body.append(f"store_one({address}, {number}, {statements.kind(place)})")
+    given = "shapes, " if shapes else ""
+    return _CLOSING.format(each=statements.each, body=indented(2, body), shapes=given)
+
+
+def indented(depth: int, lines: Iterable[str]) -> str:
+    """Return lines further to the right, as one text."""
+    return "\n".join("    " * depth + line for line in lines)
+
+
+def _base(statements: Statements, place: Place) -> str:
+    column = statements.layout.column(place)
+    return f"p{column} = {statements.address(column)} + {statements.size(place)} * first"
+
+
+def _block(statements: Statements, place: Place) -> str:
+    return f"p{statements.layout.column(place)} + {statements.size(place)} * at, i, left"
+
+
+def _computed(statements: Statements, value: int) -> str:
+    if statements.program.node(value) is not None:
+        return statements.computed(value, "[BLOCK]", "first + at + i")
+    place = statements.program.inputs[value]
+    block = _block(statements, place)
+    return f"v{value} = load({block}, {statements.kind(place)}, REAL, WHOLE)"
+
+
+def _stored(statements: Statements, place: Place, value: int) -> str:
+    number = statements.operand("store", 0, value)
+    return f"store({_block(statements, place)}, {number}, {statements.kind(place)}, WHOLE)"
+
+
+def _started(statements: Statements, value: int) -> str:
+    return f"started(tl.zeros([BLOCK], PARTIAL), {statements.reduction(value)})"
+
+
+def _accumulated(statements: Statements, value: int) -> str:
+    number = f"{statements.reduced(value)}.to(PARTIAL)"
+    return f"accumulated(partial_{value}, {number}, i < left, {statements.reduction(value)})"

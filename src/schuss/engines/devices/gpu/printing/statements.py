@@ -1,0 +1,109 @@
+"""Prints the single statements of kernels: how values are computed from others."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from schuss.engines.devices.gpu.expressions import EXPRESSIONS
+from schuss.engines.devices.layout import Layout
+from schuss.engines.devices.tables.tiles import SHAPE
+from schuss.engines.program.operations import DRAWS, SIZES, SPREADS, takes_predicate
+from schuss.engines.program.program import COUNT, GRAD, Place
+from schuss.storage.kinds import BYTES
+
+
+class Statements:
+    """Prints statements of one program.
+
+    Attributes:
+        layout: The memory that the kernel takes.
+        program: The program.
+        each: How many words a set of arguments has: themselves, and their reciprocals.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.program = layout.program
+        self.each = 2 * layout.arguments
+
+    def computed(self, value: int, shape: str, element: str = "") -> str:
+        """Print how a value that is no input is computed.
+
+        Args:
+            value: The value.
+            shape: The shape of a block of it.
+            element: For draws: the number of each element in its tensor.
+        """
+        operation, *operands = self.program.node(value) or ("",)
+        if operation in DRAWS:
+            seed = f"tl.load(arguments + {2 * ~operands[0]}).to(tl.int64)"
+            return f"v{value} = {operation}({seed}, tensor, {element}, REAL)"
+        if operation in SIZES:
+            sizes = (name for bit, name in enumerate(SHAPE[:3]) if SIZES[operation] & 1 << bit)
+            return f"v{value} = ({' * '.join(sizes)}).to(REAL)"
+        if operation in SPREADS:
+            return f"v{value} = {self.operand('add', 0, operands[0])} + tl.zeros({shape}, REAL)"
+        if operation == "div" and operands[1] < 0:
+            return f"v{value} = {self.operand('mul', 0, operands[0])} * r{~operands[1]}"
+        texts = (self.operand(operation, place, o) for place, o in enumerate(operands))
+        return f"v{value} = " + EXPRESSIONS[operation].format(*texts, shape=shape)
+
+    def whole(self, value: int) -> str:
+        """Print how what there is one number of for a tensor is read or computed."""
+        totals = self.layout.totals
+        if value in totals:
+            return f"v{value} = tl.load(totals + {totals[value]} * tensors + tensor).to(REAL)"
+        if self.program.node(value) is not None:
+            return self.computed(value, "[]")
+        place = self.program.inputs[value]
+        address = self.address(self.layout.column(place))
+        if place == COUNT:
+            return f"v{value} = {address}.to(REAL)"
+        return f"v{value} = load_one({address}, {self.kind(place)}, REAL)"
+
+    def operand(self, operation: str, position: int, operand: int) -> str:
+        """Print an operand, as a number or a truth value as it is needed."""
+        truth = takes_predicate(operation, position)
+        if operand < 0:
+            return f"(a{~operand} != 0)" if truth else f"a{~operand}"
+        if truth == self.program.values[operand].predicate:
+            return f"v{operand}"
+        return f"(v{operand} != 0)" if truth else f"v{operand}.to(REAL)"
+
+    def arguments(self, needed: Iterable[int], given: Container[int]) -> list[str]:
+        """Print the loading of a tensor's arguments; of those that divide, the reciprocals."""
+        used, divisors = set(), set()
+        for operation, *operands in (
+            self.program.node(v) or ("",) for v in needed if v not in given
+        ):
+            if operation in DRAWS:
+                continue
+            divides = operation == "div" and operands[1] < 0
+            divisors |= {~operands[1]} if divides else set()
+            used |= {~o for o in (operands[:1] if divides else operands) if o < 0}
+        lines = [f"a{n} = tl.load(arguments + {2 * n}).to(REAL)" for n in sorted(used)]
+        return lines + [
+            f"r{n} = tl.load(arguments + {2 * n + 1}).to(REAL)" for n in sorted(divisors)
+        ]
+
+    def kind(self, place: Place) -> str:
+        """Print the type of the numbers at a place."""
+        return f"tl.{self.layout.kind(place)}"
+
+    def size(self, place: Place) -> int:
+        """Return how many bytes a number at a place has."""
+        return BYTES[self.layout.kind(place)]
+
+    def address(self, column: int) -> str:
+        """Print where what a column of the addresses is of begins."""
+        if column < len(self.layout.columns) and self.layout.columns[column] == Place(GRAD):
+            return "tl.load(upload + begin + words + tensor)"
+        return f"tl.load(addresses + {column} * tensors + tensor)"
+
+    def reduction(self, value: int) -> str:
+        """Print the name of a reduction, whatever it leaves numbers for."""
+        return f'"{self.layout.reduction_name(value)}"'
+
+    def reduced(self, value: int) -> str:
+        """Print the number that a reduction is of."""
+        return self.operand("sum", 0, self.program.operands(value)[0])

@@ -1,0 +1,67 @@
+"""Running the kernels of a step on GPUs: one upload for each, then the launches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from schuss.engines.devices.gpu.launch import Launch
+
+
+class Run:
+    """Kernels that run one after the other, on the current stream of their device.
+
+    Args:
+        launches: The launches, prepared.
+    """
+
+    def __init__(self, launches: Sequence[Launch]) -> None:
+        self.launches = launches
+        self._is_done = False
+        self._by_device: dict[torch.device, list[Launch]] = {}
+        for launch in launches:
+            self._by_device.setdefault(launch.device, []).append(launch)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of them have been launched since `begin`."""
+        return self._is_done
+
+    def begin(self) -> None:
+        """Note that they are yet to run."""
+        self._is_done = False
+
+    def take(self) -> bool:
+        """Launch them; that does not raise the versions of what they write to."""
+        for device, launches in self._by_device.items():
+            if device.type == "cuda":
+                with torch.cuda.device(device):  # on which Triton launches
+                    _launch(device, launches)
+            else:
+                _launch(device, launches)
+        self._is_done = True
+        return False
+
+
+def _launch(device: torch.device, launches: Sequence[Launch]) -> None:
+    """Send the words of some launches to their device, and launch them there."""
+    size = sum(len(launch.words) for launch in launches)
+    # From torch's cache of pinned memory, which hands a block out again when it has been read.
+    staged = torch.empty(size, dtype=torch.int64, pin_memory=device.type != "cpu")
+    room = staged.numpy()
+    begins, begin = [], 0
+    for launch in launches:
+        begins.append(begin)
+        room[begin : begin + len(launch.words)] = launch.words
+        begin += len(launch.words)
+    upload = staged.to(device, non_blocking=True)
+    for launch, begin in zip(launches, begins, strict=True):
+        launch.run(upload, begin, _never(device))
+
+
+@cache
+def _never(device: torch.device) -> Tensor:
+    return torch.zeros(1, dtype=torch.float32, device=device)

@@ -1,0 +1,89 @@
+"""Triton's interpreter, so that kernels for a GPU run where there is none.
+
+To be imported before anything of Triton, in a process of its own. The interpreter is mended where
+it does not do what a GPU does: it cuts bits off where a GPU rounds, and it has no mathematical
+functions.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import triton.language as tl
+from triton.runtime import interpreter
+from triton.runtime.interpreter import TensorHandle
+
+from schuss.engines.devices import device
+from schuss.engines.devices.gpu import functions_compiled as functions
+from schuss.engines.devices.gpu import launch
+
+_convert = interpreter._convert_float
+
+
+def _converted(data: Any, before: Any, after: Any, mode: Any) -> Any:
+    """Round to the nearest, ties to even, as a GPU does."""
+    if (before, after) == (tl.float32, tl.bfloat16):
+        bits = data.view(np.uint32)
+        rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+        return np.where(np.isnan(data), np.uint16(0x7FFF), rounded)
+    if (before, after) == (tl.bfloat16, tl.float32):
+        return data.view(np.uint16).astype(np.uint32) << 16
+    return _convert(data, before, after, mode)
+
+
+def _of_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a mathematical function of Triton's, by NumPy's."""
+
+    def call(*operands: Any) -> Any:
+        tensors = [x for x in operands if isinstance(x, tl.tensor)]
+        like = next((x for x in tensors if x.type.is_block()), tensors[0])
+        data = [x.handle.data if isinstance(x, tl.tensor) else x for x in operands]
+        found = np.asarray(function(*data), dtype=like.handle.data.dtype)
+        return tl.tensor(TensorHandle(found, like.dtype), like.type)
+
+    return call
+
+
+_FUNCTIONS = {
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "cosine": np.cos,
+    "power": np.power,
+    "atan2": np.arctan2,
+    "cube_root_of_any": np.cbrt,
+}
+
+_patch = interpreter._patch_lang_tensor
+
+
+def _patched(tensor: Any, scope: Any) -> None:
+    """Make numbers of arrays of one number, which NumPy does no more if they have dimensions."""
+    _patch(tensor, scope)
+    scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+
+
+@contextmanager
+def on_interpreter(block: int = 64) -> Iterator[None]:
+    """Run what steps parameters on the CPU as if these were on a GPU.
+
+    Args:
+        block: How many numbers a program computes at once.
+    """
+    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        patch.setattr(interpreter, "_convert_float", _converted)
+        patch.setattr(interpreter, "_patch_lang_tensor", _patched)
+        for name, function in _FUNCTIONS.items():
+            patch.setattr(functions, name, _of_numpy(function))
+        patch.setattr(launch, "BLOCK", block)
+        patch.setattr(launch, "JOIN", 16)
+        patch.setitem(device.LOADERS, "cpu", device.LOADERS["cuda"])
+        yield

@@ -30,4 +30,7 @@ hypothesis.settings.load_profile("schuss")
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     """Give each test the same random numbers, alone or after others."""
-    torch.manual_seed(0)
+    # torch.manual_seed notes where it was called, for each kind of device that is not in use yet.
+    torch.default_generator.manual_seed(0)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)

@@ -15,6 +15,7 @@ from schuss.engines.cohorts.contents import Needs
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.fused import FusedBatch
 from schuss.engines.planning import Known, Planner, options_of
+from schuss.engines.tracing.replay import Replays
 
 
 class Plain:
@@ -202,6 +203,22 @@ def test_needs_that_keep_a_rule_from_an_engine_are_found_anew():
     plan = planned(descending, group, known, of_0={"mean": torch.ones(3, 1)})
     assert plan.engine == "foreach"
     assert known.needs.heads == 3
+
+
+@pytest.mark.parametrize(("engine", "recorded"), [("foreach", 0), ("fused", 1)])
+def test_only_what_is_kept_for_the_next_step_is_recorded(monkeypatch, engine, recorded):
+    replayed = []
+    trace = Replays.trace
+
+    def watched(self, *arguments):
+        replayed.append(self)
+        return trace(self, *arguments)
+
+    monkeypatch.setattr(Replays, "trace", watched)
+    group = group_of(parameter(3), **{engine: True})
+    planner = Planner(OPTIMIZER, Work(descending, pure="a rule"), {group["params"][0]: {}})
+    assert planner.on(engine, Known(group["params"]), batch_of(group)).engine == engine
+    assert len(replayed) == recorded
 
 
 @pytest.mark.parametrize("engine", ["foreach", "loop"])

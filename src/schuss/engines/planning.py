@@ -201,10 +201,11 @@ class Planner:
         members = [Member(p, self._states[p], p.dtype) for p in batch.params]
         cohorts = divided(batch.group, members, known.needs)
         grads = dict(zip(batch.params, batch.grads, strict=True))
+        work = self._work._replace(pure=None)  # cohorts are made anew, and could repeat nothing
         calls: list[Callable[[], None]] = []
         pieces: list[Piece] = []
         for cohort in cohorts:
-            found, parts = foreach.plan(cohort, self._work, batch.group, grads)
+            found, parts = foreach.plan(cohort, work, batch.group, grads)
             calls += found
             pieces += [Piece(cohort, part) for part in parts]
         return Planned("foreach", calls, pieces=pieces)

@@ -99,7 +99,7 @@ class Work(NamedTuple):
     """
 
     rule: Rule
-    grad_scale: float | None = None
+    grad_scale: float | Tensor | None = None
     pure: object = None
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, Work
 from schuss.engines import loop
+from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.groups import apart, filled, wanted, with_gradient
 from schuss.engines.planning import Known, Planned, Planner
@@ -79,7 +80,7 @@ class Engine:
         Takes and raises what `run` does, and `measures`: each is called for all parameters, as
         `measure(state, group, grad, param)`, and finds the sums of those before it in the group.
         """
-        scale = None if grad_scale is None else float(grad_scale)
+        scale = _scale(grad_scale)
         for measure in measures:
             known = self._known_of(groups)
             work = Work(measuring(measure), scale)
@@ -113,7 +114,7 @@ class Engine:
             RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
                 engine that cannot run the rule. Nothing has been changed then.
         """
-        work = Work(rule, None if grad_scale is None else float(grad_scale), pure)
+        work = Work(rule, _scale(grad_scale), pure)
         known = self._known_of(groups)
         try:
             self._step(optimizer, work, list(zip(known, groups, strict=True)))
@@ -270,3 +271,10 @@ class Engine:
         states = [state for each in fused for cohort in each.cohorts for state in cohort.states]
         # By the dictionary of all, the cohort, the list above, the argument.
         return any(count > 4 for count in map(sys.getrefcount, states))
+
+
+def _scale(tensor: Tensor | None) -> float | Tensor | None:
+    """Return the factor of the gradients, as a number unless to read it is to wait."""
+    if tensor is None or keeps_numbers(tensor.device):
+        return tensor
+    return float(tensor)

@@ -65,9 +65,9 @@ def _sets(cohort: Cohort, part: Part) -> Iterator[tuple[list[int], Sequence[floa
     """Return the parameters of a part that have one set of numbers, and these numbers."""
     rows = cohort.rows_of(part)
     if part.which is None:
-        yield rows.tolist(), list(part.arguments)
+        yield rows.tolist(), list(part.numbers())
         return
-    for number, arguments in enumerate(np.asarray(part.arguments).tolist()):
+    for number, arguments in enumerate(np.asarray(part.numbers()).tolist()):
         yield rows[part.which == number].tolist(), arguments
 
 

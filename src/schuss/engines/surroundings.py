@@ -52,7 +52,7 @@ def run_on_master(
     param.copy_(weight)
 
 
-def surrounded(rule: Rule, grad_scale: float | None, half: str | None) -> Rule:
+def surrounded(rule: Rule, grad_scale: float | Tensor | None, half: str | None) -> Rule:
     """Return a rule for stand-ins, with all that is done around it.
 
     Args:

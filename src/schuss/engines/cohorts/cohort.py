@@ -143,7 +143,7 @@ class Cohort:
         rule: Rule,
         scalars: State,
         group: Group,
-        scale: float | None,
+        scale: float | Tensor | None,
         drawn: Callable[[], Any] = drawn,
     ) -> Trace:
         if scale is not None or group["maximize"] or self.has_master:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+from torch import Tensor
 
 from schuss.contract import State
 from schuss.engines.cohorts.scalars import Columns, Rows, Scalars, is_own
@@ -33,6 +34,7 @@ class Part(NamedTuple):
         which: The set of each parameter; None if there is only one.
         after: The numbers that the rule leaves in all of their states.
         columns: Those in which they differ, for each set.
+        on_device: Arguments that are tensors: of which set, which argument, and the tensor.
     """
 
     trace: Trace
@@ -41,6 +43,21 @@ class Part(NamedTuple):
     which: Rows | None
     after: State
     columns: Columns
+    on_device: Sequence[tuple[int, int, Tensor]] = ()
+
+    def numbers(self) -> Sequence[float] | NDArray[np.float64]:
+        """Return the arguments, with those that are on a device, which this waits for."""
+        if not self.on_device:
+            return self.arguments
+        if self.which is None:
+            found = list(self.arguments)
+            for _, number, tensor in self.on_device:
+                found[number] = float(tensor)
+            return found
+        table = np.array(self.arguments)
+        for row, number, tensor in self.on_device:
+            table[row, number] = float(tensor)
+        return table
 
 
 class _Found(NamedTuple):
@@ -66,7 +83,8 @@ def traced_parts(
     """
     if not scalars.own:
         trace = traced(scalars.same)
-        return [Part(trace, rows, trace.arguments, None, trace.scalars, {})]
+        on_device = [(0, number, tensor) for number, tensor in trace.on_device.items()]
+        return [Part(trace, rows, trace.arguments, None, trace.scalars, {}, on_device)]
     rows = np.arange(scalars.count) if rows is None else rows
     columns, which = scalars.distinct(rows)
     count = len(next(iter(columns.values())))
@@ -135,10 +153,13 @@ def _part(alike: Sequence[_Found], rows: Rows, which: Rows, count: int) -> Part:
     mine = position[which] >= 0
     trace = alike[0].trace
     arguments = np.empty((len(sets), len(trace.arguments)))
+    on_device = []
     at = 0
     for each in alike:
         for number, argument in enumerate(each.trace.arguments):
             arguments[at : at + len(each.sets), number] = argument
+        for number, tensor in each.trace.on_device.items():
+            on_device += [(at + row, number, tensor) for row in range(len(each.sets))]
         at += len(each.sets)
     after = {key: value for key, value in trace.scalars.items() if not _is_number(value)}
     columns = {
@@ -146,7 +167,7 @@ def _part(alike: Sequence[_Found], rows: Rows, which: Rows, count: int) -> Part:
         for key, value in trace.scalars.items()
         if key not in after
     }
-    return Part(trace, rows[mine], arguments, position[which[mine]], after, columns)
+    return Part(trace, rows[mine], arguments, position[which[mine]], after, columns, on_device)
 
 
 def _column(values: Sequence[Any], alike: Sequence[_Found]) -> NDArray[Any]:

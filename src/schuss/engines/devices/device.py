@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from schuss.engines.devices.layout import KernelSource
 from schuss.engines.errors import NoDeviceKernelError
-from schuss.engines.program.program import Place, Program
-from schuss.storage.kinds import Kinds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from schuss.engines.devices.layout import KernelSource
+    from schuss.engines.program.program import Place, Program
+    from schuss.storage.kinds import Kinds
 
 
 class Kernel(NamedTuple):
@@ -59,6 +63,7 @@ class Launch(Protocol):
         rows: NDArray[np.int64] | None,
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
+        on_device: Sequence[tuple[int, int, Tensor]] = (),
     ) -> None:
         """Say what the next run is to do.
 
@@ -67,6 +72,7 @@ class Launch(Protocol):
             rows: The parameters whose turn it is; None for all.
             arguments: The numbers of the program: for all of them, or a row for each set of them.
             which: The set of each of these parameters; None if there is only one.
+            on_device: Numbers that are on the device: of which set, which number, and the tensor.
         """
 
 
@@ -106,7 +112,13 @@ class Tensors(NamedTuple):
 
 
 class Device(Protocol):
-    """A kind of device."""
+    """A kind of device.
+
+    Attributes:
+        keeps_numbers: A number that it has computed may stay there: to read it is to wait.
+    """
+
+    keeps_numbers: bool
 
     def __hash__(self) -> int:
         """Return a hash: kernels are kept by device."""
@@ -155,3 +167,11 @@ def device_for(device: torch.device) -> Device:
         return load()
     except ImportError as error:  # Triton does not exist for every system
         raise NoDeviceKernelError(device, str(error)) from None
+
+
+def keeps_numbers(device: torch.device) -> bool:
+    """Tell whether a number that a device has computed may stay there; see `Device`."""
+    try:
+        return device_for(device).keeps_numbers
+    except NoDeviceKernelError:
+        return False

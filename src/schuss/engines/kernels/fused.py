@@ -111,10 +111,11 @@ class FusedBatch:
         return steps
 
 
-def sums(steps: Sequence[FusedStep]) -> dict[str, float]:
+def sums(steps: Sequence[FusedStep]) -> dict[str, Tensor | float]:
     """Run steps, and return the sums of the numbers that their rule leaves in the states.
 
-    The states themselves stay as they are.
+    The states themselves stay as they are. Sums are tensors where to read them is to wait for the
+    device.
 
     Raises:
         UnfusableError: The rule leaves more than one number for a parameter.
@@ -126,7 +127,7 @@ def sums(steps: Sequence[FusedStep]) -> dict[str, float]:
         run = launches[0].kernel.device.run(launches)
         run.begin()
         run.take()
-    total: dict[str, float] = {}
+    total: dict[str, Tensor | float] = {}
     for step in steps:
         for key, value in step.sums().items():
             total[key] = total.get(key, 0.0) + value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,7 +35,7 @@ class FusedStep:
         self.launch = launch
         self._grads = grads
         self._made: dict[str, list[Tensor]] = {}
-        self._numbers: dict[str, NDArray[np.floating]] = {}
+        self._numbers: dict[str, Tensor] = {}
 
     @property
     def _rows(self) -> Rows:
@@ -74,19 +75,26 @@ class FusedStep:
         self._numbers = {}
         self._prepare(self._new_numbers)
 
-    def sums(self) -> dict[str, float]:
-        """Return the sums of what the rule has left for each parameter, once the kernel has run."""
+    def sums(self) -> dict[str, Tensor | float]:
+        """Return the sums of what the rule has left for each parameter, once the kernel has run.
+
+        They are tensors where to read them is to wait for the device.
+        """
         part, count = self.part, len(self._rows)
-        found = {
-            key: float(of_each.sum(dtype=np.float64)) for key, of_each in self._numbers.items()
-        }
-        found |= {key: float(value) * count for key, value in part.after.items()}
+        found = {key: self._sum(of_each) for key, of_each in self._numbers.items()}
+        for key, value in part.after.items():
+            found[key] = count * (value if isinstance(value, Tensor) else float(value))
         return found | {key: float(c[part.which].sum()) for key, c in part.columns.items()}
+
+    def _sum(self, of_each: Tensor) -> Tensor | float:
+        if self.launch.kernel.device.keeps_numbers:
+            return of_each.sum(dtype=torch.float64)
+        return float(of_each.numpy().sum(dtype=np.float64))
 
     def _prepare(self, new: Callable[[Place], NDArray[np.int64]]) -> None:
         """Get ready; `new` tells where the numbers go at places that there are no tensors for."""
         part, launch = self.part, self.launch
-        launch.prepare(self._grads, part.rows, part.arguments, part.which)
+        launch.prepare(self._grads, part.rows, part.arguments, part.which, part.on_device)
         for column, place in launch.new_places:
             launch.addresses[column, self._rows] = new(place)
         if self.binding.has_copies:
@@ -100,6 +108,7 @@ class FusedStep:
     def _new_numbers(self, place: Place) -> NDArray[np.int64]:
         if not place.per_tensor:
             raise UnfusableError("what is measured has to be one number for each parameter")
-        numbers = np.zeros(len(self._rows), dtype=self.binding.kinds.real)
+        like = self.binding.cohort.like
+        numbers = torch.zeros(len(self._rows), dtype=like.dtype, device=like.device)
         self._numbers[place.name.removeprefix(STATE)] = numbers
-        return numbers.ctypes.data + numbers.itemsize * np.arange(len(numbers))
+        return numbers.data_ptr() + numbers.element_size() * np.arange(len(numbers))

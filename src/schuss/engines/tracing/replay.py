@@ -51,7 +51,7 @@ class Replay:
         exec(compile(source, "<calculation>", "exec"), constants)  # of our own text
         self._function: Any = constants["calculation"]
 
-    def again(self, group: Group, numbers: State, scale: float | None) -> Trace | None:
+    def again(self, group: Group, numbers: State, scale: float | Tensor | None) -> Trace | None:
         """Return the trace with other numbers, or None if the rule would have done other things.
 
         Args:
@@ -66,7 +66,7 @@ class Replay:
         if found is None:
             return None
         arguments, after = found
-        program, _, _, dropped, matrix_axes, axes = self._trace
+        program, _, _, dropped, matrix_axes, axes, _ = self._trace
         if any(type(x) is Several for x in arguments):
             arguments = [x.values if type(x) is Several else x for x in arguments]
         return Trace(program, arguments, after, dropped, matrix_axes, axes)
@@ -84,7 +84,12 @@ class Replays:
         self._unrepeatable: object = None
 
     def trace(
-        self, pure: object, tracing: Tracing, numbers: State, group: Group, scale: float | None
+        self,
+        pure: object,
+        tracing: Tracing,
+        numbers: State,
+        group: Group,
+        scale: float | Tensor | None,
     ) -> Trace:
         """Return what a rule does, by repeating an earlier trace if there is one like it.
 
@@ -115,7 +120,7 @@ class Replays:
 
 
 def recorded(
-    tracing: Tracing, group: Group, numbers: State, scale: float | None
+    tracing: Tracing, group: Group, numbers: State, scale: float | Tensor | None
 ) -> tuple[Trace, Replay]:
     """Trace a rule so that it can be repeated.
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
+from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import DimensionsRead, UntraceableError
 from schuss.engines.program.axes import Axes, broadcast, own_axes, reduced
 from schuss.engines.program.operations import DRAWS, PREDICATES, REDUCTIONS
@@ -58,6 +60,8 @@ class Tape:
         dimensions: Their dimensions, as far as they are known.
         numbers: Keys of the state whose tensors of one number are real ones, by their identity.
         drawn: Returns a random number from which each element gets its own.
+        on_device: For arguments that are kept as tensors, because to read them is to wait for the
+            device that computes them: the tensor, by the argument's position.
     """
 
     stand_in: type[StandIn]  # set by the module that defines it, and needs this one
@@ -75,6 +79,7 @@ class Tape:
         self.like = like
         self.dimensions = dimensions
         self.numbers: dict[int, str] = {}
+        self.on_device: dict[int, Tensor] = {}
         self.drawn = drawn
         self._next = len(inputs)
         self._per_tensor = [place.per_tensor for place in inputs]
@@ -210,9 +215,19 @@ class Tape:
             if type(operand) is UnknownSize or (type(operand) is Size and self.dimensions.along):
                 return self.size(operand.axes).value
             if isinstance(operand, Tensor) and operand.numel() == 1:
-                operand = operand.item()
+                operand = self._number(operand)
             if not isinstance(operand, Real):
                 raise UntraceableError(f"a {type(operand).__name__} among the operands")
             operand = float(operand)
         self.arguments.append(operand)
         return -len(self.arguments)  # ~k is -k - 1
+
+    def _number(self, tensor: Tensor) -> float:
+        """Return the number of a tensor, or keep the tensor as the next argument."""
+        like = self.like.device
+        if tensor.device.type != like.type or not keeps_numbers(like):
+            return tensor.item()
+        # A copy, as a number would be: the rule may write to the tensor afterwards.
+        kept = tensor.detach().reshape(()).to(like, torch.float64, copy=True)
+        self.on_device[len(self.arguments)] = kept
+        return 0.0

@@ -35,6 +35,7 @@ class Trace(NamedTuple):
         dropped: Keys of the state that it deleted.
         matrix_axes: The axes of matrices, rows and columns of the program.
         axes: The axes of the state that has others than its parameter, by key.
+        on_device: The arguments that are tensors, by their position; see `Tape`.
     """
 
     program: Program
@@ -43,6 +44,7 @@ class Trace(NamedTuple):
     dropped: frozenset[str]
     matrix_axes: MatrixAxes | None = None
     axes: Mapping[str, Axes] = MappingProxyType({})
+    on_device: Mapping[int, Tensor] = MappingProxyType({})
 
 
 def trace(
@@ -83,8 +85,8 @@ def trace(
     after = {k: v for k, v in after.items() if k not in aliases or v is not param}
     outputs, rest = _divided(after, before, scalars, param)
     made, matrix_axes = _written(tape, inputs, axes, (*outputs, (PARAM, param.value)))
-    left = _axes_of(after)
-    return Trace(made, tape.arguments, rest, dropped, matrix_axes, left if matrix_axes else {})
+    left = _axes_of(after) if matrix_axes else {}
+    return Trace(made, tape.arguments, rest, dropped, matrix_axes, left, tape.on_device)
 
 
 def _axes_of(state: State) -> dict[str, Axes]:

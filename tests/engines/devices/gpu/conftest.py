@@ -1,14 +1,17 @@
 """A process in which kernels for a GPU are interpreted."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
 from tests.engines.child import Child
+from tests.engines.devices.gpu.remote import interpreted
 
 
 @pytest.fixture(scope="session")
-def interpreter() -> Iterator[Child]:
+def interpreter() -> Iterator[Callable[..., Any]]:
     process = Child()
-    yield process
+    yield partial(process.call, interpreted)
     process.close()

@@ -1,15 +1,10 @@
 """Triton's interpreter, so that kernels for a GPU run where there is none.
 
-To be imported before anything of Triton, in a process of its own. The interpreter is mended where
-it does not do what a GPU does: it cuts bits off where a GPU rounds, and it has no mathematical
-functions.
+To be imported by `remote.interpreted` only. The interpreter is mended where it does not do what a
+GPU does: it cuts bits off where a GPU rounds, and it has no mathematical functions.
 """
 
 from __future__ import annotations
-
-import os
-
-os.environ["TRITON_INTERPRET"] = "1"
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

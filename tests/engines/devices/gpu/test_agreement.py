@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.engines.devices.gpu.cases import agrees
-
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.complex64)
 
 CASES = {
@@ -20,4 +18,4 @@ CASES = {
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", CASES)
 def test_a_kernel_agrees_with_the_loop(name, dtype, interpreter):
-    interpreter.call(agrees, name, dtype, CASES[name])
+    interpreter("cases", "agrees", name, dtype, CASES[name])

@@ -19,6 +19,8 @@ from schuss.storage.kinds import Kinds
 class OnCPU:
     """The CPU."""
 
+    keeps_numbers = False
+
     def kernel(self, program: Program, kinds: Kinds) -> Kernel:
         """Print and compile a program."""
         source = kernel_source(program, kinds)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from schuss.engines.devices.cpu.printing.text import JOB
 from schuss.engines.devices.cpu.told import Told
@@ -84,6 +85,7 @@ class Launch:
         rows: NDArray[np.int64] | None,
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
+        on_device: Sequence[tuple[int, int, Tensor]] = (),
     ) -> None:
         """Say what the next run is to do.
 
@@ -92,6 +94,7 @@ class Launch:
             rows: The parameters whose turn it is; None for all.
             arguments: The numbers of the program: for all of them, or a row for each set of them.
             which: The set of each of these parameters; None if there is only one.
+            on_device: Nothing: numbers on the CPU are read.
         """
         if rows is None:
             self.addresses[self.grad_column] = grads

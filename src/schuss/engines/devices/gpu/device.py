@@ -17,6 +17,8 @@ from schuss.storage.kinds import Kinds
 class OnGPU:
     """A GPU that Triton compiles for."""
 
+    keeps_numbers = True
+
     def kernel(self, program: Program, kinds: Kinds) -> Kernel:
         """Print a program; it is compiled when it is launched first."""
         source = kernel_source(program, kinds)

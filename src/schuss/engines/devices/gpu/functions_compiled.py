@@ -64,6 +64,15 @@ def arguments_of(upload, begin, words, tensors, tensor, EACH: tl.constexpr, SEVE
     return mine.to(tl.pointer_type(tl.float64))
 
 
+@triton.jit(do_not_specialize=["begin"])
+def put(numbers, places, upload, begin):
+    """Put a number, and its reciprocal, to the arguments: one program for each number."""
+    number = tl.load(numbers + tl.program_id(0))
+    at = (upload + begin + tl.load(places + tl.program_id(0))).to(tl.pointer_type(tl.float64))
+    tl.store(at, number)
+    tl.store(at + 1, 1.0 / number)
+
+
 @triton.jit
 def is_stepped(upload, begin, words, tensor, skip):
     """Tell whether a tensor has a gradient, and the step is not to be left out."""

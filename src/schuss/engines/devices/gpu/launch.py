@@ -42,8 +42,8 @@ class Launch:
             tensors, 0 for none.
         addresses: For each of its columns, where the numbers of each parameter begin.
         new_places: The columns of places that there are no tensors for yet.
-        words: The words that go up in this step: arguments and their reciprocals, where the gradients
-            begin, and, if there are several sets of arguments, the set of each parameter.
+        words: The words that go up in this step: arguments and their reciprocals, where the
+            gradients begin, and, if there are several sets of arguments, the set of each parameter.
     """
 
     def __init__(self, kernel: Kernel, about: Tensors) -> None:
@@ -62,6 +62,8 @@ class Launch:
         self.words = np.zeros(0, dtype=np.int64)
         self._sets = 0
         self._several = False
+        self._on_device: Sequence[tuple[int, int, Tensor]] = ()
+        self._places = np.zeros(0, dtype=np.int64), torch.zeros(0, dtype=torch.int64)
         begins = np.array([*table.first_entries, self._entries], dtype=np.int64)
         self._table, self._begins = self._up(table.entries), self._up(begins)
         self._owners, self._joins = self._up(table.owners.astype(np.int64)), len(table.owners)
@@ -75,16 +77,18 @@ class Launch:
         rows: NDArray[np.int64] | None,
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
+        on_device: Sequence[tuple[int, int, Tensor]] = (),
     ) -> None:
         """Say what the next run is to do, see `devices.device.Launch`."""
         count, tensors = self.kernel.source.arguments, self._tensors
+        self._on_device = [each for each in on_device if each[1] < count]
         self._several = which is not None
         self._sets = len(arguments) if which is not None else 1
         size = 2 * count * self._sets + (1 + self._several) * tensors
         if len(self.words) != size:
             self.words = np.zeros(size, dtype=np.int64)
         of_gradients = self.words[2 * count * self._sets :]
-        pairs = self.words[: 2 * count * self._sets].view(np.float64).reshape(-1, count, 2)
+        pairs = self.words[: 2 * count * self._sets].view(np.float64).reshape(self._sets, count, 2)
         pairs[:, :, 0] = np.asarray(arguments, dtype=np.float64).reshape(self._sets, -1)[:, :count]
         with np.errstate(all="ignore"):
             np.divide(1.0, pairs[:, :, 0], out=pairs[:, :, 1])
@@ -106,6 +110,8 @@ class Launch:
         """
         if self._sent is None or self.new_places:
             self._sent = self._up(self.addresses)
+        if self._on_device:
+            self._put(upload, begin)
         kernel = self.kernel
         words = 2 * kernel.source.arguments * self._sets
         common = (self._sent, upload, begin, words, skip)
@@ -123,6 +129,15 @@ class Launch:
             closing[(self._tensors,)](
                 *common, self._totals, self._tensors, SEVERAL=self._several, num_warps=1
             )
+
+    def _put(self, upload: Tensor, begin: int) -> None:
+        """Put numbers that are on the device to the arguments that have gone up."""
+        count = self.kernel.source.arguments
+        places = np.array([2 * (row * count + at) for row, at, _ in self._on_device], np.int64)
+        if not np.array_equal(places, self._places[0]):
+            self._places = places, self._up(places)
+        numbers = torch.stack([tensor for *_, tensor in self._on_device])
+        functions.put[(len(places),)](numbers, self._places[1], upload, begin, num_warps=1)
 
     def _join(self, name: str, index: int, total: int) -> None:
         functions.join[(self._joins,)](

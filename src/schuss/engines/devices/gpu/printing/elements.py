@@ -13,7 +13,7 @@ _PASS = '''
 
 @triton.jit
 def {name}_blocks(
-    {given}tensor, first, count, entry, arguments, partials, totals, entries, tensors,
+    {given}tensor, first, count, entry, addresses, arguments, partials, totals, entries, tensors,
     BLOCK: tl.constexpr, WHOLE: tl.constexpr,
 ):
     """Go through a chunk, which with WHOLE is full, and aligned to 16 bytes."""
@@ -40,9 +40,9 @@ def {name}(
     arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
 {bases}
     if (count == CHUNK) & (({aligned}) % 16 == 0):
-        {name}_blocks({given}tensor, first, CHUNK, entry, arguments, partials, totals, entries, tensors, BLOCK, True)
+        {name}_blocks({given}tensor, first, CHUNK, entry, addresses, arguments, partials, totals, entries, tensors, BLOCK, True)
     else:
-        {name}_blocks({given}tensor, first, count, entry, arguments, partials, totals, entries, tensors, BLOCK, False)
+        {name}_blocks({given}tensor, first, count, entry, addresses, arguments, partials, totals, entries, tensors, BLOCK, False)
 '''  # noqa: E501  # the lines of a kernel
 
 _CLOSING = '''

@@ -348,7 +348,7 @@ def test_the_table_has_every_argument_of_every_class():
 def test_every_hyper_parameter_of_a_group_has_a_domain():
     for name in OPTIMIZERS:
         optimizer = made(name)
-        assert {*optimizer.param_groups[0]} - {"params"} == {*optimizer._all_domains} & {
+        assert {*optimizer.param_groups[0]} - {"params"} == {*optimizer._all_domains()} & {
             *optimizer.param_groups[0]
         }, name
     for name in TRANSFORMS:

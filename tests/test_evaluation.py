@@ -14,6 +14,8 @@ from torch.nn.functional import cross_entropy
 
 import schuss
 from schuss import EMA, AdamW, AdamWScheduleFree, Optimizer, SGDScheduleFree
+from schuss.evaluation import Evaluation
+from schuss.storage import master
 
 CREATE: dict[str, Callable[[Any], Optimizer]] = {
     "mean": lambda params: AdamW(params, lr=1e-2, transforms=[EMA(0.9)]),
@@ -241,3 +243,74 @@ def test_complex_weights_are_swapped_too():
     with optimizer.evaluating():
         assert torch.allclose(0.9 * param + 0.1 * z, before)
     assert torch.equal(param, before)
+
+
+# By itself, without an optimizer
+
+
+class Doubling:
+    """The owner of two parameters, which are evaluated with twice of what is trained."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        self.params = [torch.tensor([1.0], dtype=dtype), torch.tensor([3.0], dtype=dtype)]
+        self.param_groups = [{"params": [param]} for param in self.params]
+        self.state: dict[Tensor, Any] = {self.params[1]: {"step": 1}}
+        self.seen: list[Any] = []
+
+    def evaluated(self, state, group, param):
+        self.seen.append((param.dtype, param.item()))
+        return param * 2
+
+    def weights(self) -> list[float]:
+        return [param.item() for param in self.params]
+
+
+def test_parameters_that_have_a_state_are_evaluated_with_others_until_the_end():
+    owner, evaluation = Doubling(), Evaluation()
+    evaluation.begin(owner)
+    assert (evaluation.is_on, owner.weights()) == (True, [1.0, 6.0])
+    assert [weight.item() for weight in evaluation.trained.values()] == [3.0]
+    with pytest.raises(RuntimeError, match="Doubling cannot step while evaluating"):
+        evaluation.check_training(owner)
+    evaluation.end()
+    assert (evaluation.is_on, owner.weights()) == (False, [1.0, 3.0])
+    assert not evaluation.trained
+    evaluation.check_training(owner)
+
+
+def test_weights_that_cannot_be_made_leave_the_parameters_as_they_were():
+    class Failing(Doubling):
+        def evaluated(self, state, group, param):
+            if param.item() == 1.0:
+                raise MemoryError
+            return param * 2
+
+    owner, evaluation = Failing(), Evaluation()
+    owner.state[owner.params[0]] = {"step": 1}
+    owner.param_groups.reverse()
+    with pytest.raises(MemoryError):
+        evaluation.begin(owner)
+    assert owner.weights() == [1.0, 3.0]
+    assert not evaluation.is_on
+
+
+def test_a_state_is_loaded_while_evaluating_only_after_the_model():
+    owner, evaluation = Doubling(), Evaluation()
+    evaluation.check_loading(owner)
+    evaluation.begin(owner)
+    with pytest.raises(RuntimeError, match="Doubling cannot load a state while evaluating"):
+        evaluation.check_loading(owner)
+    owner.params[1].fill_(7.0)
+    evaluation.check_loading(owner)
+    evaluation.forget()
+    assert owner.weights() == [1.0, 7.0]
+    assert not evaluation.is_on
+
+
+def test_weights_in_half_precision_are_evaluated_as_floats_and_from_their_masters():
+    owner = Doubling(torch.bfloat16)
+    owner.state[owner.params[1]][master.KEY] = torch.tensor([1.25])
+    owner.state[owner.params[0]] = {"step": 1}
+    Evaluation().begin(owner)
+    assert owner.seen == [(torch.float32, 1.0), (torch.float32, 1.25)]
+    assert owner.weights() == [2.0, 2.5]

@@ -53,7 +53,7 @@ def created(cls: type, **options: Any) -> schuss.Optimizer:
 
 
 def is_repeated(optimizer: schuss.Optimizer) -> bool:
-    return pure(optimizer, optimizer._rule()) is not None
+    return pure(optimizer, optimizer.whole_rule()) is not None
 
 
 def test_a_rule_of_another_package_is_traced_in_every_step():

@@ -20,6 +20,18 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "Weight decay": ("WeightDecay", "L1Decay", "CorrectedDecay", "InUpdate"),
     "What a step does": ("Explanation", "CohortExplanation"),
 }
+_OF_ENGINES = (
+    "begin_compiled",
+    "begin_state",
+    "check_listed",
+    "has_other_weights",
+    "measurements",
+    "overrides",
+    "sparse_obstacle",
+    "whole_rule",
+)
+"""Methods of an optimizer that its parts call, and nobody else."""
+
 _MODULES = {"schedules": "Schedules"}
 
 
@@ -60,7 +72,13 @@ def reference() -> str:
 
 def _documented(name: str) -> str:
     kind = "class" if name.rpartition(".")[2][0].isupper() else "function"
-    members = (
-        "   :members:\n" if kind == "class" and name not in ("Options", "OptimizerInfo") else ""
-    )
-    return f"```{{eval-rst}}\n.. auto{kind}:: schuss.{name}\n{members}```"
+    options = []
+    if kind == "class" and name not in ("Options", "OptimizerInfo"):
+        options = [":members:"]
+    if name == "Optimizer":  # with the methods of `Algorithm`, without those of torch
+        options += [
+            ":inherited-members: Checked, Optimizer",
+            f":exclude-members: {', '.join(_OF_ENGINES)}",
+        ]
+    shown = "".join(f"   {option}\n" for option in options)
+    return f"```{{eval-rst}}\n.. auto{kind}:: schuss.{name}\n{shown}```"

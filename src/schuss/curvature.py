@@ -120,12 +120,12 @@ class HessianDiagonal(GenericAdaptiveOptimizer):
             raise ValueError(
                 f"the diagonal has {len(diagonal)} tensors, but there are {len(params)} parameters"
             )
-        self._check_changed()
+        self._group_checks.check_changed(self)
         kept = [param.grad for param in params]
         try:
             for param, estimate in zip(params, diagonal, strict=True):
                 param.grad = estimate
-            self._run(self.take_hessian)
+            self._stepping.run(self, self.take_hessian)
         finally:
             for param, grad in zip(params, kept, strict=True):
                 param.grad = grad

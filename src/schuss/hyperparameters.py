@@ -1,22 +1,13 @@
-"""Hyper-parameters: the options that every optimizer takes, and when values are checked.
-
-Every group is checked at construction, in `add_param_group`, when a checkpoint is loaded, and in
-the step after it was changed.
-"""
+"""Hyper-parameters: the options that every optimizer takes, and classes with checked values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
-from operator import is_
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict
-
-import torch
 
 from schuss.contract import Group
 from schuss.declarations import Constructed, Declared, Hyper, option
 from schuss.domains import FLAG, Domains, or_none
-from schuss.parametergroups import check_params
 
 if TYPE_CHECKING:
     from schuss.transforms import Transform
@@ -109,109 +100,3 @@ class Checked(Declared):
             TypeError: One is of the wrong type.
         """
         self.domains.check(group)
-
-
-class CheckedGroups(Checked):
-    """The part of an optimizer that checks groups, when they are added, loaded or changed."""
-
-    param_groups: list[Group]
-    defaults: dict[str, Any]
-    _seen_values: list[object]
-    """The keys and the values of all groups when they were last checked."""
-    _seen_lists: list[object]
-    """The lists of parameters of all groups when they were last checked."""
-    _seen_params: list[object]
-    """These lists and the parameters in them when they were last checked."""
-    _all_domains: Domains
-    """The domains of the decay and of the transforms too."""
-    _odd: bool
-    """Whether some value is not what rules compute with."""
-
-    def _check_group_number(self, number: int, group: Group) -> None:
-        """Check a group, and name it in the error."""
-        place = f"({type(self).__name__}, parameter group {number})"
-        try:
-            self._check_keys(group)
-            self.check_group(group)
-        except ValueError as error:
-            raise ValueError(f"{error} {place}") from None
-        except TypeError as error:
-            raise TypeError(f"{error} {place}") from None
-        self._odd = self._odd or bool(self._all_domains.plain(group))
-
-    def _check_keys(self, group: Group) -> None:
-        if "lr" not in group or not self.defaults.keys() <= group.keys():
-            missing = [key for key in ("lr", *self.defaults) if key not in group]
-            raise ValueError(
-                f"the group has no {', '.join(map(repr, missing))}; add it with add_param_group, "
-                "which takes what is missing from the defaults"
-            )
-
-    def _check_changed(self) -> None:
-        """Check all groups, if one holds other objects than when it was last checked.
-
-        Groups are known by what they hold, not by where they stand. Writes into a tensor
-        are not noticed, because to look at its value would be to wait for the device.
-        """
-        if torch.compiler.is_compiling():
-            return
-        groups = self.param_groups
-        try:
-            same = all(map(is_, _lists_of(groups), self._seen_lists))
-        except (AttributeError, KeyError, TypeError):  # some group is none
-            same = False
-        if not same:
-            self.check_listed()
-            self._seen_lists = list(_lists_of(groups))
-        if not all(map(is_, _values_of(groups), self._seen_values)):
-            for number, group in enumerate(groups):
-                for key in OPTION_DEFAULTS.keys() - group.keys():
-                    group[key] = self.defaults.get(key, OPTION_DEFAULTS[key])
-                self._check_group_number(number, group)
-            self._seen_values = list(_values_of(groups))
-
-    def check_listed(self) -> None:
-        """Check what the lists of parameters hold, if that is not what it was.
-
-        The engine calls it when it plans a step anew. A step that goes on with parameters as they
-        were bound has compared each with the list already.
-
-        Raises:
-            TypeError: A group is no dictionary, or its parameters are not tensors in a list.
-            ValueError: A parameter is listed twice.
-        """
-        groups = self.param_groups
-        try:
-            same = all(map(is_, _params_of(groups), self._seen_params))
-        except (AttributeError, KeyError, TypeError):
-            same = False
-        if not same:
-            check_params(groups)
-            self._seen_params = list(_params_of(groups))
-
-    def _for_rules(self, groups: Sequence[Group]) -> Sequence[Group]:
-        """Return groups as rules see them: with Python's numbers and tensors of no dimensions."""
-        if not self._odd:
-            return groups
-        return [{**group, **self._all_domains.plain(group)} for group in groups]
-
-
-_END: Final = (object(),)
-"""The end of a sequence, which keeps one sequence from being the beginning of another."""
-
-
-def _lists_of(groups: Sequence[Group]) -> Iterator[object]:
-    """Yield the list of parameters of each group, and an end."""
-    return chain([group["params"] for group in groups], _END)
-
-
-def _params_of(groups: Sequence[Group]) -> Iterator[object]:
-    """Yield the list of parameters of each group, then all parameters, and an end."""
-    lists = [group["params"] for group in groups]
-    return chain(lists, chain.from_iterable(lists), _END)
-
-
-def _values_of(groups: Sequence[Group]) -> Iterator[object]:
-    """Yield the keys of all groups, then their values, and an end."""
-    values = [group.values() for group in groups]
-    return chain(chain.from_iterable(groups), chain.from_iterable(values), _END)

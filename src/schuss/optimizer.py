@@ -1,33 +1,52 @@
-"""The base class of every optimizer: a rule for one parameter, and all that surrounds it."""
+"""The base class of every optimizer.
+
+An optimizer is an `Algorithm`, which changes one parameter. It has parts that run it for all:
+
+- `Chain`, of the algorithm: the transforms around the rule.
+- `GroupChecks` checks the values in the groups.
+- `Engine` keeps the state, and runs the rule for all parameters.
+- `CompiledSteps` takes the steps that `torch.compile` traces.
+- `Evaluation` keeps the trained weights while the parameters are others.
+- `Steps` calls all of these in the order of a step.
+
+No part refers to the optimizer. Each call gives it to the part, and a `Protocol` in the file of the
+part names the methods that the part needs.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from typing import TYPE_CHECKING, Any, overload
 
+import torch
 from torch import Tensor
 
+from schuss import checkpoint
+from schuss.algorithm import Algorithm
 from schuss.contract import Group, State
 from schuss.declarations import option
 from schuss.domains import Domains, at_least
-from schuss.engines import Engine, check_engine
-from schuss.hyperparameters import OPTION_DEFAULTS, CommonOptions, check_options
-from schuss.parametergroups import check_params
-from schuss.stepping import Stepping
-from schuss.storage.ranks import divided_by
+from schuss.engines import CompiledSteps, Engine, Explanation, called_while_tracing
+from schuss.evaluation import Evaluation
+from schuss.groupchecks import GroupChecks
+from schuss.hyperparameters import OPTION_DEFAULTS, CommonOptions, Options, check_options
+from schuss.observed import observed
+from schuss.parametergroups import adding_group
+from schuss.stepping import Steps, takes_scaled_gradients
+from schuss.storage.ranks import check_whole
 from schuss.transforms import Transform, WeightDecay
-from schuss.transforms.chain import Chain
-from schuss.transforms.weight_decay import as_weight_decay, check_same_kind, decay_in_update
+from schuss.transforms.weight_decay import as_group_values
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
     from typing_extensions import Unpack
 
-    from schuss.hyperparameters import Options
 
-
-class Optimizer(Stepping, CommonOptions):
+class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
     r"""Base class of optimizers: write the rule for one parameter, the class does the rest.
 
     A subclass overrides `init_state`, if it keeps state, and one of two methods:
@@ -67,12 +86,6 @@ class Optimizer(Stepping, CommonOptions):
         tensor([ 0.5000, -1.5000])
     """
 
-    traced_once: ClassVar[bool]
-    """Whether the methods of a class are functions of their arguments: they read nothing else, and
-    nothing that changes. The engine then calls them once, and from then on computes only the
-    numbers anew. Every class that does not come with this library has to say so itself.
-    """
-
     params: ParamsT
     defaults: dict[str, Any] = option("of a subclass", None, default={}, kw_only=True)
     transforms: Sequence[Transform] = option("around", None, default=(), kw_only=True)
@@ -87,25 +100,23 @@ class Optimizer(Stepping, CommonOptions):
         weight_decay: WeightDecay | None = None,
         **options: Unpack[Options],
     ) -> None:
-        name = type(self).__name__
-        self._chain = Chain(options.pop("transforms", ()))
-        self.transforms = self._chain.transforms
-        self._check_rule(name)
-        check_options(name, options)
-        self.weight_decay = WeightDecay() if weight_decay is None else weight_decay
-        around = {**self.weight_decay.defaults(), **self._chain.defaults()}
+        decay = WeightDecay() if weight_decay is None else weight_decay
+        Algorithm.__init__(self, decay, options.pop("transforms", ()))
+        check_options(type(self).__name__, options)
+        self._group_checks = GroupChecks(self._all_domains())
+        self._evaluation = Evaluation()
+        self._compiled_steps = CompiledSteps()
+        self._start_engine()
+        around = {**decay.defaults(), **self._chain.defaults()}
+        defaults = {**OPTION_DEFAULTS, **around, **options, **defaults}
+        torch.optim.Optimizer.__init__(self, params, defaults)
+        check_whole(self._summing(), [p for group in self.param_groups for p in group["params"]])
+
+    def _start_engine(self) -> None:
+        """Begin without state; a copy does so too, because an engine knows where memory is."""
         self._engine = Engine()
-        self._compiled = {"in_tensors": False}
-        self._kinds = {}
-        self._mode = {"evaluating": False}
-        self._trained = {}
-        self._versions = {}
-        self._seen_values, self._seen_lists, self._seen_params = [None], [None], [None]
-        self._odd = False
-        domains = {**self._chain.domains(), **self.weight_decay.domains, **self.domains}
-        self._all_domains = Domains(domains)
-        Stepping.__init__(self, params, {**OPTION_DEFAULTS, **around, **options, **defaults})
-        self._check_whole()
+        parts = (self._group_checks, self._evaluation, self._compiled_steps, self._engine)
+        self._stepping = Steps(self._chain, *parts)
 
     def _construct(self, values: dict[str, Any], given: set[str], others: dict[str, Any]) -> None:
         """Begin; a given argument precedes one of `defaults`, and that a declared default."""
@@ -116,130 +127,136 @@ class Optimizer(Stepping, CommonOptions):
         group = {**self.group_values(values), **more}
         Optimizer.__init__(self, params, group, weight_decay=decay, **options, **others)
 
-    def decay_object(self, values: dict[str, Any]) -> WeightDecay:
-        """Return the decay object; override it for another kind of decay than `WeightDecay`.
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @observed
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take one step with every parameter that has a gradient.
+
+        Under `torch.compile` it is one graph. Where the host decides something in between, the
+        graph breaks around the step, which is taken as without: whether to take it (`Accumulate`,
+        `SkipNonFinite`, an infinity that a `GradScaler` found), to take a gradient anew (`SAM`), or
+        what to do with sums (`Prodigy`, the D-Adaptations, `DoG`).
 
         Args:
-            values: The declared arguments, from which those of the decay are taken away.
-        """
-        weight_decay, acts = values.pop("weight_decay"), self.hypers["weight_decay"].acts
-        decoupled = values.pop("decoupled_weight_decay", acts == "decoupled")
-        if acts == "in update":
-            return decay_in_update(weight_decay)
-        return as_weight_decay(weight_decay, decoupled=decoupled)
-
-    def group_values(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the hyper-parameters that a group begins with; override it to add some.
-
-        Args:
-            values: The declared arguments.
-        """
-        return values
-
-    def init_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Fill the empty `state` of `param`; override it if the rule keeps state.
-
-        A rule that needs the step count puts `state["step"] = 0` here, and finds it counted, from
-        1. Every whole number that begins at 0 is taken for a count: a checkpoint in which it is
-        negative is refused.
-        """
-
-    def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
-        """Return the direction against which `param` moves; override it with the algorithm.
-
-        Args:
-            state: The parameter's state, to be changed in place.
-            group: The hyper-parameters.
-            grad: The gradient; only read.
-            param: The parameter; only read.
+            closure: Computes the loss and its gradients anew; called once, with gradients on, and
+                twice with a transform that needs the gradients of two points.
 
         Returns:
-            A tensor of the shape of `param`, which will only be read (it may be `grad` or a state
-            tensor).
-        """
-        raise NotImplementedError
-
-    def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
-        """Return numbers of one parameter that the rule needs the sums of; override it for that.
-
-        It is called for all parameters before the rule is for any, and only reads. The rule finds
-        the sums in `group["sums_over_group"]` and, over all groups, in `group["sums_over_all"]`,
-        as 0-d tensors.
-
-        Example:
-            >>> import torch
-            >>> from schuss import Optimizer
-            >>> class Normalized(Optimizer):
-            ...     def measure(self, state, group, grad, param):
-            ...         return {"square": grad.square().sum()}
-            ...
-            ...     def update(self, state, group, grad, param):
-            ...         return grad / group["sums_over_all"]["square"].sqrt()
-            >>> weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
-            >>> weights[0].grad, weights[1].grad = torch.tensor([3.0]), torch.tensor([4.0])
-            >>> Normalized(weights, {"lr": 1.0}).step()
-            >>> torch.cat([weight.data for weight in weights])
-            tensor([-0.6000, -0.8000])
-        """
-        raise NotImplementedError
-
-    def summed(self, groups: Sequence[Group]) -> None:
-        """Change hyper-parameters by the sums of what was measured; override it for that.
-
-        It is called after `measure` and before the rule, and may write to `self.param_groups`,
-        whose hyper-parameters are saved. The host waits for the sums that it reads.
-
-        Args:
-            groups: Copies of the groups, with `sums_over_group` and `sums_over_all`.
-        """
-
-    def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-        """Take one step with one parameter: count it, decay, and move against `update`."""
-        if "step" in state:
-            state["step"] += 1
-        group = self.group_for(state, group, param)
-        lr = self.get_lr(state, group)
-        if lr is not group["lr"]:
-            group = {**group, "lr": lr}  # so that the decay follows the schedule
-        raw = grad
-        grad = self.weight_decay(param, grad, group)
-        update = self.update(state, group, grad, param)
-        if self._chain:
-            update = self._chain.update(state, group, update, raw, param)
-        if isinstance(lr, (int, float)):
-            param.add_(update, alpha=-lr)
-        else:
-            param.sub_(lr * update)
-
-    def group_for(self, state: State, group: Group, param: Tensor) -> Group:
-        """Return the hyper-parameters for one parameter; override it if they depend on it.
-
-        A changed copy of `group`, for `update`, the decay and the transforms around both.
-        """
-        return group
-
-    def get_lr(self, state: State, group: Group) -> float | Tensor:
-        """Return the learning rate for step `state["step"]`; override it for a schedule."""
-        lr: float | Tensor = group["lr"]
-        return lr.squeeze() if isinstance(lr, Tensor) else lr
-
-    def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group; extend it with those of the algorithm.
+            The closure's loss (the first, if there are two), or None without one.
 
         Raises:
-            ValueError: One lies outside of its domain.
-            TypeError: One is of the wrong type.
+            RuntimeError: A gradient is sparse and the optimizer does not take it, or a transform
+                needs a closure. Nothing has been changed then.
         """
-        super().check_group(group)
-        # ZeRO puts those of the optimizer into every group.
-        if tuple(group.get("transforms", self.transforms)) != self._chain.transforms:
-            raise ValueError(
-                "the group has transforms, which are of all groups; give them to the optimizer, "
-                "and the group their hyper-parameters"
-            )
-        check_engine(group)
-        self.weight_decay.check_group(group)
-        self._chain.check_group(group)
+        if "torch._dynamo" in sys.modules and self._stepping.is_decided_on_the_host(self):
+            return self._stepping.take_outside_of_graphs(self, closure)
+        return self._stepping.take(self, closure)
+
+    def explain(self) -> Explanation:
+        """Return which engine takes the steps of which parameters, why, and at what cost.
+
+        For each kind of parameters, as if all had a gradient: the engine, the program that the rule
+        was traced to, the source of the kernel, and how many bytes it moves. `print` shows it.
+        """
+        return self._stepping.explained(self)
+
+    @property
+    def state(self) -> defaultdict[Any, State]:
+        """The state of every parameter: tensors and numbers by name."""
+        return self._engine.exposed_state()
+
+    @state.setter
+    def state(self, state: defaultdict[Any, State]) -> None:
+        self._engine.replace_state(state)
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Whether `GradScaler` hands over its scale, and leaves `p.grad` as it is."""
+        return takes_scaled_gradients(self.param_groups)
+
+    def eval(self) -> None:
+        """Let the parameters be the weights to evaluate with, until `train` is called.
+
+        The Trainer of Hugging Face and Accelerate's wrapper call it. Until then `step` raises, and
+        a `state_dict` also holds the trained weights: a training that loads the model first and
+        then the optimizer goes on as if nothing had been saved. With an optimizer that has no other
+        weights to evaluate with, this does nothing; nor does a second call.
+        """
+        if not self._evaluation.is_on and self.has_other_weights():
+            self._compiled_steps.end(self, self._engine)
+            self._evaluation.begin(self)
+
+    def train(self) -> None:
+        """Let the parameters be the trained weights again, as they were when `eval` was called."""
+        self._evaluation.end()
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Let the parameters be the weights to evaluate with, as `eval` does.
+
+        On leaving, whatever happened, they are again what they were. `EMA` has an example.
+        """
+        before = self._evaluation.is_on
+        self.eval()
+        try:
+            yield
+        finally:
+            if before:
+                self.eval()
+            else:
+                self.train()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
+        for hook in self._optimizer_state_dict_pre_hooks.values():
+            hook(self)
+        self._compiled_steps.end(self, self._engine)
+        saved = checkpoint.saved(self.param_groups, self.state, self._evaluation.trained)
+        return checkpoint.hooked(self._optimizer_state_dict_post_hooks, self, saved)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
+
+        Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
+        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed. If it was
+        taken while evaluating, the parameters become what was trained. Loading ends evaluating. An
+        error leaves everything as it was.
+
+        Args:
+            state_dict: The dictionary that `state_dict` returned.
+
+        Raises:
+            ValueError: It is of other parameters, of another optimizer, has a value outside of its
+                domain or of another shape or kind, or no step can be taken from its state.
+            TypeError: It is no `state_dict`.
+            RuntimeError: The optimizer is evaluating, and the model has not been loaded before.
+        """
+        self._evaluation.check_loading(self)
+        read = checkpoint.hooked(self._optimizer_load_state_dict_pre_hooks, self, copy(state_dict))
+        checkpoint.loaded(self, self._group_checks, read).put_into(self)
+        self._evaluation.forget()
+        for hook in self._optimizer_load_state_dict_post_hooks.values():
+            hook(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickling and copying keep: all but hooks, wrappers and the engine."""
+        kept = {k: v for k, v in self.__dict__.items() if not k.startswith("_optimizer_")}
+        for key in ("step", "_zero_grad_profile_name", "_engine", "_stepping"):
+            kept.pop(key, None)
+        return {**kept, "state": self.state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what `__getstate__` returned, or a part of it."""
+        parts = {key: value for key, value in state.items() if key != "state"}
+        super().__setstate__(parts)
+        if "_engine" not in self.__dict__:
+            self._start_engine()
+        self.state = state.get("state", self.state)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, which may have hyper-parameters of its own.
@@ -253,48 +270,28 @@ class Optimizer(Stepping, CommonOptions):
             TypeError: A hyper-parameter or a parameter is of the wrong type.
         """
         if isinstance(param_group, dict):
-            param_group = dict(param_group)
-            decay = param_group.get("weight_decay")
-            if isinstance(decay, WeightDecay):
-                check_same_kind(decay, self.weight_decay)
-                param_group = {**param_group, **decay.defaults()}
-            self._check_group_number(len(self.param_groups), {**self.defaults, **param_group})
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "optimizer contains a parameter group with duplicate")
+            param_group = as_group_values(param_group, self.weight_decay)
+            whole = {**self.defaults, **param_group}
+            self._group_checks.check(self, len(self.param_groups), whole)
+        with adding_group(self.param_groups):
             super().add_param_group(param_group)
-        try:
-            check_params(self.param_groups)
-        except (TypeError, ValueError):
-            self.param_groups.pop()
-            raise
 
-    def _overrides(self, method: str) -> bool:
-        return getattr(type(self), method) is not getattr(Optimizer, method)
+    def begin_state(self, state: State, group: Group, param: Tensor) -> None:
+        """Fill the empty `state` of `param`, with what the transforms remember too."""
+        [group] = self._group_checks.for_rules([group])
+        self.init_state(state, group, param)
+        self._chain.init_state(state, group, param)
 
-    def _check_whole(self) -> None:
-        """Refuse to be one rank's part of an optimizer, if there are sums over all parameters."""
-        summing = [*self._chain.overriding("measure"), *self._chain.overriding("measure_climb")]
-        if not summing and not self._overrides("measure"):
-            return
-        by = divided_by(param for group in self.param_groups for param in group["params"])
-        if by is not None:
-            raise RuntimeError(
-                f"{summing[0] if summing else type(self).__name__} needs sums over all parameters, "
-                f"but {by} gives every rank a part of them; shard them by "
-                "torch.distributed.fsdp.fully_shard, of which the sums are known, or clip the "
-                "gradients before the step"
-            )
+    def check_listed(self) -> None:
+        """Check what the lists of parameters hold, if that is not what it was."""
+        self._group_checks.check_listed(self.param_groups)
 
-    def _check_rule(self, name: str) -> None:
-        cls = type(self)
-        if cls.update is Optimizer.update and cls.step_param is Optimizer.step_param:
-            raise TypeError(
-                f"{name} has no rule: override update(state, group, grad, param) or "
-                "step_param(state, group, grad, param)"
-            )
-        changing = self._chain.overriding("update")
-        if changing and cls.step_param is not Optimizer.step_param:
-            raise TypeError(
-                f"{name} has a step_param of its own, and no update that {changing[0]!r} could "
-                "change; leave it out, or write the rule as update(state, group, grad, param)"
-            )
+    @called_while_tracing
+    def begin_compiled(self) -> None:
+        """Create the state that a compiled step finds."""
+        self._compiled_steps.begin(self, self._engine)
+
+    def __repr__(self) -> str:
+        """Show the groups, and what a step consists of."""
+        first, *others = super().__repr__().split("\n")
+        return "\n".join([first, f"step: {self._chain.described(self)}", *others])

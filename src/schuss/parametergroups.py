@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -40,6 +42,26 @@ def check_params(groups: Sequence[object]) -> None:
                     f"groups {seen[id(param)]} and {number}; list it once"
                 )
             seen[id(param)] = number
+
+
+@contextmanager
+def adding_group(groups: list[Any]) -> Iterator[None]:
+    """Check a group that torch adds to `groups` in the block, and take it away if it is refused.
+
+    The warning of torch about a parameter that is listed twice is left out: it is an error here.
+
+    Raises:
+        TypeError: The parameters of the group are not tensors in a list.
+        ValueError: A parameter is listed twice.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "optimizer contains a parameter group with duplicate")
+        yield
+    try:
+        check_params(groups)
+    except (TypeError, ValueError):
+        groups.pop()
+        raise
 
 
 def _shortened(value: object) -> str:

@@ -7,21 +7,32 @@ traced in every step, unless its class says `traced_once = True`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from torch.optim import Optimizer as TorchOptimizer
 
 from schuss.contract import Rule
-
-if TYPE_CHECKING:
-    from schuss.stepping import Stepping
+from schuss.transforms import Transform, WeightDecay
 
 _KNOWN: Final = ("schuss", "torch", "builtins", "typing", "abc")
 """The packages whose classes need not say so."""
 
 
-def pure(optimizer: Stepping, rule: Rule) -> object:
+class Repeatable(Protocol):
+    """The part of an optimizer that its rule consists of, beside the methods of its class."""
+
+    @property
+    def weight_decay(self) -> WeightDecay:
+        """The decay object."""
+
+    @property
+    def transforms(self) -> Sequence[Transform]:
+        """The transforms, in their order."""
+
+
+def pure(optimizer: Repeatable, rule: Rule) -> object:
     """Return what stands for a rule that may be repeated; None if it has to be traced anew.
 
     Two rules that do different things with the same arguments have values that differ.

@@ -17,6 +17,7 @@ from torch._dynamo.utils import counters
 
 import schuss
 from schuss import Optimizer
+from schuss.engines import CompiledSteps, Engine
 from tests.conformance.trajectories import ON_THE_HOST
 
 pytestmark = [
@@ -341,3 +342,52 @@ def test_what_reads_sums_on_the_host_runs_outside_of_the_program():
             step()
         ends.append(weight.detach())
     assert torch.equal(*ends)
+
+
+# The part that takes these steps, by itself, where nobody compiles
+
+
+class Owner:
+    """The owner of one parameter, whose rule counts and whose state has a number."""
+
+    def __init__(self) -> None:
+        self.param = torch.tensor([1.0])
+        self.param.grad = torch.tensor([3.0])
+        options = {"maximize": False, "master_weights": False, "differentiable": False}
+        self.param_groups = [{"params": [self.param], "lr": 0.5, **options}]
+        self.engine, self.steps = Engine(), CompiledSteps()
+
+    def begin_state(self, state, group, param):
+        state.update(step=0, name="kept")
+
+    def begin_compiled(self):
+        self.steps.begin(self, self.engine)
+
+    def rule(self, state, group, grad, param):
+        state["step"] += 1
+        param.sub_(group["lr"] * grad * group.get("sums_over_all", {}).get("grad", 1))
+
+
+def test_numbers_are_tensors_from_a_compiled_step_until_its_end():
+    owner = Owner()
+    owner.steps.end(owner, owner.engine)  # nothing to end
+    for _ in range(2):
+        owner.steps.run(owner, owner.engine, owner.rule, None, [])
+    state = owner.engine.kept.states[owner.param]
+    assert torch.equal(state["step"], torch.tensor(2.0, dtype=torch.float64))
+    assert state["name"] == "kept"
+    assert owner.param.item() == 1 - 2 * 0.5 * 3
+    owner.steps.end(owner, owner.engine)
+    assert state["step"] == 2
+    assert type(state["step"]) is int
+    assert owner.engine.is_exposed
+
+
+def test_sums_and_the_scale_of_gradients_reach_the_rule_of_a_compiled_step():
+    def measure(state, group, grad, param):
+        return {"grad": grad.sum()}
+
+    owner = Owner()
+    owner.steps.run(owner, owner.engine, owner.rule, torch.tensor(2.0), [measure])
+    # The gradient is 3 / 2, and so is the sum.
+    assert owner.param.item() == 1 - 0.5 * 1.5 * 1.5

@@ -12,13 +12,15 @@ from schuss.engines.engine import Engine
 from schuss.engines.explanation import CohortExplanation, Explanation, explained
 from schuss.engines.loop import initial_state
 from schuss.engines.trial import tried
-from schuss.engines.under_dynamo import CompiledSteps
+from schuss.engines.under_dynamo import CompiledSteps, Traced, called_while_tracing
 
 __all__ = [
     "CohortExplanation",
     "CompiledSteps",
     "Engine",
     "Explanation",
+    "Traced",
+    "called_while_tracing",
     "check_engine",
     "explained",
     "initial_state",

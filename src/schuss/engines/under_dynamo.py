@@ -10,6 +10,7 @@ other hyper-parameters are constants. The next eager step takes the numbers back
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,61 +21,72 @@ from schuss.engines.engine import Engine
 from schuss.engines.groups import with_gradient
 from schuss.engines.sums import added_up, with_sums
 
+_Method = TypeVar("_Method", bound=Callable[[Any], None])
+
+
+class Traced(Stateful, Protocol):
+    """The part of an optimizer that a compiled step is made of."""
+
+    param_groups: list[Group]
+
+    def begin_compiled(self) -> None:
+        """Call `CompiledSteps.begin`, marked for Dynamo with `called_while_tracing`."""
+
 
 class CompiledSteps:
-    """The part of an optimizer that Dynamo traces, and what comes before and after."""
+    """Takes the steps of one optimizer that Dynamo traces, and mends the state after them."""
 
-    _engine: Engine
-    _compiled: dict[str, bool]
-    """Whether a compiled step has put the numbers of the state into tensors. In a dictionary,
-    because Dynamo of torch 2.6 cannot assign to an attribute of an optimizer.
-    """
-    _kinds: dict[str, type | None]
-    """The kinds of the values of a state that may be tensors of no dimension: the type of a number,
-    or None for a value that is to be a tensor.
-    """
-    param_groups: list[Group]
-    check_listed: Callable[[], None]
+    def __init__(self) -> None:
+        self._in_tensors = False  # whether a compiled step has put numbers of the state there
+        # The kinds of the values of a state that may be tensors of no dimension: the type of a
+        # number, or None for a value that is to be a tensor.
+        self._kinds: dict[str, type | None] = {}
 
-    def begin_state(self, state: State, group: Group, param: Tensor) -> None:
-        """Fill the empty `state` of `param`."""
-
-    def sparse_obstacle(self, group: Group) -> str | None:
-        """Return why a step cannot take sparse gradients of a group, or None if it can."""
-        raise NotImplementedError
-
-    def _run_compiled(
-        self, rule: Rule, grad_scale: Tensor | None, measures: Sequence[Measure]
+    def run(
+        self,
+        optimizer: Traced,
+        engine: Engine,
+        rule: Rule,
+        grad_scale: Tensor | None,
+        measures: Sequence[Measure],
     ) -> None:
-        self._begin_compiled()
-        self._compiled["in_tensors"] = True
-        groups: Sequence[Group] = self.param_groups
+        """Run `rule` for every parameter that has a gradient, on the loop; to be traced."""
+        optimizer.begin_compiled()
+        self._in_tensors = True
+        groups: Sequence[Group] = optimizer.param_groups
         with torch.no_grad():
             for measure in measures:
                 sums = [
-                    measured(self, self._engine.kept.states, measure, group, grad_scale)
+                    measured(optimizer, engine.kept.states, measure, group, grad_scale)
                     for group in groups
                 ]
                 groups = with_sums(groups, sums)
-            run(self, self._engine.kept.states, rule, groups, grad_scale)
+            run(optimizer, engine.kept.states, rule, groups, grad_scale)
 
-    def _begin_compiled(self) -> None:
-        self._engine.stay_exposed()
-        begin(self, self._engine.exposed_state(), self.param_groups)
+    def begin(self, optimizer: Traced, engine: Engine) -> None:
+        """Create the state that is missing, where the traced program will find it."""
+        engine.stay_exposed()
+        begin(optimizer, engine.exposed_state(), optimizer.param_groups)
 
-    # So Dynamo calls the method while it traces, instead of tracing it. That is what
-    # torch.compiler.assume_constant_result sets, which would import Dynamo: a second.
-    _begin_compiled._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    def end(self, optimizer: Traced, engine: Engine) -> None:
+        """Make numbers of the state numbers again, if a compiled step made them tensors."""
+        if self._in_tensors:
+            self.take_numbers(optimizer, engine)
 
-    def _end_compiled(self) -> None:
-        if self._compiled["in_tensors"]:
-            self._take_numbers()
-
-    def _take_numbers(self) -> None:
+    def take_numbers(self, optimizer: Traced, engine: Engine) -> None:
         """Make numbers of the state numbers again that are tensors, whoever put them there."""
-        if self._compiled["in_tensors"] or self._engine.is_exposed:
-            take_numbers(self, self._engine.exposed_state(), self.param_groups, self._kinds)
-            self._compiled["in_tensors"] = False
+        if self._in_tensors or engine.is_exposed:
+            take_numbers(optimizer, engine.exposed_state(), optimizer.param_groups, self._kinds)
+            self._in_tensors = False
+
+
+def called_while_tracing(method: _Method) -> _Method:
+    """Mark a method without arguments, which Dynamo then calls while it traces and does not trace.
+
+    `torch.compiler.assume_constant_result` sets the same mark, but imports Dynamo: a second.
+    """
+    vars(method)["_dynamo_marked_constant"] = True
+    return method
 
 
 def begin(

@@ -41,6 +41,6 @@ class AdamW(Adam):
                 "AdamW decouples its weight decay; for decoupled_weight_decay=False use Adam"
             )
 
-    def _read_group(self, saved: Group) -> Group:
+    def read_group(self, saved: Group) -> Group:
         """Return a group of a checkpoint; Adam's is decoupled from here on, as in `torch.optim`."""
         return {**saved, "decoupled_weight_decay": True}

@@ -106,14 +106,14 @@ class Sophia(HessianDiagonal):
             RuntimeError: A gradient is sparse. Nothing has been changed then.
         """
         above(0).check("n_tokens_training_batch", n_tokens_training_batch)
-        self._check_changed()
+        self._group_checks.check_changed(self)
 
         def update_curvature(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
             beta2 = group["betas"][1]
             weight = (1 - beta2) * n_tokens_training_batch
             state["hessian"].mul_(beta2).addcmul_(grad, grad, value=weight)
 
-        self._run(update_curvature)
+        self._stepping.run(self, update_curvature)
 
     def take_hessian(self, state: State, group: Group, estimate: Tensor, param: Tensor) -> None:
         """Take an estimate of the Hessian's diagonal into that of the curvature: Sophia-H."""

@@ -72,11 +72,32 @@ def scattered(tensor: Tensor, like: Tensor) -> Tensor:
     return parts
 
 
-def divided_by(params: Iterable[Tensor]) -> str | None:
+def check_whole(summing: Sequence[str], params: Iterable[Tensor]) -> None:
+    """Refuse parameters that are one rank's part, if somebody sums over all of them.
+
+    The constructor of an optimizer has to call this function, because ZeRO leaves no trace later.
+
+    Args:
+        summing: The names of those that make sums.
+        params: All parameters.
+
+    Raises:
+        RuntimeError: There are sums, and other ranks have other parts.
+    """
+    by = _divided_by(params) if summing else None
+    if by is not None:
+        raise RuntimeError(
+            f"{summing[0]} needs sums over all parameters, "
+            f"but {by} gives every rank a part of them; shard them by "
+            "torch.distributed.fsdp.fully_shard, of which the sums are known, or clip the "
+            "gradients before the step"
+        )
+
+
+def _divided_by(params: Iterable[Tensor]) -> str | None:
     """Return the name of the wrapper that gives each rank a part of the parameters, or None.
 
-    Only wrappers count whose parts are plain tensors. The constructor of an optimizer has to call
-    this function, because ZeRO leaves no trace later.
+    Only wrappers count whose parts are plain tensors.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         ranks = torch.distributed.get_world_size()

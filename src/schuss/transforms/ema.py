@@ -29,7 +29,21 @@ from schuss.transforms.transform import Transform
 
 
 class EMA(Transform):
-    """Keep a mean of the weights. Keeps one buffer per parameter, and a step count."""
+    """Keep a mean of the weights. Keeps one buffer per parameter, and a step count.
+
+    Example:
+        >>> import torch
+        >>> from schuss import EMA, SGD
+        >>> weight = torch.nn.Parameter(torch.tensor([0.0]))
+        >>> optimizer = SGD([weight], lr=1.0, transforms=[EMA(0.5)])
+        >>> weight.grad = torch.tensor([1.0])
+        >>> optimizer.step()
+        >>> with optimizer.evaluating():
+        ...     print(weight.item())
+        -0.5
+        >>> weight.item()
+        -1.0
+    """
 
     ema_decay: float = hyper("", "decay rate d of the mean", SHARE, default=0.999)
     ema_warmup: bool = flag("forget faster in the beginning", default=False)

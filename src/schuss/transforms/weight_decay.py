@@ -255,10 +255,18 @@ def as_weight_decay(weight_decay: float | WeightDecay, *, decoupled: bool) -> We
     return WeightDecay(weight_decay, weight_decouple=decoupled)
 
 
-def check_same_kind(decay: WeightDecay, of_optimizer: WeightDecay) -> None:
-    """Refuse a decay object for a group that is of another kind than the optimizer's."""
+def as_group_values(group: Group, of_optimizer: WeightDecay) -> Group:
+    """Return a group with the hyper-parameters of its decay object, if it has one, in its place.
+
+    Raises:
+        TypeError: The decay is of another kind than the optimizer's.
+    """
+    decay = group.get("weight_decay")
+    if not isinstance(decay, WeightDecay):
+        return dict(group)
     if type(decay) is not type(of_optimizer):
         raise TypeError(
             f"a group asks for {decay!r}, but this optimizer decays by {of_optimizer!r}; "
             "give the optimizer itself the kind of decay, and groups its hyper-parameters"
         )
+    return {**group, **decay.defaults()}

@@ -165,7 +165,7 @@ def test_every_optimizer_computes_the_same_numbers_for_a_thousand_steps(name, mo
     optimizer = created(name)
     cohort = cohort_of(optimizer)
     counted = Counted(monkeypatch)
-    rule = optimizer._rule()
+    rule = optimizer.whole_rule()
     compare(cohort, Work(rule, pure=pure(optimizer, rule)), optimizer.param_groups[0], STEPS)
     assert (counted.repeated > 0.95 * STEPS) is (name not in READING)
 
@@ -175,6 +175,6 @@ def test_every_transform_computes_the_same_numbers_for_a_thousand_steps(transfor
     optimizer = created("adamw", transform)
     cohort = cohort_of(optimizer)
     counted = Counted(monkeypatch)
-    rule = optimizer._rule()
+    rule = optimizer.whole_rule()
     compare(cohort, Work(rule, 512.0, pure(optimizer, rule)), optimizer.param_groups[0], STEPS)
     assert counted.repeated > 0.95 * STEPS

@@ -1,0 +1,144 @@
+"""Checks of parameter groups, before a step is taken with what they hold.
+
+Every group is checked at construction, in `add_param_group`, when a checkpoint is loaded, and in
+the step after it was changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from operator import is_
+from typing import Any, Final, Protocol
+
+import torch
+
+from schuss.contract import Group
+from schuss.domains import Domains
+from schuss.hyperparameters import OPTION_DEFAULTS
+from schuss.parametergroups import check_params
+
+
+class Grouped(Protocol):
+    """The part of an optimizer that its groups are checked by."""
+
+    param_groups: list[Group]
+    defaults: dict[str, Any]
+
+    def check_group(self, group: Group) -> None:
+        """Check the hyper-parameters of one group."""
+
+
+class GroupChecks:
+    """Checks the groups of one optimizer, and knows which of their values have been checked.
+
+    Args:
+        domains: The domains of all hyper-parameters: of the algorithm, decay and transforms.
+    """
+
+    def __init__(self, domains: Domains) -> None:
+        self.domains = domains
+        # The keys and the values of all groups, their lists of parameters, and these lists with the
+        # parameters in them, when they were last checked.
+        self._values: list[object] = [None]
+        self._lists: list[object] = [None]
+        self._params: list[object] = [None]
+        self._has_other_numbers = False
+
+    def check(self, optimizer: Grouped, number: int, group: Group) -> None:
+        """Check a group that is, or will be, the one with this number, which errors then name.
+
+        Raises:
+            ValueError: A hyper-parameter is missing, or lies outside of its domain.
+            TypeError: One is of the wrong type.
+        """
+        place = f"({type(optimizer).__name__}, parameter group {number})"
+        try:
+            _check_keys(group, optimizer.defaults)
+            optimizer.check_group(group)
+        except ValueError as error:
+            raise ValueError(f"{error} {place}") from None
+        except TypeError as error:
+            raise TypeError(f"{error} {place}") from None
+        self._has_other_numbers = self._has_other_numbers or bool(self.domains.plain(group))
+
+    def check_changed(self, optimizer: Grouped) -> None:
+        """Check all groups, if one holds other objects than when it was last checked.
+
+        Groups are known by what they hold, not by where they stand. Writes into a tensor
+        are not noticed, because to look at its value would be to wait for the device.
+
+        Raises:
+            ValueError: `check` or `check_listed` refuses a group.
+            TypeError: `check` or `check_listed` refuses a group.
+        """
+        if torch.compiler.is_compiling():
+            return
+        groups = optimizer.param_groups
+        try:
+            same = all(map(is_, _lists_of(groups), self._lists))
+        except (AttributeError, KeyError, TypeError):  # some group is none
+            same = False
+        if not same:
+            self.check_listed(groups)
+            self._lists = list(_lists_of(groups))
+        if not all(map(is_, _values_of(groups), self._values)):
+            for number, group in enumerate(groups):
+                for key in OPTION_DEFAULTS.keys() - group.keys():
+                    group[key] = optimizer.defaults.get(key, OPTION_DEFAULTS[key])
+                self.check(optimizer, number, group)
+            self._values = list(_values_of(groups))
+
+    def check_listed(self, groups: Sequence[Group]) -> None:
+        """Check the parameters that groups list, if they are not those that they listed before.
+
+        The engine asks for it when it plans a step anew. A step that goes on with parameters as
+        they were bound has compared each with the list already.
+
+        Raises:
+            TypeError: A group is no dictionary, or its parameters are not tensors in a list.
+            ValueError: A parameter is listed twice.
+        """
+        try:
+            same = all(map(is_, _params_of(groups), self._params))
+        except (AttributeError, KeyError, TypeError):
+            same = False
+        if not same:
+            check_params(groups)
+            self._params = list(_params_of(groups))
+
+    def for_rules(self, groups: Sequence[Group]) -> Sequence[Group]:
+        """Return groups as rules see them: with Python's numbers and tensors of no dimensions."""
+        if not self._has_other_numbers:
+            return groups
+        return [{**group, **self.domains.plain(group)} for group in groups]
+
+
+def _check_keys(group: Group, defaults: Mapping[str, Any]) -> None:
+    if "lr" not in group or not defaults.keys() <= group.keys():
+        missing = [key for key in ("lr", *defaults) if key not in group]
+        raise ValueError(
+            f"the group has no {', '.join(map(repr, missing))}; add it with add_param_group, "
+            "which takes what is missing from the defaults"
+        )
+
+
+_END: Final = (object(),)
+"""The end of a sequence, which keeps one sequence from being the beginning of another."""
+
+
+def _lists_of(groups: Sequence[Group]) -> Iterator[object]:
+    """Yield the list of parameters of each group, and an end."""
+    return chain([group["params"] for group in groups], _END)
+
+
+def _params_of(groups: Sequence[Group]) -> Iterator[object]:
+    """Yield the list of parameters of each group, then all parameters, and an end."""
+    lists = [group["params"] for group in groups]
+    return chain(lists, chain.from_iterable(lists), _END)
+
+
+def _values_of(groups: Sequence[Group]) -> Iterator[object]:
+    """Yield the keys of all groups, then their values, and an end."""
+    values = [group.values() for group in groups]
+    return chain(chain.from_iterable(groups), chain.from_iterable(values), _END)

@@ -1,8 +1,6 @@
 """What every test starts from."""
 
-import gc
 import os
-from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -27,22 +25,6 @@ hypothesis.settings.register_profile(
     derandomize=not EXHAUSTIVE,
 )
 hypothesis.settings.load_profile("schuss")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Look for garbage among the objects of tests alone, not among those that are imported.
-
-    The packages that we compare with have a million objects. To go through them again and again
-    took a fifth of the time of the tests. What tests leave is looked through less often, too.
-    """
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.set_threshold(20_000)
-        gc.enable()
 
 
 @pytest.fixture(autouse=True)

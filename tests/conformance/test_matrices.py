@@ -35,29 +35,10 @@ MANY_CHUNKS = ((300, 257), (5, 40_000), (20_000, 3), (2, 70, 300), (9_000, 2, 3)
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 3e-6, torch.bfloat16: 2e-2}
 
 
-OF_ALL_DTYPES = (factoring, centering)
-APART = (
-    ((4, 2, 3, 3), (6, 5, 1, 1), (1, 6), (), *EMPTY, MANY_CHUNKS[-1]),
-    ((7, 5), (5, 5), (3,), (4, 1), (1, 1), (2, 3, 5), *EMPTY, *MANY_CHUNKS[:-1]),
-)
-"""Two halves of the shapes, those of one kernel in one half."""
-
-
 def can_be(rule, engine, dtype):
-    """Tell whether a combination is worth the time: a rule has up to 14 kernels in a precision."""
-    return EXHAUSTIVE or engine != "fused" or dtype is torch.float64 or rule in OF_ALL_DTYPES
-
-
-def of_these(shapes, rule, engine, dtype):
-    """Return the shapes for a combination: half of them, where others go through the other half.
-
-    In float64 each rule meets each shape. Other precisions meet each shape too, half of them in
-    one of two rules and half in the other one.
-    """
-    if EXHAUSTIVE or engine != "fused" or dtype is torch.float64:
-        return shapes
-    half = APART[(rule is factoring) == (dtype is torch.float32)]
-    return [shape for shape in shapes if shape in half]
+    """Tell whether a combination is worth the time: there are nine kernels of a rule and dtype."""
+    of_all_dtypes = rule in (factoring, centering)
+    return EXHAUSTIVE or engine != "fused" or dtype is torch.float64 or of_all_dtypes
 
 
 GRID = combinations(ALONG, ENGINES, TOLERANCE, where=can_be)
@@ -99,17 +80,16 @@ def check_alike(ours, theirs, tolerance):
 def test_statistics_along_dimensions_are_those_of_the_loop(rule, engine, dtype):
     # torch refuses the largest of no numbers, and to see no numbers as a matrix.
     refused = (covering, centering, following_views, flattening)
-    shapes = of_these(SHAPES if rule in refused else (*SHAPES, *EMPTY), rule, engine, dtype)
+    shapes = SHAPES if rule in refused else (*SHAPES, *EMPTY)
     expected = ends(rule, shapes, dtype, foreach=False)
     check_alike(ends(rule, shapes, dtype, **{engine: True}), expected, TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize(("rule", "engine", "dtype"), GRID, ids=name_of)
 def test_statistics_are_right_over_many_chunks(rule, engine, dtype):
-    shapes = of_these(MANY_CHUNKS, rule, engine, dtype)
-    expected = ends(rule, shapes, dtype, foreach=False)
+    expected = ends(rule, MANY_CHUNKS, dtype, foreach=False)
     tolerance = 1e-12 if dtype is torch.float64 else TOLERANCE[dtype]
-    check_alike(ends(rule, shapes, dtype, **{engine: True}), expected, tolerance)
+    check_alike(ends(rule, MANY_CHUNKS, dtype, **{engine: True}), expected, tolerance)
 
 
 @pytest.mark.parametrize(

@@ -83,26 +83,37 @@ class Pass(NamedTuple):
     Attributes:
         name: Its name.
         does: A sentence on its work.
-        by_tensor: It takes tensor by tensor, not entry by entry of the table.
-        reductions: Those that each entry makes a partial one of: name, and position of the total.
+        form: The form that it goes through: elements entry by entry of the table, others tensor by
+            tensor.
+        of_matrices: It makes statistics of matrices from those of their rows or columns.
+        reductions: Those that it makes partial ones of: name, and position of the total.
     """
 
     name: str
     does: str
-    by_tensor: bool
+    form: Form
+    of_matrices: bool
     reductions: tuple[tuple[str, int], ...]
 
 
-def pass_of(layout: Layout, function: Function) -> Pass:
-    """Return what a kernel has for a function of a schedule."""
-    name = _NAMES[function.form]
-    by_tensor = function.form is not Form.ELEMENT
-    whole = () if by_tensor else [v for v in function.reductions if v in layout.totals]
-    totals = tuple((layout.reduction_name(v), layout.totals[v]) for v in whole)
+def pass_of(layout: Layout, function: Function, *, shared: bool = False) -> Pass:
+    """Return what a kernel has for a function of a schedule.
+
+    Args:
+        layout: The memory that the kernel takes.
+        function: The function.
+        shared: The smaller forms of one tensor are shared out too, so that they leave partial
+            reductions.
+    """
+    form, name = function.form, _NAMES[function.form]
+    in_parts = function.reductions if shared or form is Form.ELEMENT else ()
+    totals = [(layout.reduction_name(v), layout.totals[v]) for v in in_parts if v in layout.totals]
     does = "Step the parameters." if function.outputs else "Make partial reductions."
-    if by_tensor:
+    if form is not Form.ELEMENT:
         does = f"Go through {name}."
-    return Pass(f"{name}_{function.number}", does, by_tensor, totals)
+    values = layout.program.values
+    of_matrices = any(values[v].form is Form.MATRIX for v in function.reductions)
+    return Pass(f"{name}_{function.number}", does, form, of_matrices, tuple(totals))
 
 
 class KernelSource(NamedTuple):

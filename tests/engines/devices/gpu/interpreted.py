@@ -18,7 +18,7 @@ from triton.runtime.interpreter import TensorHandle
 
 from schuss.engines.devices import device
 from schuss.engines.devices.gpu import functions_compiled as functions
-from schuss.engines.devices.gpu import launch
+from schuss.engines.devices.gpu import launch, tiled
 
 _convert = interpreter._convert_float
 
@@ -57,6 +57,21 @@ _FUNCTIONS = {
     "cube_root_of_any": np.cbrt,
 }
 
+_TILED = {"NUMBERS": 64, "LINES": 4, "BLOCKS": 2, "BANDS": 3, "SMALLER": 8, "PARTS": 3}
+"""Sizes so small that matrices of some rows and columns are many tiles, of many blocks."""
+
+_reduce = interpreter.ReduceOps.apply_impl
+
+
+def _reduced(self: Any, of: Any) -> Any:
+    """Reduce a block to extremes at once, where the interpreter goes number by number."""
+    if self.combine_fn is functions.larger:
+        return self.min_max(of[0], np.max)
+    if self.combine_fn is functions.smaller:
+        return self.min_max(of[0], np.min)
+    return _reduce(self, of)
+
+
 _patch = interpreter._patch_lang_tensor
 
 
@@ -76,9 +91,12 @@ def on_interpreter(block: int = 64) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(interpreter, "_convert_float", _converted)
         patch.setattr(interpreter, "_patch_lang_tensor", _patched)
+        patch.setattr(interpreter.ReduceOps, "apply_impl", _reduced)
         for name, function in _FUNCTIONS.items():
             patch.setattr(functions, name, _of_numpy(function))
         patch.setattr(launch, "BLOCK", block)
         patch.setattr(launch, "JOIN", 16)
+        for name, number in _TILED.items():
+            patch.setattr(tiled, name, number)
         patch.setitem(device.LOADERS, "cpu", device.LOADERS["cuda"])
         yield

@@ -24,23 +24,23 @@ def pointer(base, KIND: tl.constexpr, WHOLE: tl.constexpr):
 
 
 @triton.jit
-def load(base, i, count, KIND: tl.constexpr, REAL: tl.constexpr, WHOLE: tl.constexpr):
-    """Read a block of an array; zeros where it has no numbers."""
+def load(base, i, present, KIND: tl.constexpr, REAL: tl.constexpr, WHOLE: tl.constexpr):
+    """Read a block of an array; zeros where none of its numbers are present."""
     at = pointer(base, KIND, WHOLE) + i
     if WHOLE:
         return tl.load(at).to(REAL)
     else:
-        return tl.load(at, mask=i < count, other=0.0).to(REAL)
+        return tl.load(at, mask=present, other=0.0).to(REAL)
 
 
 @triton.jit
-def store(base, i, count, number, KIND: tl.constexpr, WHOLE: tl.constexpr):
+def store(base, i, present, number, KIND: tl.constexpr, WHOLE: tl.constexpr):
     """Write a block of an array."""
     at = pointer(base, KIND, WHOLE) + i
     if WHOLE:
         tl.store(at, number.to(KIND))
     else:
-        tl.store(at, number.to(KIND), mask=i < count)
+        tl.store(at, number.to(KIND), mask=present)
 
 
 @triton.jit
@@ -128,13 +128,13 @@ def rounds_to(x, half, KIND: tl.constexpr):
 @triton.jit
 def larger(x, y):
     """Return the larger of two numbers; NaN if one of them is."""
-    return tl.where((x > y) | (x != x), x, y)
+    return tl.where(x > y, x, tl.where(x == x, y, x))
 
 
 @triton.jit
 def smaller(x, y):
     """Return the smaller of two numbers; NaN if one of them is."""
-    return tl.where((x < y) | (x != x), x, y)
+    return tl.where(x < y, x, tl.where(x == x, y, x))
 
 
 @triton.jit
@@ -162,14 +162,26 @@ def accumulated(so_far, number, present, NAME: tl.constexpr):
 
 @triton.jit
 def joined(lanes, axis: tl.constexpr, NAME: tl.constexpr):
-    """Join lanes along an axis in a fixed order, as float64."""
+    """Join lanes in a fixed order, as float64: all of them, or along an axis, which stays."""
     wide = lanes.to(tl.float64)
+    keep: tl.constexpr = axis is not None
     if NAME == "sum":
-        return tl.sum(wide, axis)
+        return tl.sum(wide, axis, keep_dims=keep)
     elif NAME == "amax":  # tl.max would lose NaN
-        return tl.reduce(wide, axis, larger)
+        return tl.reduce(wide, axis, larger, keep_dims=keep)
     else:
-        return tl.reduce(wide, axis, smaller)
+        return tl.reduce(wide, axis, smaller, keep_dims=keep)
+
+
+@triton.jit
+def joined_parts(base, i, present, apart, parts, NAME: tl.constexpr):
+    """Join the partials of a block: the first are at `i`, each next one is `apart` further."""
+    so_far = started(tl.zeros(i.shape, tl.float64), NAME)
+    for part in range(parts):
+        at = base + 8 * apart * part
+        number = load(at, i, present, tl.float64, tl.float64, WHOLE=False)
+        so_far = accumulated(so_far, number, present, NAME)
+    return so_far
 
 
 @triton.jit(do_not_specialize=["entries", "tensors", "index", "total"])
@@ -186,7 +198,7 @@ def join(
     for at in range(first, end, WIDTH):
         number = tl.load(partials + index * entries + at + i, mask=at + i < end, other=0.0)
         lanes = accumulated(lanes, number, at + i < end, NAME)
-    tl.store(totals + total * tensors + tl.load(owners + owner), joined(lanes, 0, NAME))
+    tl.store(totals + total * tensors + tl.load(owners + owner), joined(lanes, None, NAME))
 
 
 # The same random numbers as on the CPU: SplitMix64 of seed, tensor and element.

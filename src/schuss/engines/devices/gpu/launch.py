@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from schuss.engines.devices.device import Kernel, Tensors
 from schuss.engines.devices.gpu import functions_compiled as functions
+from schuss.engines.devices.gpu.matrices import Matrices, Parts
+from schuss.engines.devices.layout import Pass
 from schuss.engines.devices.tables.chunks import chunks
 from schuss.engines.program.program import GRAD, Place
 
@@ -26,6 +28,44 @@ WARPS = 4
 
 JOIN = 1024
 """Partial reductions that are joined at once."""
+
+
+class Chunks:
+    """The tensors of a launch as stretches of numbers, on a device.
+
+    Args:
+        counts: How many numbers each tensor has.
+        up: Returns a copy of an array on the device.
+    """
+
+    def __init__(self, counts: Sequence[int], up: Callable[[NDArray[np.int64]], Tensor]) -> None:
+        self._chunk = BLOCK * BLOCKS
+        table = chunks(counts, self._chunk)
+        entries = len(table.entries)
+        ends = np.array([*table.first_entries, entries], dtype=np.int64)
+        self._table, self._tensors = up(table.entries), len(counts)
+        self._parts = Parts(entries, up(table.owners.astype(np.int64)), up(ends))
+        self.shapes: tuple[Tensor, ...] = ()
+
+    def parts(self, about: Pass) -> Parts:
+        """Return the partial reductions that a function leaves."""
+        return self._parts
+
+    def launch(
+        self,
+        function: Any,
+        about: Pass,
+        common: Sequence[Any],
+        memory: Sequence[Tensor],
+        **one: bool,
+    ) -> None:
+        """Launch a function, see `Matrices.launch`."""
+        entries = self._parts.entries
+        if entries:
+            function[(entries,)](
+                self._table, *common, *memory, entries, self._tensors,
+                BLOCK=BLOCK, CHUNK=self._chunk, **one, num_warps=WARPS,
+            )  # fmt: skip
 
 
 class Launch:
@@ -53,10 +93,8 @@ class Launch:
         self.new_places: list[tuple[int, Place]] = []
         source = kernel.source
         self._tensors = len(about.counts)
-        self._chunk = BLOCK * BLOCKS
-        table = chunks(about.counts, self._chunk)
-        self._entries = len(table.entries)
-        self.addresses = np.zeros((len(source.columns), self._tensors), np.int64)
+        columns = len(source.columns) + len(source.slots)
+        self.addresses = np.zeros((columns, self._tensors), np.int64)
         self.grad_column = source.columns.index(Place(GRAD))
         self._sent: Tensor | None = None
         self.words = np.zeros(0, dtype=np.int64)
@@ -64,11 +102,10 @@ class Launch:
         self._several = False
         self._on_device: Sequence[tuple[int, int, Tensor]] = ()
         self._places = np.zeros(0, dtype=np.int64), torch.zeros(0, dtype=torch.int64)
-        begins = np.array([*table.first_entries, self._entries], dtype=np.int64)
-        self._table, self._begins = self._up(table.entries), self._up(begins)
-        self._owners, self._joins = self._up(table.owners.astype(np.int64)), len(table.owners)
-        most = max((len(about.reductions) for about in source.passes), default=0)
-        self._partials = self._room(most * self._entries)
+        self._work: Chunks | Matrices
+        self._work = self._matrices(about) if source.tiled else Chunks(about.counts, self._up)
+        rooms = [len(each.reductions) * self._work.parts(each).entries for each in source.passes]
+        self._partials = self._room(max(rooms, default=0))
         self._totals = self._room(source.totals * self._tensors)
 
     def prepare(
@@ -115,20 +152,17 @@ class Launch:
         kernel = self.kernel
         words = 2 * kernel.source.arguments * self._sets
         common = (self._sent, upload, begin, words, skip)
+        memory = self._partials, self._totals
         for function, about in zip(kernel.passes, kernel.source.passes, strict=True):
-            if self._entries:
-                reductions = self._partials, self._totals, self._entries, self._tensors
-                function[(self._entries,)](
-                    self._table, *common, *reductions,
-                    BLOCK=BLOCK, CHUNK=self._chunk, SEVERAL=self._several, num_warps=WARPS,
-                )  # fmt: skip
+            self._work.launch(function, about, common, memory, SEVERAL=self._several)
             for index, (name, total) in enumerate(about.reductions):
-                self._join(name, index, total)
+                self._join(self._work.parts(about), name, index, total)
         if kernel.closing is not None:
             closing: Any = kernel.closing
             closing[(self._tensors,)](
-                *common, self._totals, self._tensors, SEVERAL=self._several, num_warps=1
-            )
+                *common, self._totals, self._tensors, *self._work.shapes,
+                SEVERAL=self._several, num_warps=1,
+            )  # fmt: skip
 
     def _put(self, upload: Tensor, begin: int) -> None:
         """Put numbers that are on the device to the arguments that have gone up."""
@@ -139,11 +173,19 @@ class Launch:
         numbers = torch.stack([tensor for *_, tensor in self._on_device])
         functions.put[(len(places),)](numbers, self._places[1], upload, begin, num_warps=1)
 
-    def _join(self, name: str, index: int, total: int) -> None:
-        functions.join[(self._joins,)](
-            self._owners, self._begins, self._partials, self._totals, self._entries, self._tensors,
+    def _join(self, parts: Parts, name: str, index: int, total: int) -> None:
+        functions.join[(len(parts.owners),)](
+            parts.owners, parts.begins, self._partials, self._totals, parts.entries, self._tensors,
             index, total, NAME=name, WIDTH=JOIN, num_warps=4,
         )  # fmt: skip
+
+    def _matrices(self, about: Tensors) -> Matrices:
+        """Return the tensors as matrices, and note where the kernel's own memory begins."""
+        source = self.kernel.source
+        found = Matrices(about.sizes, source, self._up)
+        begins, self._own = found.room(source, self.device)
+        self.addresses[len(source.columns) :] = begins
+        return found
 
     def _up(self, array: NDArray[np.int64]) -> Tensor:
         """Return a copy on the device, made without waiting for it."""

@@ -7,7 +7,8 @@ are the same on any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,17 +50,42 @@ SHAPE = (
 """
 
 
-def tiles(sizes: Sequence[tuple[int, int, int]]) -> tuple[Table, NDArray[np.int64]]:
-    """Return the table of tiles, and the shapes of the tensors.
+class Cut(NamedTuple):
+    """How large the tiles of each tensor are, at most.
 
-    Args:
-        sizes: For each tensor how many matrices, rows of each, and columns of each.
+    Attributes:
+        matrices: How many matrices a tile has; 1 if it is not as large as one.
+        lines: How many lines of each.
+        columns: How many columns.
     """
-    matrices, height, width = np.array(sizes, dtype=np.int64).reshape(-1, 3).T
+
+    matrices: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+
+def _for_a_core(
+    matrices: NDArray[np.int64], height: NDArray[np.int64], width: NDArray[np.int64]
+) -> Cut:
     columns = np.clip(width, 1, WIDTH)
     lines = np.clip(np.maximum(TILE // columns, -(-height // BANDS)), 1, np.maximum(height, 1))
     whole = (columns >= width) & (lines >= height)
     at_once = np.where(whole, np.maximum(TILE // np.maximum(height * width, 1), 1), 1)
+    return Cut(at_once, lines, columns)
+
+
+def tiles(
+    sizes: Sequence[tuple[int, int, int]], cut: Callable[..., Cut] = _for_a_core
+) -> tuple[Table, NDArray[np.int64]]:
+    """Return the table of tiles, and the shapes of the tensors.
+
+    Args:
+        sizes: For each tensor how many matrices, rows of each, and columns of each.
+        cut: Tells how to cut them, from arrays of these numbers; for a core of a CPU, if it is not
+            given.
+    """
+    matrices, height, width = np.array(sizes, dtype=np.int64).reshape(-1, 3).T
+    at_once, lines, columns = cut(matrices, height, width)
     # Of a tensor without numbers too there is a tile: it has rows, or columns, of nothing.
     strips, bands = (np.maximum(-(-a // b), 1) for a, b in ((width, columns), (height, lines)))
     batches = np.maximum(-(-matrices // at_once), 1)

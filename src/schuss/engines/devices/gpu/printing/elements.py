@@ -21,7 +21,7 @@ def {name}_blocks(
     i = tl.arange(0, BLOCK)
 {head}
     for at in range(0, count, BLOCK):
-        left = count - at
+        present = i < count - at
 {loop}
 {tail}
 
@@ -74,7 +74,7 @@ def function(statements: Statements, about: Pass, made: Function) -> str:
     loop += [_stored(statements, place, value) for place, value in made.outputs]
     tail = [
         f"tl.store(partials + {index} * entries + entry, "
-        f"joined(partial_{v}, 0, {statements.reduction(v)}))"
+        f"joined(partial_{v}, None, {statements.reduction(v)}))"
         for index, v in enumerate(made.reductions)
     ]
     columns = [layout.column(place) for place in places]
@@ -126,7 +126,7 @@ def _base(statements: Statements, place: Place) -> str:
 
 
 def _block(statements: Statements, place: Place) -> str:
-    return f"p{statements.layout.column(place)} + {statements.size(place)} * at, i, left"
+    return f"p{statements.layout.column(place)} + {statements.size(place)} * at, i, present"
 
 
 def _computed(statements: Statements, value: int) -> str:
@@ -148,4 +148,4 @@ def _started(statements: Statements, value: int) -> str:
 
 def _accumulated(statements: Statements, value: int) -> str:
     number = f"{statements.reduced(value)}.to(PARTIAL)"
-    return f"accumulated(partial_{value}, {number}, i < left, {statements.reduction(value)})"
+    return f"accumulated(partial_{value}, {number}, present, {statements.reduction(value)})"

@@ -5,10 +5,9 @@ The passes are those of the CPU's kernel, from the same schedule.
 
 from __future__ import annotations
 
-from schuss.engines.devices.gpu.printing import elements
+from schuss.engines.devices.gpu.printing import elements, matrices
 from schuss.engines.devices.gpu.printing.statements import Statements
 from schuss.engines.devices.layout import KernelSource, Layout, pass_of, sees_matrices, source_of
-from schuss.engines.errors import UnfusableError
 from schuss.engines.program.program import Program
 from schuss.engines.program.schedule import schedule
 from schuss.storage.kinds import Kinds
@@ -26,7 +25,7 @@ PARTIAL = tl.constexpr(tl.{real})
 
 # Else there would be a kernel for one tensor, one for a multiple of 16, and one for all others.
 kernel = triton.jit(
-    do_not_specialize=["begin", "words", "entries", "tensors"],
+    do_not_specialize=["begin", "words", "first_entry", "entries", "tensors"],
     do_not_specialize_on_alignment=["skip"],
 )
 '''
@@ -39,16 +38,16 @@ def kernel_source(program: Program, kinds: Kinds) -> KernelSource:
         program: The program.
         kinds: How the numbers are stored.
     """
-    if sees_matrices(program):
-        raise UnfusableError("there is no kernel for rows and columns on a GPU")
     functions = schedule(program)
     layout = Layout(program, functions, kinds)
     statements = Statements(layout)
     text = _MODULE.format(real=kinds.real)
-    passes = [pass_of(layout, each) for each in functions]
+    printer = matrices if sees_matrices(program) else elements
+    passes = [pass_of(layout, each, shared=True) for each in functions]
     for each, about in zip(functions, passes, strict=True):
-        text += elements.function(statements, about, each)
+        text += printer.function(statements, about, each)
     closing = [output for output in program.outputs if output[0].per_tensor]
     if closing:
-        text += elements.closing(statements, closing)
+        shapes = matrices.shape() if printer is matrices else []
+        text += elements.closing(statements, closing, shapes)
     return source_of(layout, text, passes, "closing" if closing else None)

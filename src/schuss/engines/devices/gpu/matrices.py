@@ -1,0 +1,124 @@
+"""Launching the functions of a kernel that sees tensors as matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from schuss.engines.devices.gpu.tiled import Tiles
+from schuss.engines.devices.layout import KernelSource, Pass
+from schuss.engines.devices.tables.tiles import numbers
+from schuss.engines.program.operations import Form
+
+WARPS = 4
+"""Groups of 32 threads in a program that computes the blocks of a tile."""
+
+SMALLER_WARPS = 4
+"""Groups of 32 threads in a program for a smaller form."""
+
+
+class Parts(NamedTuple):
+    """The partial reductions that a function of a kernel leaves.
+
+    Attributes:
+        entries: How many there are of each reduction.
+        owners: On the device: the tensors that have any.
+        begins: On the device: the first of each, and the end of all.
+    """
+
+    entries: int
+    owners: Tensor
+    begins: Tensor
+
+
+class Matrices:
+    """The tensors of a launch as matrices, on a device.
+
+    Args:
+        sizes: For each tensor how many matrices, rows of each, and columns of each.
+        source: The kernel.
+        up: Returns a copy of an array on the device.
+
+    Attributes:
+        shapes: The shapes of the tensors, on the device: one more thing that functions take.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[tuple[int, int, int]],
+        source: KernelSource,
+        up: Callable[[NDArray[np.int64]], Tensor],
+    ) -> None:
+        self._tiles = Tiles(sizes)
+        self._tensors = len(sizes)
+        self._table = up(self._tiles.table.entries)
+        self.shapes = (up(self._tiles.shapes),)
+        self._shares = {
+            about: self._tiles.share(about)
+            for about in source.passes
+            if about.form is not Form.ELEMENT
+        }
+        self._parts = {about: self._parts_of(about, up) for about in source.passes}
+
+    def parts(self, about: Pass) -> Parts:
+        """Return the partial reductions that a function leaves."""
+        return self._parts[about]
+
+    def room(self, source: KernelSource, device: torch.device) -> tuple[Any, list[Tensor]]:
+        """Return memory of the kernel's own: where that of each tensor begins, and itself."""
+        begins, rooms = np.zeros((len(source.slots), self._tensors), np.int64), []
+        for row, slot in zip(begins, source.slots, strict=True):
+            counts = numbers(self._tiles.shapes, slot.form, partials=slot.partials)
+            # Numbers of 8 bytes are enough for either precision.
+            room = torch.zeros(max(int(counts.sum()), 1), dtype=torch.float64, device=device)
+            row[:] = room.data_ptr() + room.itemsize * (np.cumsum(counts) - counts)
+            rooms.append(room)
+        return begins, rooms
+
+    def launch(
+        self,
+        function: Any,
+        about: Pass,
+        common: Sequence[Any],
+        memory: Sequence[Tensor],
+        **one: bool,
+    ) -> None:
+        """Launch a function.
+
+        Args:
+            function: The function.
+            about: What it is.
+            common: The addresses, and what went up in this step.
+            memory: The partial reductions, and the totals.
+            one: Whether there are several sets of arguments.
+        """
+        entries = self._parts[about].entries
+        if about.form is not Form.ELEMENT:
+            (matrices, each), programs = self._shares[about]
+            grid = (self._tensors, *programs)
+            function[grid](
+                *self.shapes, *common, *memory, entries, self._tensors,
+                MATRICES=matrices, NUMBERS=each, **one, num_warps=SMALLER_WARPS,
+            )  # fmt: skip
+            return
+        for first, tiles, (matrices, lines, columns) in self._tiles.classes:
+            function[(tiles,)](
+                self._table, *self.shapes, *common, *memory, first, entries, self._tensors,
+                MATRICES=matrices, LINES=lines, COLUMNS=columns, **one, num_warps=WARPS,
+            )  # fmt: skip
+
+    def _parts_of(self, about: Pass, up: Callable[[NDArray[np.int64]], Tensor]) -> Parts:
+        if about.form is Form.ELEMENT:
+            table = self._tiles.table
+            entries, owners, begins = len(table.entries), table.owners, table.first_entries
+        else:
+            along, within = self._shares[about].programs
+            entries, owners = along * within * self._tensors, np.arange(self._tensors)
+            begins = along * within * owners
+        ends = np.array([*begins, entries], dtype=np.int64)
+        return Parts(entries, up(owners.astype(np.int64)), up(ends))

@@ -1,0 +1,139 @@
+"""Prints the functions that go through tiles, block by block.
+
+A block has the dimensions matrices, lines and columns. What there is one number of for each row has
+one column there, so Triton repeats it where it meets the elements.
+"""
+
+from __future__ import annotations
+
+from schuss.engines.devices.gpu.printing.blocks import Printer, shape
+from schuss.engines.devices.gpu.printing.elements import indented
+from schuss.engines.devices.layout import Pass
+from schuss.engines.devices.tables.tiles import WORDS
+from schuss.engines.program.operations import Form
+from schuss.engines.program.program import Place
+
+_ELEMENTS = '''
+
+@triton.jit
+def {name}_tile(
+    {given}tensor, width, height, matrices, first_matrix, many, first_line, lines,
+    first_column, columns, strip, band, entry, addresses, arguments, partials, totals, entries, tensors,
+    MATRICES: tl.constexpr, LINES: tl.constexpr, COLUMNS: tl.constexpr, WHOLE: tl.constexpr,
+):
+    """Go through a tile, whose blocks are full with WHOLE, and aligned to 16 bytes."""
+    one = tl.full([], 1.0, REAL)
+    m = tl.arange(0, MATRICES)[:, None, None]
+    r = tl.arange(0, LINES)[None, :, None]
+    c = tl.arange(0, COLUMNS)[None, None, :]
+    high, wide = height.to(tl.int32), width.to(tl.int32)
+    if WHOLE:
+        wide = tl.multiple_of(wide, 16)
+    element = (m * high + r) * wide + c
+{head}
+    for begin in range(0, many, MATRICES):
+        is_matrix = (m < many - begin) | WHOLE
+        is_column = (is_matrix & (c < columns)) | WHOLE
+        matrix = first_matrix + begin
+        of_column, column = matrix * width + first_column, m * wide + c
+{columns}
+        for at in range(0, lines, LINES):
+            is_row = (is_matrix & (r < lines - at)) | WHOLE
+            present = (is_row & (c < columns)) | WHOLE
+            of_row, row = matrix * height + first_line + at, m * high + r
+            first = of_row * width + first_column
+{elements}
+{joined}
+{tail}
+
+
+@kernel
+def {name}(
+    table, shapes, addresses, upload, begin, words, skip, partials, totals,
+    first_entry, entries, tensors,
+    MATRICES: tl.constexpr, LINES: tl.constexpr, COLUMNS: tl.constexpr, SEVERAL: tl.constexpr,
+):
+    """{does}"""
+    entry = first_entry + tl.program_id(0)
+    tile = table + {words} * entry
+{tile}
+    many, lines = (end_matrix - first_matrix).to(tl.int32), (end_line - first_line).to(tl.int32)
+    columns = columns.to(tl.int32)
+{shape}
+    arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
+    if is_stepped(upload, begin, words, tensor, skip):
+{bases}
+        full = (many % MATRICES == 0) & (lines % LINES == 0)
+        full &= (columns == COLUMNS) & (width % 16 == 0) & (({aligned}) % 16 == 0)
+        if full:
+            {name}_tile({given}tensor, width, height, matrices, first_matrix, many, first_line, lines, first_column, columns, strip, band, entry, addresses, arguments, partials, totals, entries, tensors, MATRICES, LINES, COLUMNS, True)
+        else:
+            {name}_tile({given}tensor, width, height, matrices, first_matrix, many, first_line, lines, first_column, columns, strip, band, entry, addresses, arguments, partials, totals, entries, tensors, MATRICES, LINES, COLUMNS, False)
+'''  # noqa: E501  # the lines of a kernel
+
+
+class Elements(Printer):
+    """Prints a function that goes through the elements, tile by tile."""
+
+    def block(self) -> str:
+        """Print the shape of a block."""
+        return "[MATRICES, LINES, COLUMNS]"
+
+    def printed(self, about: Pass) -> str:
+        """Print the function."""
+        statements, columns = self.statements, [*map(self.layout.column, self.places())]
+        matrices = [self.loaded(v, "matrix", "m", "is_matrix") for v in self.mine(Form.MATRIX)]
+        matrices += [
+            self.loaded(v, "of_column", "column", "is_column") for v in self.mine(Form.COLUMN)
+        ]
+        bases = [f"p{column} = {statements.address(column)}" for column in columns]
+        tile = [f"{name} = tl.load(tile + {index})" for index, name in enumerate(WORDS)]
+        return _ELEMENTS.format(
+            name=about.name,
+            does=about.does,
+            each=statements.each,
+            words=len(WORDS),
+            given="".join(f"p{column}, " for column in columns),
+            aligned=" | ".join(f"p{column}" for column in columns),
+            tile=indented(1, tile),
+            shape=indented(1, shape(3)),
+            bases=indented(2, bases),
+            head=indented(1, self.head()),
+            columns=indented(2, matrices + self.started(Form.COLUMN)),
+            elements=indented(3, self._elements()),
+            joined=indented(2, map(self._of_columns, self.reduced(Form.COLUMN))),
+            tail=indented(1, self.tail()),
+        )
+
+    def _elements(self) -> list[str]:
+        lines = [self.loaded(v, "of_row", "row", "is_row") for v in self.mine(Form.ROW)]
+        lines += map(self._computed, self.mine(Form.ELEMENT))
+        lines += self.started(Form.ROW)
+        for form in (Form.TENSOR, Form.COLUMN, Form.ROW):
+            lines += self.accumulated(form)
+        lines += [
+            f"store(s{v} + 8 * (strip * matrices * height + of_row), row, is_row, "
+            f"{self.joined(v, 2)}, tl.float64, False)"
+            for v in self.reduced(Form.ROW)
+        ]
+        for place, value in self.function.outputs:
+            number, kind = self.statements.operand("store", 0, value), self.statements.kind(place)
+            lines.append(f"store({self._at(place)}, present, {number}, {kind}, WHOLE)")
+        return lines
+
+    def _of_columns(self, value: int) -> str:
+        return (
+            f"store(s{value} + 8 * (band * matrices * width + of_column), column, is_column, "
+            f"{self.joined(value, 1)}, tl.float64, False)"
+        )
+
+    def _computed(self, value: int) -> str:
+        if self.statements.program.node(value) is not None:
+            return self.statements.computed(value, self.block(), "first + element")
+        place = self.statements.program.inputs[value]
+        kind = self.statements.kind(place)
+        return f"v{value} = load({self._at(place)}, present, {kind}, REAL, WHOLE)"
+
+    def _at(self, place: Place) -> str:
+        column = self.layout.column(place)
+        return f"p{column} + {self.statements.size(place)} * first, element"

@@ -105,7 +105,7 @@ OPTIONS = {
     "differentiable": FLAG,
     "foreach": or_none(FLAG),
     "fused": or_none(FLAG),
-    "capturable": ([False], ["yes", 1, None], [True]),
+    "capturable": FLAG,
     "transforms": ([[], ()], [None, "EMA", transforms.EMA(), [transforms.EMA]], []),
 }
 

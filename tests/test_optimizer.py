@@ -154,7 +154,8 @@ def test_an_unknown_option_is_refused():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"capturable": True}, "which this version does not have; leave capturable out"),
+        ({"capturable": True, "foreach": True}, "capturable=True asks for kernels on a GPU"),
+        ({"capturable": True, "differentiable": True}, "capturable=True cannot be differentiated"),
         ({"foreach": True, "fused": True}, "ask for two engines"),
         ({"foreach": True, "differentiable": True}, "foreach=True cannot be differentiated"),
         ({"fused": True, "differentiable": True}, "fused=True cannot be differentiated"),

@@ -37,9 +37,10 @@ class Recorder:
         self.events.extend(["measure"] * len(measures))
         return [{**group, "sums_over_all": self.sums} for group in groups]
 
-    def run(self, optimizer, rule, groups, scale=None, pure=None):
+    def run(self, optimizer, rule, groups, scale=None, pure=None, verdict=None):
         self.events.append(rule.__name__)
         self.scale = scale
+        return True
 
 
 def rule(state, group, grad, param):

@@ -29,7 +29,10 @@ class Options(TypedDict, total=False):
     fastest engine that is right is taken. False for one of them, and nothing for the other, calls
     the rule for each parameter in turn.
 
-    `capturable` is torch's; this version refuses True.
+    `capturable` keeps the numbers of the state, such as the step count, on the GPU, so that a CUDA
+    graph can capture a step and repeat it. Give `lr` as a tensor there to change it between
+    repetitions; all other hyper-parameters are those of the captured step. It raises on a CPU, and
+    where a rule reads such a number in Python.
 
     `transforms` change the gradient, the update and the parameter around the rule; see
     `schuss.Transform`. They are of all groups, which may differ in the hyper-parameters of each.
@@ -52,7 +55,7 @@ class CommonOptions(Declared, Constructed):
     differentiable: bool = option("let autograd through", FLAG, default=False, kw_only=True)
     foreach: bool | None = option("lists of tensors", or_none(FLAG), default=None, kw_only=True)
     fused: bool | None = option("one kernel", or_none(FLAG), default=None, kw_only=True)
-    capturable: bool = option("refused", FLAG, default=False, kw_only=True)
+    capturable: bool = option("keep numbers on the GPU", FLAG, default=False, kw_only=True)
 
 
 OPTION_DEFAULTS: Final[Mapping[str, Any]] = {k: h.default for k, h in CommonOptions.hypers.items()}

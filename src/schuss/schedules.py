@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from schuss.domains import Domains, at_least, one_of, whole
-from schuss.scalar_math import cosine
+from schuss.scalar_math import cosine, larger, smaller
 
 _DOMAINS = Domains(
     total_steps=whole(0),
@@ -46,7 +46,7 @@ def warmup(step: float, warmup_steps: float) -> float:
         >>> [warmup(step, 4) for step in (1, 2, 4, 100)]
         [0.25, 0.5, 1.0, 1.0]
     """
-    return min(1.0, step / warmup_steps) if warmup_steps > 0 else 1.0
+    return smaller(step / warmup_steps, 1.0) if warmup_steps > 0 else 1.0
 
 
 def warmup_cosine(
@@ -59,8 +59,8 @@ def warmup_cosine(
         [1.0, 0.5, 0.146, 0.1, 0.1]
     """
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    half_wave = 0.5 * (1 + cosine(math.pi * min(1.0, max(0.0, progress))))
-    factor: float = warmup(step, warmup_steps) * max(min_lr_ratio, half_wave)
+    half_wave = 0.5 * (1 + cosine(math.pi * smaller(larger(progress, 0.0), 1.0)))
+    factor: float = warmup(step, warmup_steps) * larger(half_wave, min_lr_ratio)
     return factor
 
 
@@ -73,7 +73,7 @@ def noam(step: float, warmup_steps: float, d_model: float = 512) -> float:
     """
     factor: float = step**-0.5
     if warmup_steps > 0:
-        factor = min(factor, step * warmup_steps**-1.5)
+        factor = smaller(factor, step * warmup_steps**-1.5)
     scale: float = d_model**-0.5
     return scale * factor
 

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule
-from schuss.engines import CompiledSteps, Engine, Explanation, Traced, explained
+from schuss.engines import (
+    CompiledSteps,
+    Engine,
+    Explanation,
+    Traced,
+    Verdict,
+    explained,
+    keeps_numbers,
+)
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks, Grouped
 from schuss.repeating import Repeatable, pure
@@ -62,7 +70,7 @@ class Steps:
         """Tell whether a step depends on numbers that are read before its end."""
         return (
             optimizer.overrides("summed")
-            or any(map(self._chain.overriding, ("skips", "holds_back", "climb")))
+            or any(map(self._chain.overriding, ("skips", "refusal", "holds_back", "climb")))
             or getattr(optimizer, "found_inf", None) is not None
         )
 
@@ -131,16 +139,21 @@ class Steps:
         self._compiled.take_numbers(optimizer, self._engine)
         found_inf: Tensor | None = getattr(optimizer, "found_inf", None)
         chain, for_rules = self._chain, self._checks.for_rules
+        waits = not is_step or chain.waits()
         with torch.no_grad():
-            if found_inf is not None and found_inf.item():
-                self._put_away(optimizer, chain.call_skipped)
-                return False
+            if found_inf is not None and (waits or not keeps_numbers(found_inf.device)):
+                if found_inf.item():
+                    self._put_away(optimizer, chain.call_skipped)
+                    return False
+                found_inf = None
             groups = for_rules(optimizer.param_groups)
             groups = self._engine.measured(optimizer, measures, groups, scale)
-            if chain and chain.skips_call(groups, optimizer.param_groups):
+            verdict = None if waits else self._verdict(optimizer, found_inf, groups)
+            is_host = verdict is None and bool(chain)
+            if is_host and chain.skips_call(groups, optimizer.param_groups):
                 self._put_away(optimizer, chain.call_skipped)
                 return False
-            if is_step and chain and chain.skips_step(groups, optimizer.param_groups):
+            if is_host and is_step and chain.skips_step(groups, optimizer.param_groups):
                 self._put_away(optimizer, chain.step_skipped)
                 chain.stepped(optimizer.param_groups)
                 return False
@@ -148,10 +161,21 @@ class Steps:
                 optimizer.summed(groups)
                 changed = for_rules(optimizer.param_groups)
                 groups = [{**g, **now} for g, now in zip(groups, changed, strict=True)]
-            self._engine.run(optimizer, rule, groups, scale, pure(optimizer, rule))
+            work = rule, groups, scale, pure(optimizer, rule)
+            taken = self._engine.run(optimizer, *work, verdict)
             if is_step and chain:
                 chain.stepped(optimizer.param_groups)
-        return True
+        return taken
+
+    def _verdict(
+        self, optimizer: Stepped, found_inf: Tensor | None, groups: Sequence[Group]
+    ) -> Verdict | None:
+        """Return what a device decides on a step while the host goes on, if it has to decide."""
+        refusals = self._chain.refusals(groups, optimizer.param_groups)
+        numbers = [number for number, _ in refusals] + ([] if found_inf is None else [found_inf])
+        if not any(keeps_numbers(number.device) for number in numbers):
+            return None
+        return Verdict(refusals, found_inf)
 
     def _put_away(self, optimizer: Stepped, rule: Rule) -> None:
         """Let the transforms put away what they prepared for a step that is not taken."""

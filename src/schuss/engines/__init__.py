@@ -8,11 +8,13 @@ comes of it with torch's operations on lists of tensors, `fused` compiles it int
 from __future__ import annotations
 
 from schuss.contract import Group
+from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.engine import Engine
 from schuss.engines.explanation import CohortExplanation, Explanation, explained
 from schuss.engines.loop import initial_state
 from schuss.engines.trial import tried
 from schuss.engines.under_dynamo import CompiledSteps, Traced, called_while_tracing
+from schuss.engines.verdict import Verdict
 
 __all__ = [
     "CohortExplanation",
@@ -20,10 +22,12 @@ __all__ = [
     "Engine",
     "Explanation",
     "Traced",
+    "Verdict",
     "called_while_tracing",
     "check_engine",
     "explained",
     "initial_state",
+    "keeps_numbers",
     "tried",
 ]
 
@@ -32,16 +36,16 @@ def check_engine(group: Group) -> None:
     """Refuse a group that asks for an engine or an execution mode that there is not.
 
     Raises:
-        ValueError: `capturable` is True, or two flags contradict each other.
+        ValueError: Two flags contradict each other.
     """
-    if group["capturable"]:
-        raise ValueError(
-            "capturable=True asks for steps that can be captured in a graph, which this version "
-            "does not have; leave capturable out"
-        )
     if group["fused"] and group["foreach"]:
         raise ValueError("fused=True and foreach=True ask for two engines; leave one of them out")
-    for flag in ("fused", "foreach"):
+    if group["capturable"] and (group["foreach"] or group["fused"] is False):
+        raise ValueError(
+            "capturable=True asks for kernels on a GPU, and foreach=True or fused=False for another"
+            " engine; leave one of them out"
+        )
+    for flag in ("fused", "foreach", "capturable"):
         if group[flag] and group["differentiable"]:
             raise ValueError(
                 f"{flag}=True cannot be differentiated; leave out {flag} or differentiable"

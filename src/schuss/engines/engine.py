@@ -16,13 +16,13 @@ from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.groups import apart, filled, wanted, with_gradient
 from schuss.engines.planning import Known, Planned, Planner
+from schuss.engines.running import Running
 from schuss.engines.states import Kept
 from schuss.engines.sums import added_up, measuring, with_sums
 from schuss.engines.turns import Turn, Turns
+from schuss.engines.verdict import Verdict
 
 if TYPE_CHECKING:
-    from schuss.engines.devices.device import Run
-    from schuss.engines.kernels.commit import Commit
     from schuss.engines.kernels.step import FusedStep
 
 
@@ -42,8 +42,7 @@ class Engine:
         self._exposed = True
         self._pinned = False
         self._known: dict[int, Known] = {}
-        self._unfinished: list[Commit] = []
-        self._run: Run | None = None
+        self._running = Running()
 
     @property
     def is_exposed(self) -> bool:
@@ -99,8 +98,9 @@ class Engine:
         groups: Sequence[Group],
         grad_scale: Tensor | None = None,
         pure: object = None,
-    ) -> None:
-        """Run `rule` for every parameter that has a gradient.
+        verdict: Verdict | None = None,
+    ) -> bool:
+        """Run `rule` for every parameter that has a gradient, and tell whether it was run.
 
         Args:
             optimizer: Whose rule it is.
@@ -109,6 +109,9 @@ class Engine:
             grad_scale: The factor of the gradients, as `torch.amp.GradScaler` sets it, or
                 None.
             pure: If the rule is a function of its arguments alone, what stands for it; see `Work`.
+            verdict: The decision of a device on the step. Where its kernels take the whole step,
+                the host does not wait for it; a step that was left out is put right before the
+                next one.
 
         Raises:
             RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
@@ -117,13 +120,14 @@ class Engine:
         work = Work(rule, _scale(grad_scale), pure)
         known = self._known_of(groups)
         try:
-            self._step(optimizer, work, list(zip(known, groups, strict=True)))
+            taken = self._step(optimizer, work, list(zip(known, groups, strict=True)), verdict)
         finally:
             self._release()
         if self._exposed:
             self._exposed = self._is_held()
             if self._exposed:
                 self._write_scalars()
+        return taken
 
     def planned_for_all(
         self, optimizer: Stateful, rule: Rule, group: Group
@@ -149,8 +153,7 @@ class Engine:
 
     def _known_of(self, groups: Sequence[Group]) -> list[Known]:
         """Return what is known of each group, and forget groups that are there no more."""
-        if self._unfinished:
-            self._settle()
+        self._running.settle()
         known = self._known
         keys = [id(group["params"]) for group in groups]
         if keys != list(known):
@@ -190,8 +193,14 @@ class Engine:
         except (UnfusableError, Request):
             return None
 
-    def _step(self, optimizer: Stateful, work: Work, pairs: Sequence[tuple[Known, Group]]) -> None:
-        """Plan the step of all groups, and take it."""
+    def _step(
+        self,
+        optimizer: Stateful,
+        work: Work,
+        pairs: Sequence[tuple[Known, Group]],
+        verdict: Verdict | None,
+    ) -> bool:
+        """Plan the step of all groups, and take it, unless a verdict is to leave it out."""
         turns: list[Turn] = []
         self.kept.begin()
         try:
@@ -202,31 +211,17 @@ class Engine:
                 else:
                     anew = self._planned(optimizer, work, known, group)
                     turns.append(Turn(known, group, anew.kernels, anew))
-            Turns(self.kept, turns, self._run_kernels).take()
+            if verdict is not None and not _may_be_left_out(turns):
+                if verdict.is_refusal():
+                    self.kept.undo()
+                    return False
+                verdict = None
+            Turns(self.kept, turns, partial(self._running.run, verdict=verdict)).take()
         except BaseException:
             self.kept.undo()
             raise
         self.kept.begin()  # so that it holds on to no state
-
-    def _run_kernels(self, kernels: Sequence[FusedStep]) -> None:
-        """Run kernels, all of them or none."""
-        if not kernels:
-            return
-        from schuss.engines.kernels.commit import Commit
-
-        commit = Commit(kernels, self._run)
-        self._run = commit.run
-        self._unfinished = [commit]
-        try:
-            commit.take()
-        finally:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Finish a step that was cut off after its kernels had run."""
-        while self._unfinished:
-            self._unfinished[-1].finish()
-            self._unfinished.pop()
+        return True
 
     def _sums(
         self, optimizer: Stateful, work: Work, known: Known, group: Group
@@ -258,7 +253,7 @@ class Engine:
         return added_up([states[param] for param in batch.params])
 
     def _write_scalars(self) -> None:
-        self._settle()
+        self._running.settle()
         for known in self._known.values():
             known.write_scalars()
 
@@ -271,6 +266,13 @@ class Engine:
         states = [state for each in fused for cohort in each.cohorts for state in cohort.states]
         # By the dictionary of all, the cohort, the list above, the argument.
         return any(count > 4 for count in map(sys.getrefcount, states))
+
+
+def _may_be_left_out(turns: Sequence[Turn]) -> bool:
+    """Tell whether a device may decide if a step is taken, while the host goes on."""
+    return all(
+        turn.anew is None and all(step.may_be_left_out() for step in turn.kernels) for turn in turns
+    )
 
 
 def _scale(tensor: Tensor | None) -> float | Tensor | None:

@@ -3,6 +3,7 @@
 RuntimeError
 └── UnfusableError          no kernel for a rule or for its tensors
     ├── UntraceableError    the rule did what no program can express
+    ├── NumberReadError     the rule read a number that a graph is to compute
     └── NoDeviceKernelError there is none, whatever the rule
 Exception
 └── Request                 trace again
@@ -29,6 +30,16 @@ class UntraceableError(UnfusableError):
 
     def __init__(self, operation: str) -> None:
         super().__init__(f"no kernel can express {operation} ({_line_of_the_rule()})")
+
+
+class NumberReadError(UnfusableError):
+    """A rule read a number that its device is to compute anew in every step; names the line."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the rule reads a number in Python ({_line_of_the_rule()}), which a graph repeats "
+            "without Python; compute with it as a tensor, see schuss.scalar_math"
+        )
 
 
 class NoDeviceKernelError(UnfusableError):
@@ -77,7 +88,7 @@ class PerTensorState(Request):
 def _line_of_the_rule() -> str:
     """Return file and line of the innermost caller outside of the tracer and of torch."""
     frame = sys._getframe(2)  # past the error that is being made
-    inside = (str(Path(__file__).with_name("tracing")), str(Path(torch.__file__).parent))
+    inside = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -13,7 +13,7 @@ def wanted(group: Group) -> tuple[str, ...]:
     """Return the engines that a group may run on, the fastest first."""
     if group["differentiable"]:
         return ("loop",)
-    if group["fused"]:
+    if group["fused"] or group["capturable"]:
         return ("fused",)
     if group["foreach"]:
         return ("foreach",)

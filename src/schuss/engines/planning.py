@@ -15,6 +15,7 @@ from schuss.engines import foreach, loop
 from schuss.engines.cohorts.cohort import Cohort, Member
 from schuss.engines.cohorts.contents import Needs
 from schuss.engines.cohorts.divided import divided
+from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.groups import wanted
 from schuss.engines.memory import unshared
@@ -117,7 +118,8 @@ class Known:
 
 def options_of(group: Group) -> object:
     """Return the options of a group that cohorts are made with."""
-    return group["fused"], group["foreach"], group["differentiable"], group["master_weights"]
+    keys = "fused", "foreach", "differentiable", "master_weights", "capturable"
+    return [group[key] for key in keys]
 
 
 class Planner:
@@ -155,9 +157,10 @@ class Planner:
                 return self.on(name, known, batch)
             except UnfusableError as error:
                 if len(engines) == 1:
+                    option = "capturable" if group["capturable"] else name
                     raise RuntimeError(
-                        f"{type(self._optimizer).__name__} with {name}=True: {error}; leave {name} "
-                        "out to run it on the fastest engine that can"
+                        f"{type(self._optimizer).__name__} with {option}=True: {error}; leave "
+                        f"{option} out to run it on the fastest engine that can"
                     ) from None
                 known.passed_over[name] = str(error)
                 if not isinstance(error, NoDeviceKernelError):
@@ -219,6 +222,9 @@ class Planner:
         from schuss.engines.kernels.fused import FusedBatch
 
         group = batch.group
+        for param in batch.params if group["capturable"] else ():
+            if not keeps_numbers(param.device):
+                raise UnfusableError(f"there is no graph to capture a step on {param.device}")
         grads = dict(zip(batch.params, batch.grads, strict=True))
         members = [
             Member(param, self._states[param], grad_dtype(param, grads.get(param)))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State, Stateful, States
+from schuss.engines.capturing import put_on_device
 from schuss.engines.cohorts.contents import plain_number
 from schuss.engines.loop import initial_state
 from schuss.engines.memory import has_memory, is_within_storage
@@ -78,7 +79,7 @@ class Kept:
                 _mend(group, param, state)
                 self._before.append((state, content))
             else:
-                found[param] = initial_state(optimizer, group, param)
+                found[param] = _initial(optimizer, group, param)
         return found
 
     def copied(self, optimizer: Stateful, group: Group, stepped: Sequence[Tensor]) -> States:
@@ -89,7 +90,7 @@ class Kept:
             if state:
                 self._check(optimizer, state, param)
                 _mend(group, param, state)
-            found[param] = state or initial_state(optimizer, group, param)
+            found[param] = state or _initial(optimizer, group, param)
         return found
 
     def adopt(self, states: States) -> None:
@@ -189,9 +190,19 @@ def _check_memory(optimizer: Stateful, state: State, param: Tensor) -> None:
             )
 
 
+def _initial(optimizer: Stateful, group: Group, param: Tensor) -> State:
+    """Return a new state in the form that rules expect."""
+    state = initial_state(optimizer, group, param)
+    if group["capturable"]:
+        put_on_device(state, param.device)
+    return state
+
+
 def _mend(group: Group, param: Tensor, state: State) -> None:
     """Change a state to the form that rules expect, where it is not in that form."""
     for key, value in state.items():
         state[key] = plain_number(value)
+    if group["capturable"]:
+        put_on_device(state, param.device)
     if master.wants_master(group, param) and master.KEY not in state:
         master.begin(state, param)

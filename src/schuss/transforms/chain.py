@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +14,10 @@ from schuss.transforms.transform import Transform
 
 HELD_ONLY = "held_only"
 """A key in the state of a parameter that has no gradient now, but had one that was held back."""
+
+
+WAITING = ("skips", "skipped", "hold", "held", "is_due", "climb", "stepped")
+"""Methods of a transform that have to know whether a step is taken before the next line runs."""
 
 
 class Chain:
@@ -164,6 +169,23 @@ class Chain:
         """Tell whether a transform refuses the step that held back gradients are for."""
         return _any_skips(self._of_step, measured, groups)
 
+    def waits(self) -> bool:
+        """Tell whether one of them has to know at once whether a step is taken."""
+        return any(map(self.overriding, WAITING))
+
+    def refusals(
+        self, measured: Sequence[Group], groups: Sequence[Group]
+    ) -> list[tuple[Tensor, Callable[[], None]]]:
+        """Return numbers that are zero if the step is to be taken, and what notes that not.
+
+        Args:
+            measured: The groups with the sums of what was measured.
+            groups: The groups themselves.
+        """
+        sums = _sums(measured)
+        found = [(each, each.refusal(sums)) for each in self.overriding("refusal")]
+        return [(x, partial(each.refused, groups)) for each, x in found if x is not None]
+
     def holds_back(self, groups: Sequence[Group]) -> bool:
         """Tell whether one of them wants to hold the gradients back."""
         return any(transform.holds_back(groups) for transform in self._holding)
@@ -246,11 +268,21 @@ def _any_skips(
 ) -> bool:
     if not transforms:
         return False
-    sums: dict[str, Tensor] = {}
-    for group in measured:
-        sums |= group.get("sums_over_all", {})
+    sums = _sums(measured)
     wishes = [transform.skips(sums, groups) for transform in transforms]  # each may count
+    for transform in transforms:
+        refusal = transform.refusal(sums)
+        if refusal is not None and bool(refusal != 0):
+            transform.refused(groups)
+            wishes.append(True)
     return any(wishes)
+
+
+def _sums(measured: Sequence[Group]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for group in measured:
+        found |= group.get("sums_over_all", {})
+    return found
 
 
 def _copied(value: Any) -> Any:

@@ -20,8 +20,9 @@ class SkipNonFinite(Transform):
     """Skip the step if any gradient is not finite, and count how often.
 
     The number of steps skipped so far is the hyper-parameter `skipped_steps` of every group, so
-    that it is saved. The verdict is awaited by the host before the step: one pass over the
-    gradients, which is shared with `ClipByGlobalNorm`. It cannot be traced by `torch.compile`.
+    that it is saved. One pass over the gradients is needed before the step; it is shared with
+    `ClipByGlobalNorm`. On a GPU with kernels the host does not wait for the verdict, and the step
+    is counted before the next one. It cannot be traced by `torch.compile`.
     """
 
     skipped_steps: int = hyper("", "number of steps to begin the count with", whole(0), default=0)
@@ -30,10 +31,11 @@ class SkipNonFinite(Transform):
         """Return zero if all elements are finite, else NaN."""
         return {"not_finite": (grad * 0).sum()}
 
-    def skips(self, sums: Mapping[str, Tensor], groups: Sequence[Group]) -> bool:
-        """Tell whether the sum over all gradients is not zero, and count."""
-        if "not_finite" not in sums or float(sums["not_finite"]) == 0:
-            return False
+    def refusal(self, sums: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the sum over all gradients, which is zero if all are finite."""
+        return sums.get("not_finite")
+
+    def refused(self, groups: Sequence[Group]) -> None:
+        """Count a step that was left out."""
         for group in groups:
             group["skipped_steps"] += 1
-        return True

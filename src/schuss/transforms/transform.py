@@ -33,7 +33,8 @@ class Transform(Checked, Constructed):
        is called if the closure raises an error, or leaves no new gradient.
     4. `is_due`, for parameters without a gradient, which get one of zeros if it is true.
     5. `measure`; its results are added up.
-    6. `skips`, once, with these sums. If it is true, `skipped` follows, and the call is over.
+    6. `refusal` and `skips`, once, with these sums. If there is a refusal, `refused` and `skipped`
+       follow, and the call is over.
     7. `gradient`, the weight decay, the rule, `update`, the change of the parameter, `parameter`.
     8. `stepped`, once, also after a skipped step that gradients had been held back for.
 
@@ -109,13 +110,27 @@ class Transform(Checked, Constructed):
         return {}
 
     def skips(self, sums: Mapping[str, Tensor], groups: Sequence[Group]) -> bool:
-        """Tell whether the step is not to be taken at all.
+        """Tell whether the step is not to be taken at all; a GPU is waited for.
 
         Args:
             sums: The sums over all parameters of what was measured, by name.
             groups: The groups, where it may be counted.
         """
         return False
+
+    def refusal(self, sums: Mapping[str, Tensor]) -> Tensor | None:
+        """Return a number that is not zero if the step is not to be taken, or None.
+
+        A GPU is not waited for if `skips` and `skipped` are not needed: it takes the step or leaves
+        it out when it knows the number.
+
+        Args:
+            sums: The sums over all parameters of what was measured, by name.
+        """
+        return None
+
+    def refused(self, groups: Sequence[Group]) -> None:
+        """Take note in the groups that a step was left out because of `refusal`."""
 
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient for the next transform, and in the end for the rule; override it."""

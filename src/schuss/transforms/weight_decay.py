@@ -35,6 +35,7 @@ from torch import Tensor
 from schuss.contract import Group
 from schuss.domains import FLAG, Domains, above, at_least, or_none
 from schuss.hyperparameters import Checked
+from schuss.scalar_math import where
 
 
 class Decay:
@@ -234,7 +235,8 @@ class CorrectedDecay(WeightDecay):
         lr, max_lr = group["lr"], group.get("max_lr")
         if max_lr is None:
             max_lr = group.get("initial_lr", lr)
-        share: float = coefficient * lr * (lr / max_lr if max_lr else 0.0)
+        part = where(max_lr != 0, lambda: lr / max_lr, lambda: 0.0)
+        share: float = coefficient * lr * part
         return share
 
 

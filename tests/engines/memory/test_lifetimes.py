@@ -58,9 +58,9 @@ def step_while_gradients_change() -> int:
 
     take = Run.take
 
-    def taking(self: Run) -> bool:
+    def taking(self: Run, skip: torch.Tensor | None = None) -> bool:
         begins.release()  # the other thread goes on as soon as the kernel lets Python go
-        return take(self)
+        return take(self, skip)
 
     other = threading.Thread(target=drop)
     other.start()

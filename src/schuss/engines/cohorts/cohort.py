@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import islice, product
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State, Work
+from schuss.engines.capturing import refusing_reads
 from schuss.engines.cohorts.contents import Fits, Needs, contents, plain_number
-from schuss.engines.cohorts.scalars import Rows, Scalars, write
+from schuss.engines.cohorts.scalars import Columns, Rows, Scalars, write
 from schuss.engines.cohorts.traces import Part, traced_parts
 from schuss.engines.errors import UnfusableError
 from schuss.engines.program.axes import Axes, Layout, layout
@@ -56,6 +57,7 @@ class Cohort:
         dimensions: The dimensions, as far as the rule is to know them.
         aliases: Keys of the state under which the parameters themselves are kept.
         has_master: They have master weights.
+        is_capturable: A graph may capture their steps.
         is_broken: A step has made their states unlike each other, or unlike `inputs`.
     """
 
@@ -89,6 +91,7 @@ class Cohort:
             {**single, **dict(zip(along, axes, strict=True))}
             for axes in islice(product(*along.values()), TRIALS)
         ]
+        self.is_capturable = bool(group["capturable"])
         self.is_broken = False
         self._stale = False
         self._together = True
@@ -165,16 +168,23 @@ class Cohort:
     ) -> Trace:
         scalars = {k: v.clone() if isinstance(v, Tensor) else v for k, v in scalars.items()}
         known = (self.like, self.dimensions, axes)
-        return trace(rule, self.inputs, self.aliases, scalars, group, *known, drawn)
+        with refusing_reads() if self.is_capturable else nullcontext():
+            return trace(rule, self.inputs, self.aliases, scalars, group, *known, drawn)
 
-    def take(self, taken: Sequence[Part]) -> bool:
+    def take(self, taken: Sequence[Part], skip: Tensor | None = None) -> bool:
         """Take the numbers that a step has left; the states may hold old ones from here on.
 
         To take the same numbers twice is to take them once.
 
+        Args:
+            taken: The parts that have taken the step.
+            skip: A number on the device that is not 0 if it has left the step out.
+
         Returns:
             Whether the parameters are a cohort still.
         """
+        if self.is_capturable:
+            return self._take_on_device(taken, skip)
         for part in taken:
             if part.rows is None and part.which is None:
                 self.scalars.take_for_all(part.after)
@@ -188,6 +198,29 @@ class Cohort:
             self.scalars.take(rows, part.after, part.columns, which)
             self._stale = True
         return True
+
+    def _take_on_device(self, taken: Sequence[Part], skip: Tensor | None) -> bool:
+        """Write what a step has left into the tensors of the states, which stay the same ones."""
+        for part in taken:
+            states = [self.states[row] for row in self.rows_of(part).tolist()]
+            for key, value in part.after.items():
+                kept = [state.get(key) for state in states]
+                if not isinstance(value, Tensor) or not all(isinstance(x, Tensor) for x in kept):
+                    self._scatter([part])
+                    return False
+                new = value if skip is None else torch.where(skip == 0, value, kept[0])
+                torch._foreach_copy_(kept, [new] * len(kept))
+        return True
+
+    def may_put_back(self, part: Part) -> bool:
+        """Tell whether `put_back` can undo what `take` does with a part."""
+        rows = self.rows_of(part)
+        return len(rows) == len(self.params) or self.scalars.accepts(part.after, part.columns)
+
+    def put_back(self, same: State, own: Columns) -> None:
+        """Put the numbers of the states back to what they were before a step."""
+        self.scalars.same, self.scalars.own = same, own
+        self._stale = True
 
     def change(
         self, rows: Rows, made: Mapping[str, Sequence[Tensor]], dropped: Iterable[str]

@@ -90,8 +90,12 @@ class Run(Protocol):
     def begin(self) -> None:
         """Note that they are yet to run."""
 
-    def take(self) -> bool:
-        """Run them, and tell whether that has raised the versions of what they write to."""
+    def take(self, skip: Tensor | None = None) -> bool:
+        """Run them, and tell whether that has raised the versions of what they write to.
+
+        Args:
+            skip: A number on their device that is not 0 if they are to change nothing, or None.
+        """
 
 
 class Tensors(NamedTuple):
@@ -103,12 +107,14 @@ class Tensors(NamedTuple):
         sizes: How many matrices, rows and columns, if the kernel sees these.
         versions: For each place that the kernel writes to, the addresses of the versions of its
             tensors, 0 for none.
+        is_capturable: A graph may capture the launch.
     """
 
     device: torch.device
     counts: Sequence[int]
     sizes: Sequence[tuple[int, int, int]] = ()
     versions: Sequence[Sequence[int]] = ()
+    is_capturable: bool = False
 
 
 class Device(Protocol):

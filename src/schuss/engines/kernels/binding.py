@@ -140,7 +140,8 @@ class Binding:
         )
         made = kernel(trace.program, self.kinds, self._device)
         versions = [self._versions(place) for place, _ in trace.program.outputs]
-        about = Tensors(self.cohort.like.device, self._counts, sizes, versions)
+        cohort = self.cohort
+        about = Tensors(cohort.like.device, self._counts, sizes, versions, cohort.is_capturable)
         launch = self._device.launch(made, about)
         for column, place in enumerate(made.source.columns):
             if place.name in self._addresses:

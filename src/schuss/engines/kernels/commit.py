@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.traces import Part
@@ -29,6 +30,7 @@ class Commit:
 
     def __init__(self, steps: Sequence[FusedStep], run: Run | None) -> None:
         self._steps = steps
+        self._skip: Tensor | None = None
         for step in steps:
             step.prepare()
         launches = [step.launch for step in steps]
@@ -39,9 +41,14 @@ class Commit:
         )
         self.run.begin()
 
-    def take(self) -> None:
-        """Run the kernels."""
-        if not self.run.take():
+    def take(self, skip: Tensor | None = None) -> None:
+        """Run the kernels.
+
+        Args:
+            skip: A number on their device that is not 0 if they are to change nothing, or None.
+        """
+        self._skip = skip
+        if not self.run.take(skip):
             written = [tensor for step in self._steps for tensor in step.written()]
             torch.autograd.graph.increment_version(written)
 
@@ -64,6 +71,6 @@ class Commit:
 
     def _finish(self, cohort: Cohort, parts: Sequence[Part], *, remains: bool) -> None:
         """Take the numbers of a cohort, and write them down if it does not remain one."""
-        if not cohort.take(parts) or not remains or cohort.is_broken:
+        if not cohort.take(parts, self._skip) or not remains or cohort.is_broken:
             cohort.is_broken = True
             cohort.write_scalars()

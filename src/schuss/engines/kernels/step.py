@@ -41,6 +41,13 @@ class FusedStep:
     def _rows(self) -> Rows:
         return self.binding.cohort.rows_of(self.part)
 
+    def may_be_left_out(self) -> bool:
+        """Tell whether the device may decide if the step is taken, while the host goes on."""
+        trace, launch = self.part.trace, self.launch
+        makes = launch.new_places or trace.dropped
+        is_able = launch.kernel.device.keeps_numbers and not makes
+        return is_able and self.binding.cohort.may_put_back(self.part)
+
     def prepare(self) -> None:
         """Get ready what the kernel reads and writes; the optimizer's own is not changed yet."""
         self._made = {}

@@ -17,3 +17,8 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_reads_no_number_from_the_device(name, interpreter):
     interpreter("waits", "reads_nothing", name)
+
+
+@pytest.mark.parametrize("option", ["not finite", "scaled", "both"])
+def test_the_device_leaves_out_a_step_and_the_host_counts_it_later(option, interpreter):
+    interpreter("waits", "leaves_out", option)

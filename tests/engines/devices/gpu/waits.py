@@ -45,6 +45,8 @@ MAKES: dict[str, Make] = {
 }
 SHAPES = ((5, 3), (7,), (), (300,))
 STEPS, WARM = 7, 4
+FORGOTTEN = 5
+"""The step in which it is forgotten that somebody has read the state after the fourth."""
 
 
 def trained(name: str, *, watched: bool, **engine: bool) -> list[Tensor]:
@@ -76,3 +78,49 @@ def reads_nothing(name: str) -> None:
         found = trained(name, watched=True, fused=True)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def scaled(optimizer: Any, step: int, found: float) -> None:
+    """Give an optimizer the factor of its gradients, and a verdict, as a `GradScaler` does."""
+    optimizer.grad_scale = torch.tensor(2.0 + step)
+    optimizer.found_inf = torch.tensor(found)
+
+
+def left_out(option: str, *, watched: bool, **engine: bool) -> tuple[list[Tensor], list[Any]]:
+    """Return parameters, and what was counted, after steps of which some are to be left out."""
+    generator = torch.Generator().manual_seed(0)
+    params = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
+    transforms = [schuss.SkipNonFinite()] if option != "scaled" else []
+    optimizer = schuss.AdamW(params, lr=0.1, transforms=transforms, **engine)
+    counted: list[Any] = []
+    for step in range(10):
+        grads = [torch.randn(shape, generator=generator) for shape in SHAPES]
+        if option != "scaled" and step in (0, 6, 7):
+            grads[1][2] = float("nan")
+        for param, grad in zip(params, grads, strict=True):
+            param.grad = grad
+        if option != "not finite":
+            scaled(optimizer, step, found=float(step in (3, 6, 8)))
+        if watched and step >= FORGOTTEN:
+            with no_reads():
+                optimizer.step()
+        else:
+            optimizer.step()
+        if step in (3, 9):
+            counted.append([state["step"] for state in optimizer.state.values()])
+    counted.append(optimizer.param_groups[0].get("skipped_steps"))
+    return [param.detach() for param in params], counted
+
+
+def leaves_out(option: str) -> None:
+    """Compare steps that a device leaves out with the loop.
+
+    Raises:
+        AssertionError: They parted, or a number was read.
+    """
+    expected, counts = left_out(option, watched=False, foreach=False)
+    with on_interpreter(block=16):
+        found, counted = left_out(option, watched=True, fused=True)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert counted == counts, f"{counted}, not {counts}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from schuss.engines.devices.cpu import threads
 from schuss.engines.devices.cpu.compiled import functions
@@ -56,8 +57,12 @@ class Run:
         """Note that they are yet to run."""
         self._job[RUN_DONE] = 0
 
-    def take(self) -> bool:
-        """Run them, and tell whether that has raised the versions of what they write to."""
+    def take(self, skip: Tensor | None = None) -> bool:
+        """Run them, and tell whether that has raised the versions of what they write to.
+
+        Args:
+            skip: Nothing: what the CPU has computed is read before a step.
+        """
         self._steps += 1
         is_time = self._steps >= PATIENCE or _compiled.cache_info().currsize
         if is_time and (self._has_threads or all(each.threads == 1 for each in self.launches)):

@@ -82,6 +82,7 @@ class Launch:
             tensors, 0 for none.
         addresses: For each of its columns, where the numbers of each parameter begin.
         new_places: The columns of places that there are no tensors for yet.
+        is_capturable: A graph may capture the launch.
         words: The words that go up in this step: arguments and their reciprocals, where the
             gradients begin, and, if there are several sets of arguments, the set of each parameter.
     """
@@ -89,6 +90,7 @@ class Launch:
     def __init__(self, kernel: Kernel, about: Tensors) -> None:
         self.kernel = kernel
         self.device = about.device
+        self.is_capturable = about.is_capturable
         self.versions = about.versions
         self.new_places: list[tuple[int, Place]] = []
         source = kernel.source

@@ -34,20 +34,45 @@ class Run:
         """Note that they are yet to run."""
         self._is_done = False
 
-    def take(self) -> bool:
-        """Launch them; that does not raise the versions of what they write to."""
+    def take(self, skip: Tensor | None = None) -> bool:
+        """Launch them; that does not raise the versions of what they write to.
+
+        Args:
+            skip: A number that is not 0 if they are to change nothing, or None.
+        """
         for device, launches in self._by_device.items():
             if device.type == "cuda":
                 with torch.cuda.device(device):  # on which Triton launches
-                    _launch(device, launches)
+                    if torch.cuda.is_current_stream_capturing():
+                        self._check_capturable()
+                        _captured.append((self, _launch(device, launches, skip)))
+                    else:
+                        _launch(device, launches, skip)
             else:
-                _launch(device, launches)
+                _launch(device, launches, skip)
         self._is_done = True
         return False
 
+    def _check_capturable(self) -> None:
+        """Refuse to be captured with numbers that a graph would not compute anew.
 
-def _launch(device: torch.device, launches: Sequence[Launch]) -> None:
-    """Send the words of some launches to their device, and launch them there."""
+        Raises:
+            RuntimeError: The launches have such numbers.
+        """
+        if not all(launch.is_capturable for launch in self.launches):
+            raise RuntimeError(
+                "a graph is captured in which the step count would stand still; give the optimizer "
+                "capturable=True, or take the step outside of the graph"
+            )
+
+
+_captured: list[tuple[Run, Tensor]] = []
+"""Runs and the words that went up with them: a graph may repeat them as long as the process lives.
+"""
+
+
+def _launch(device: torch.device, launches: Sequence[Launch], skip: Tensor | None) -> Tensor:
+    """Send the words of some launches to their device, launch them there, and return the words."""
     size = sum(len(launch.words) for launch in launches)
     # From torch's cache of pinned memory, which hands a block out again when it has been read.
     staged = torch.empty(size, dtype=torch.int64, pin_memory=device.type != "cpu")
@@ -58,8 +83,10 @@ def _launch(device: torch.device, launches: Sequence[Launch]) -> None:
         room[begin : begin + len(launch.words)] = launch.words
         begin += len(launch.words)
     upload = staged.to(device, non_blocking=True)
+    skip = _never(device) if skip is None else skip.to(device, non_blocking=True)
     for launch, begin in zip(launches, begins, strict=True):
-        launch.run(upload, begin, _never(device))
+        launch.run(upload, begin, skip)
+    return staged
 
 
 @cache

@@ -1,0 +1,61 @@
+"""The kernels of an optimizer's steps: a step is taken in full or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from schuss.engines.verdict import Pending, Verdict
+
+if TYPE_CHECKING:
+    from schuss.engines.devices.device import Run
+    from schuss.engines.kernels.commit import Commit
+    from schuss.engines.kernels.step import FusedStep
+
+
+class Running:
+    """Runs kernels, and ends what was left open.
+
+    Open are the bookkeeping of a step that a signal has cut off, and a step that a device may leave
+    out without the host knowing yet.
+    """
+
+    def __init__(self) -> None:
+        self._unfinished: list[Commit] = []
+        self._pending: Pending | None = None
+        self._run: Run | None = None
+
+    def run(self, kernels: Sequence[FusedStep], verdict: Verdict | None = None) -> None:
+        """Run kernels, all of them or none.
+
+        Args:
+            kernels: The kernels.
+            verdict: The decision of their device, whether they change anything.
+        """
+        if not kernels:
+            return
+        from schuss.engines.kernels.commit import Commit
+
+        commit = Commit(kernels, self._run)
+        self._run = commit.run
+        self._unfinished = [commit]
+        if verdict is not None and not all(s.binding.cohort.is_capturable for s in kernels):
+            self._pending = Pending(verdict, [step.binding.cohort for step in kernels])
+        try:
+            commit.take(None if verdict is None else verdict.tensor)
+        finally:
+            self._finish()
+
+    def settle(self) -> None:
+        """End what was left open; a verdict that has not arrived is waited for."""
+        if self._unfinished:
+            self._finish()
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.settle()
+
+    def _finish(self) -> None:
+        """Finish a step that was cut off after its kernels had run."""
+        while self._unfinished:
+            self._unfinished[-1].finish()
+            self._unfinished.pop()

@@ -20,6 +20,7 @@ from schuss.engines import loop
 from schuss.engines.engine import Engine
 from schuss.engines.groups import with_gradient
 from schuss.engines.sums import added_up, with_sums
+from schuss.storage.numbers import number_dtype
 
 _Method = TypeVar("_Method", bound=Callable[[Any], None])
 
@@ -179,8 +180,7 @@ def _begin_one(
 
 
 def _hold_in_tensors(state: State, param: Tensor) -> None:
-    # There is no double precision on Apple's GPUs.
-    dtype = torch.float32 if param.device.type == "mps" else torch.float64
+    dtype = number_dtype(param.device.type)
     for key, value in state.items():
         if _is_number(value):
             state[key] = torch.ones((), dtype=dtype, device=param.device) * value
@@ -201,4 +201,4 @@ def _traceable(group: Group) -> Group:
     if isinstance(lr, Tensor):
         return group
     # A product with a tensor is what symbolic floats may go into without a compilation for each.
-    return {**group, "lr": torch.ones((), dtype=torch.float64) * lr}
+    return {**group, "lr": torch.ones((), dtype=number_dtype("cpu")) * lr}

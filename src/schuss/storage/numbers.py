@@ -29,6 +29,17 @@ def as_number(value: Any) -> bool | int | float | None:
     return float(value) if isinstance(value, Real) else None
 
 
+def number_dtype(device: str) -> torch.dtype:
+    """Return the precision of a tensor that takes the place of a number of Python on a device.
+
+    It is that of Python's numbers, except on Apple's GPUs, which have no float64.
+
+    Args:
+        device: The type of the device, such as `cpu`.
+    """
+    return torch.float32 if device == "mps" else torch.float64
+
+
 def as_tensor(number: float) -> Tensor:
     """Return a number as a 0-d tensor, in the precision that `torch.optim` gives a step count.
 

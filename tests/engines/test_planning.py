@@ -257,7 +257,7 @@ def test_parameters_whose_turn_it_is_not_are_kept_beside_the_others():
     # A new one has no state yet, and no kernel takes what is sparse.
     assert [id(p) for p in piece.cohort.params] == [id(stepped), id(resting)]
     assert piece.kernel is not None
-    assert plan.fused.cohorts == [piece.cohort]
+    assert plan.bound.cohorts == [piece.cohort]
 
 
 def test_a_warning_names_the_group_that_has_the_list_of_parameters():
@@ -291,19 +291,19 @@ def test_a_group_is_bound_while_nothing_breaks_it_and_its_options_stay():
     group = group_of(parameter(2))
     known = Known(group["params"])
     assert not known.is_bound_for(group)
-    known.fused, known.options = Bound(), options_of(group)
+    known.bound, known.options = Bound(), options_of(group)
     assert known.is_bound_for(group)
     group["lr"] = 0.125
     assert known.is_bound_for(group)
     for key in ("fused", "foreach", "differentiable", "master_weights"):
         assert not known.is_bound_for({**group, key: True})
-    known.fused = Bound(broken=True)
+    known.bound = Bound(broken=True)
     assert not known.is_bound_for(group)
 
 
 def test_numbers_are_written_for_all_cohorts_of_a_group_that_is_bound():
     known = Known([])
     known.write_scalars()
-    known.fused = bound = Bound()
+    known.bound = bound = Bound()
     known.write_scalars()
     assert bound.written == 2

@@ -137,6 +137,6 @@ def test_counts_that_meet_again_are_one_again():
     for _ in range(2):
         optimizer.step()
     (known,) = optimizer._engine._known.values()
-    assert known.fused is not None
-    assert [cohort.scalars.own for cohort in known.fused.cohorts] == [{}]
+    assert known.bound is not None
+    assert [cohort.scalars.own for cohort in known.bound.cohorts] == [{}]
     assert {optimizer.state[p]["step"] for p in optimizer.param_groups[0]["params"]} == {52}

@@ -6,7 +6,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, Work
 from schuss.engines import loop
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import Request, UnfusableError
+from schuss.engines.foreach.batch import ForeachBatch
 from schuss.engines.groups import apart, filled, wanted, with_gradient
 from schuss.engines.planning import Known, Planned, Planner
 from schuss.engines.running import Running
@@ -21,9 +21,6 @@ from schuss.engines.states import Kept
 from schuss.engines.sums import added_up, measuring, with_sums
 from schuss.engines.turns import Turn, Turns
 from schuss.engines.verdict import Verdict
-
-if TYPE_CHECKING:
-    from schuss.engines.kernels.step import FusedStep
 
 
 class Engine:
@@ -166,30 +163,35 @@ class Engine:
     def _release(self) -> None:
         """Let go of the gradients that were kept alive for a step."""
         for known in self._known.values():
-            if known.fused is not None:
-                known.fused.release()
+            if known.bound is not None:
+                known.bound.release()
 
     def _planned(self, optimizer: Stateful, work: Work, known: Known, group: Group) -> Planned:
         """Plan the step of one group anew; write nothing but state, in another form."""
         optimizer.check_listed()
         self._write_scalars()
-        known.fused = None
+        known.bound = None
         dense, sparse = apart(with_gradient(optimizer, group))
         states = self.kept.of_group(optimizer, group, [*dense.params, *sparse.params])
         planned = Planner(optimizer, work, states).on_fastest(known, filled(dense))
         if sparse.params:
             call = partial(loop.run, optimizer, states, work.rule, sparse, work.grad_scale)
-            planned = planned._replace(calls=[*planned.calls, call], fused=None)
+            planned = planned._replace(calls=[*planned.calls, call], bound=None)
             for step in planned.kernels:
                 step.binding.cohort.is_broken = True  # it is not kept
         return planned._replace(states=states)
 
-    def _replanned(self, work: Work, known: Known, group: Group) -> Sequence[FusedStep] | None:
+    def _replanned(self, work: Work, known: Known, group: Group) -> Turn | None:
         """Plan a step with the parameters as they were bound, or return None if that is not so."""
-        if known.fused is None or self._exposed or not known.is_bound_for(group):
+        bound = known.bound
+        if bound is None or self._exposed or not known.is_bound_for(group):
             return None
         try:
-            return known.fused.plan(work, group)
+            if isinstance(bound, ForeachBatch):
+                calls = bound.plan(work, group)
+                return None if calls is None else Turn(known, group, calls=calls)
+            kernels = bound.plan(work, group)
+            return None if kernels is None else Turn(known, group, kernels)
         except (UnfusableError, Request):
             return None
 
@@ -205,12 +207,11 @@ class Engine:
         self.kept.begin()
         try:
             for known, group in pairs:
-                kernels = self._replanned(work, known, group)
-                if kernels is not None:
-                    turns.append(Turn(known, group, kernels))
-                else:
+                turn = self._replanned(work, known, group)
+                if turn is None:
                     anew = self._planned(optimizer, work, known, group)
-                    turns.append(Turn(known, group, anew.kernels, anew))
+                    turn = Turn(known, group, anew.kernels, anew.calls, anew)
+                turns.append(turn)
             if verdict is not None and not _may_be_left_out(turns):
                 if verdict.is_refusal():
                     self.kept.undo()
@@ -229,10 +230,12 @@ class Engine:
         """Return the sums of what is measured over the parameters of one group."""
         from schuss.engines.kernels.fused import sums
 
-        kernels = self._replanned(work, known, group)
-        if kernels is not None:
+        turn = (
+            None if isinstance(known.bound, ForeachBatch) else self._replanned(work, known, group)
+        )
+        if turn is not None:
             try:
-                return sums(kernels)
+                return sums(turn.kernels)
             except UnfusableError:
                 pass
         optimizer.check_listed()
@@ -262,8 +265,8 @@ class Engine:
         # By the attribute and the argument.
         if self._pinned or sys.getrefcount(self.kept.states) > 2:
             return True
-        fused = [known.fused for known in self._known.values() if known.fused]
-        states = [state for each in fused for cohort in each.cohorts for state in cohort.states]
+        bound = [known.bound for known in self._known.values() if known.bound]
+        states = [state for each in bound for cohort in each.cohorts for state in cohort.states]
         # By the dictionary of all, the cohort, the list above, the argument.
         return any(count > 4 for count in map(sys.getrefcount, states))
 
@@ -271,7 +274,10 @@ class Engine:
 def _may_be_left_out(turns: Sequence[Turn]) -> bool:
     """Tell whether a device may decide if a step is taken, while the host goes on."""
     return all(
-        turn.anew is None and all(step.may_be_left_out() for step in turn.kernels) for turn in turns
+        turn.anew is None
+        and not turn.calls
+        and all(step.may_be_left_out() for step in turn.kernels)
+        for turn in turns
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, Stateful, States, Work
-from schuss.engines import foreach, loop
-from schuss.engines.cohorts.cohort import Cohort, Member
+from schuss.engines import loop
+from schuss.engines.cohorts.cohort import Cohort, Member, own_tensors
 from schuss.engines.cohorts.contents import Needs
 from schuss.engines.cohorts.divided import divided
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
+from schuss.engines.foreach.batch import Call, ForeachBatch, planned
 from schuss.engines.groups import wanted
-from schuss.engines.memory import unshared
+from schuss.engines.memory import has_memory, strided_like, unshared
 from schuss.storage.precision import grad_dtype
 
 if TYPE_CHECKING:
@@ -52,16 +53,16 @@ class Planned(NamedTuple):
         alive: The gradients that have to be kept alive until then.
         states: The states that it is planned with, to be adopted.
         pieces: The parameters that are stepped together; nothing on the loop.
-        fused: The parameters as the fused engine keeps them from step to step.
+        bound: The parameters as an engine keeps them from step to step.
     """
 
     engine: str
-    calls: Sequence[Callable[[], None]] = ()
+    calls: Sequence[Call] = ()
     kernels: Sequence[FusedStep] = ()
     alive: Sequence[Tensor] = ()
     states: States = {}  # noqa: RUF012  # which nobody writes to
     pieces: Sequence[Piece] = ()
-    fused: FusedBatch | None = None
+    bound: FusedBatch | ForeachBatch | None = None
 
 
 class Known:
@@ -72,28 +73,30 @@ class Known:
     Attributes:
         params: The list, so that no other one is taken for it.
         needs: The needs of the rule that were found so far.
-        fused: The parameters, bound to memory, if the fused engine runs them.
+        bound: The parameters, bound to memory, unless the loop runs them.
         options: The options of the group when they were bound.
         passed_over: Why engines that the group would allow cannot run it.
+        may_be_faster: Whether one of these was passed over for another reason than its device.
     """
 
     def __init__(self, params: object) -> None:
         self.params = params
         self.needs = Needs()
-        self.fused: FusedBatch | None = None
+        self.bound: FusedBatch | ForeachBatch | None = None
         self.options: object = None
         self.passed_over: dict[str, str] = {}
+        self.may_be_faster = False
         self._asked: object = None
         self._warned = False
 
     def is_bound_for(self, group: Group) -> bool:
         """Tell whether a step may go on with the parameters as they were bound."""
-        fused = self.fused
-        return fused is not None and not fused.is_broken() and self.options == options_of(group)
+        bound = self.bound
+        return bound is not None and not bound.is_broken() and self.options == options_of(group)
 
     def write_scalars(self) -> None:
         """Write the numbers of all cohorts into the states."""
-        for cohort in self.fused.cohorts if self.fused else ():
+        for cohort in self.bound.cohorts if self.bound else ():
             cohort.write_scalars()
 
     def look_again(self, asked: object) -> None:
@@ -101,6 +104,7 @@ class Known:
         if asked != self._asked:
             self._asked = asked
             self.passed_over = {}
+            self.may_be_faster = False
 
     def warn(self, optimizer: Stateful, error: UnfusableError) -> None:
         """Say once why a group is not run by the fastest engine."""
@@ -164,6 +168,7 @@ class Planner:
                     ) from None
                 known.passed_over[name] = str(error)
                 if not isinstance(error, NoDeviceKernelError):
+                    known.may_be_faster = True
                     known.warn(self._optimizer, error)
         return Planned("loop")
 
@@ -204,14 +209,29 @@ class Planner:
         members = [Member(p, self._states[p], p.dtype) for p in batch.params]
         cohorts = divided(batch.group, members, known.needs)
         grads = dict(zip(batch.params, batch.grads, strict=True))
-        work = self._work._replace(pure=None)  # cohorts are made anew, and could repeat nothing
-        calls: list[Callable[[], None]] = []
+        work = self._work._replace(pure=None)  # these cohorts may not be there in the next step
+        calls: list[Call] = []
         pieces: list[Piece] = []
         for cohort in cohorts:
-            found, parts = foreach.plan(cohort, work, batch.group, grads)
+            given = [grads[param] for param in cohort.params]
+            found, parts = planned(cohort, work, batch.group, given)
             calls += found
             pieces += [Piece(cohort, part) for part in parts]
-        return Planned("foreach", calls, pieces=pieces)
+        return Planned("foreach", calls, pieces=pieces, bound=self._bound(known, batch, cohorts))
+
+    def _bound(self, known: Known, batch: Batch, cohorts: Sequence[Cohort]) -> ForeachBatch | None:
+        """Return what the foreach engine keeps of a group, or None if it is planned in each step.
+
+        That is so where a faster engine was passed over for a reason that may go.
+        """
+        from schuss.engines.kernels.gradients import Gradients
+
+        own = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
+        if known.may_be_faster or not all(map(has_memory, own)):
+            return None
+        likes = [strided_like(grad) for grad in batch.grads]
+        look = Gradients(batch.group["params"], batch.params, own, likes)
+        return ForeachBatch(cohorts, batch.params, look)
 
     def _may_come(self, param: Tensor) -> bool:
         """Tell whether a parameter without a gradient may get one that a kernel takes."""

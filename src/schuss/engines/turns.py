@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from schuss.contract import Group, States
+from schuss.engines.foreach.batch import Call
 from schuss.engines.memory import share_memory
 from schuss.engines.planning import Known, Planned, options_of
 from schuss.engines.states import Kept, tensors_of, whole
@@ -22,12 +23,14 @@ class Turn(NamedTuple):
         known: The knowledge of the group.
         group: The group.
         kernels: The kernels to run, on the fused engine.
+        calls: The functions to call, on the others.
         anew: The plan, if the turn was planned anew.
     """
 
     known: Known
     group: Group
-    kernels: Sequence[FusedStep]
+    kernels: Sequence[FusedStep] = ()
+    calls: Sequence[Call] = ()
     anew: Planned | None = None
 
 
@@ -59,18 +62,18 @@ class Turns:
                 caller may still undo that.
         """
         called: States = {}
-        for _, _, _, anew in self._turns:
-            if anew is not None:
-                self._kept.adopt(anew.states)
-                called |= anew.states if anew.calls else {}
+        for turn in self._turns:
+            if turn.anew is not None:
+                self._kept.adopt(turn.anew.states)
+                called |= turn.anew.states if turn.calls else {}
         if self._kept.are_as_before(called):
             self._kept.begin()  # what follows is not undone, and holds on to no state
             self._in_order()
         elif self._read_each_other():
-            with self._undone():
+            with self._undone(self._turns):
                 self._in_order()
         else:
-            with whole(called):
+            with self._undone([turn for turn in self._turns if turn.calls]):
                 for turn in self._turns:
                     _call(turn)
             self._kept.begin()
@@ -81,11 +84,12 @@ class Turns:
         kernels: list[FusedStep] = []
         for turn in self._turns:
             if turn.anew is not None:
-                turn.known.fused, turn.known.options = turn.anew.fused, options_of(turn.group)
-                if turn.anew.calls and calls:
-                    self._run(kernels)
-                    kernels = []
-                    _call(turn)
+                turn.known.bound, turn.known.options = turn.anew.bound, options_of(turn.group)
+            if turn.calls and calls:
+                self._run(kernels)
+                kernels = []
+                _call(turn)
+            if turn.anew is not None:
                 self._kept.note(turn.anew.states)
             kernels += turn.kernels
         self._run(kernels)
@@ -105,22 +109,25 @@ class Turns:
         return {param: states[param] for param in turn.group["params"] if param in states}
 
     @contextmanager
-    def _undone(self) -> Iterator[None]:
-        """Undo what is done to all groups within, if it ends in an error."""
+    def _undone(self, turns: Sequence[Turn]) -> Iterator[None]:
+        """Undo what is done to some groups within, if it ends in an error."""
         states: States = {}
-        for turn in self._turns:
+        for turn in turns:
             turn.known.write_scalars()
             states |= self._states(turn)
         try:
             with whole(states):
                 yield
         except BaseException:
-            for turn in self._turns:
-                turn.known.fused = None
+            for turn in turns:
+                turn.known.bound = None
             raise
 
 
 def _call(turn: Turn) -> None:
     """Take the part of a turn that is not run by kernels."""
-    for call in turn.anew.calls if turn.anew is not None else ():
+    for call in turn.calls:
         call()
+    if turn.anew is not None and turn.anew.bound is None:  # nobody will ask the cohorts for them
+        for piece in turn.anew.pieces:
+            piece.cohort.write_scalars()

@@ -17,7 +17,8 @@ from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.devices.cpu.expressions import EXPRESSIONS
 from schuss.engines.devices.cpu.printing.module import kernel_source
 from schuss.engines.devices.tables import chunks, tiles
-from schuss.engines.foreach import _Player
+from schuss.engines.foreach.instructions import instructions
+from schuss.engines.foreach.player import play
 from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.axes import layout
 from schuss.engines.program.operations import OPERATIONS, Form, takes_predicate
@@ -158,9 +159,10 @@ def check(made: Program, arguments: list[float], shapes: list[tuple[int, int, in
     views = [MatrixView(axes, layout(s)._replace(sizes=s), {}) for s in shapes]
     counts = [torch.tensor(float(math.prod(s)), dtype=DOUBLE) for s in shapes]
     inputs = [counts if p == COUNT else [x.clone() for x in start[p]] for p in made.inputs]
-    player = _Player(made, arguments, inputs, views)
-    player.play()
-    expected = dict(player.outputs())
+    plan = instructions(made)
+    numbers = plan.contracted.numbers(arguments)
+    values = play(plan, numbers, {n: inputs[n] for n in plan.inputs}, inputs[1], views)
+    expected = {place: x for (place, _), x in zip(made.outputs, values, strict=True)}
     at: dict[Place, list[Any]] = {place: [x.clone() for x in start[place]] for place in places}
     for place, _ in made.outputs:
         if place not in at:

@@ -1,0 +1,117 @@
+"""The cohorts of a group, as the foreach engine keeps them from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from schuss.contract import Group, Work
+from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.scalars import Rows
+from schuss.engines.cohorts.traces import Part
+from schuss.engines.foreach.members import Kept
+from schuss.engines.foreach.step import run
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Call = Callable[[], None]
+"""Takes a part of a step."""
+
+
+class Look(Protocol):
+    """Looks at the memory of all tensors of a group; `kernels/gradients.py` has it."""
+
+    missing: int
+
+    def look(self, params: Sequence[Tensor]) -> NDArray[np.int64] | None:
+        """Return where gradients begin, 0 for none; None if anything but them has changed."""
+
+    def release(self) -> None:
+        """Let go of the gradients."""
+
+
+class ForeachBatch:
+    """The cohorts of a group, from step to step.
+
+    Args:
+        cohorts: The cohorts.
+        params: The parameters that are stepped, in the order in which the look finds gradients.
+        look: Looks at their memory, and at that of their states.
+    """
+
+    def __init__(self, cohorts: Sequence[Cohort], params: Sequence[Tensor], look: Look) -> None:
+        self.cohorts = cohorts
+        row = {id(param): number for number, param in enumerate(params)}
+        self._indices = [np.array([row[id(param)] for param in c.params]) for c in cohorts]
+        self._kept: list[Kept] = [{} for _ in cohorts]
+        self._look = look
+
+    def is_broken(self) -> bool:
+        """Tell whether some cohort is none any more."""
+        return any(cohort.is_broken for cohort in self.cohorts)
+
+    def release(self) -> None:
+        """Let go of the gradients that `plan` has kept alive."""
+        self._look.release()
+
+    def plan(self, work: Work, group: Group) -> list[Call] | None:
+        """Plan a step: trace, but write nothing.
+
+        Args:
+            work: The rule, and what is done around it.
+            group: The group.
+
+        Returns:
+            The calls that take the step. Or None, if anything but gradients has changed since the
+            batch was made, or a gradient is not as it was.
+        """
+        found = self._look.look(group["params"])
+        if found is None:
+            return None
+        calls: list[Call] = []
+        for cohort, at, kept in zip(self.cohorts, self._indices, self._kept, strict=True):
+            grads = [param.grad for param in cohort.params]
+            begins = found[at]
+            rows = None if not self._look.missing or begins.all() else np.flatnonzero(begins)
+            if rows is None or len(rows):
+                calls += planned(cohort, work, group, grads, rows, kept)[0]
+        return calls
+
+
+def planned(
+    cohort: Cohort,
+    work: Work,
+    group: Group,
+    grads: Sequence[Tensor | None],
+    rows: Rows | None = None,
+    kept: Kept | None = None,
+) -> tuple[list[Call], list[Part]]:
+    """Plan the step of a cohort: trace, but write nothing.
+
+    Args:
+        cohort: The cohort.
+        work: The rule, and what is done around it.
+        group: The group.
+        grads: The gradient of each parameter, or None.
+        rows: The parameters that have one; None for all.
+        kept: The lists that are kept from step to step.
+
+    Returns:
+        The calls that take the step, and the parts that the cohort is divided into.
+    """
+    parts = cohort.trace(work, group, rows)
+    lists: Kept = {} if kept is None else kept
+    calls = [partial(run, cohort, part, grads, lists) for part in parts]
+    return [*calls, partial(_finish, cohort, parts)], parts
+
+
+def _finish(cohort: Cohort, parts: Sequence[Part]) -> None:
+    """Take the numbers that a step has left, and write them down if the cohort is none any more."""
+    if not cohort.take(parts) or cohort.is_broken:
+        cohort.is_broken = True
+        cohort.write_scalars()

@@ -1,0 +1,116 @@
+"""The parameters that are stepped together, and the lists of their tensors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.scalars import Rows
+from schuss.engines.program.program import COUNT, GRAD, STATE, Place
+from schuss.storage.precision import computable, gradient, is_computable, real_count
+
+PIECE = {"cpu": 1 << 19}
+"""How many numbers of parameters are stepped together, by the type of the device.
+
+On a CPU the new tensors of a piece are in the cache from one call to the next. A step of AdamW on
+ResNet-50 takes a tenth less time than with one piece, and a tenth of the extra memory.
+"""
+
+ELSEWHERE = 1 << 24
+"""The same for other devices: enough work for all of a device, and 64 MiB for each new list."""
+
+
+KEPT = 8
+"""For how many sets of parameters of a cohort, with one trace each, lists are kept."""
+
+
+class Members:
+    """Parameters of a cohort, with the lists that a program is played on.
+
+    The lists may be kept as long as nobody has put other tensors into the states.
+
+    Args:
+        cohort: The cohort.
+        positions: The positions of these parameters among those that a step is for.
+        rows: Their positions in the cohort.
+
+    Attributes:
+        cohort: The cohort.
+        positions: As above.
+        rows: As above.
+        params: The parameters.
+    """
+
+    def __init__(self, cohort: Cohort, positions: slice, rows: list[int]) -> None:
+        self.cohort = cohort
+        self.positions = positions
+        self.rows = rows
+        self.params = [cohort.params[row] for row in rows]
+        self._lists: dict[Place, list[Tensor]] = {}
+
+    def tensors(self, place: Place) -> list[Tensor]:
+        """Return the tensors at a place of the parameters or of the states."""
+        if not place.name.startswith(STATE):
+            return self.params
+        found = self._lists.get(place)
+        if found is None:
+            key, states = place.name.removeprefix(STATE), self.cohort.states
+            found = self._lists[place] = [states[row][key] for row in self.rows]
+        return found
+
+    def seen(self, place: Place, grads: Sequence[Tensor | None]) -> list[Tensor]:
+        """Return the tensors at a place as a rule sees them.
+
+        Args:
+            place: The place.
+            grads: The gradients of all parameters of the cohort.
+        """
+        if place.name == GRAD:
+            own = [grad for row in self.rows if (grad := grads[row]) is not None]
+            if not self.params[0].is_complex() and _are(own, self.cohort.like.dtype):
+                return own
+            pairs = zip(own, self.params, strict=True)
+            return [gradient(grad.detach(), param) for grad, param in pairs]
+        if place == COUNT:
+            like = self.cohort.like
+            return [like.new_tensor(float(real_count(param))) for param in self.params]
+        tensors = self.tensors(place)
+        return tensors if is_computable(tensors[0]) else [computable(x.detach()) for x in tensors]
+
+
+Kept = dict[tuple[bytes, bool], list[Members]]
+"""Pieces of a cohort by the parameters in them, from step to step; see `pieces`."""
+
+
+def pieces(cohort: Cohort, rows: Rows, kept: Kept, *, whole: bool) -> list[Members]:
+    """Return parameters in pieces, those that are kept if there are any.
+
+    Random numbers come from one generator for all of them, and so they are one piece then.
+    """
+    key = rows.tobytes(), whole
+    if key not in kept:
+        if len(kept) == KEPT:
+            kept.clear()
+        most = sys.maxsize if whole else PIECE.get(cohort.like.device.type, ELSEWHERE)
+        counts = [cohort.params[row].numel() for row in rows.tolist()]
+        kept[key] = [Members(cohort, at, rows[at].tolist()) for at in _slices(counts, most)]
+    return kept[key]
+
+
+def _slices(counts: Sequence[int], most: int) -> Iterator[slice]:
+    """Divide a sequence into slices, of which each is one long or has no larger sum than `most`."""
+    begin = numbers = 0
+    for end, count in enumerate(counts):
+        if end > begin and numbers + count > most:
+            yield slice(begin, end)
+            begin, numbers = end, 0
+        numbers += count
+    yield slice(begin, len(counts))
+
+
+def _are(tensors: Sequence[Tensor], dtype: torch.dtype) -> bool:
+    return all(tensor.dtype is dtype for tensor in tensors)

@@ -16,7 +16,8 @@ from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
 from schuss.hyperparameters import OPTION_DEFAULTS
 from schuss.stepping import Steps, takes_scaled_gradients
-from schuss.transforms.chain import HELD_ONLY, Chain
+from schuss.transforms.chain import Chain
+from schuss.transforms.measured import HELD_ONLY
 
 
 class Recorder:

@@ -22,7 +22,8 @@ from schuss.engines import (
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks, Grouped
 from schuss.repeating import Repeatable, pure
-from schuss.transforms.chain import HELD_ONLY, Chain
+from schuss.transforms.chain import Chain
+from schuss.transforms.measured import HELD_ONLY
 
 
 class Stepped(Traced, Grouped, Repeatable, Protocol):

@@ -222,7 +222,7 @@ class Planner:
     def _bound(self, known: Known, batch: Batch, cohorts: Sequence[Cohort]) -> ForeachBatch | None:
         """Return what the foreach engine keeps of a group, or None if it is planned in each step.
 
-        That is so where a faster engine was passed over for a reason that may go.
+        It is planned in each step where a faster engine was passed over for a reason that may go.
         """
         from schuss.engines.kernels.gradients import Gradients
 

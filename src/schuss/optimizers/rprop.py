@@ -59,7 +59,7 @@ class Rprop(Optimizer):
         ones = torch.full_like(param, complex(1, 1) if param.is_complex() else 1.0)
         state["step"] = 0  # for checkpoints that go to torch.optim
         state["prev"] = torch.zeros_like(param)
-        state["step_size"] = ones * self.get_lr(state, group)
+        state["step_size"] = ones.mul_(self.get_lr(state, group))
 
     def step_param(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Lengthen or shorten the step of each weight, and take it against the gradient's sign."""

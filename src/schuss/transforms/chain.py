@@ -10,11 +10,8 @@ from torch import Tensor
 
 from schuss.contract import Group, Measure, State
 from schuss.domains import Domains
+from schuss.transforms.measured import HELD_ONLY, Measured
 from schuss.transforms.transform import Transform
-
-HELD_ONLY = "held_only"
-"""A key in the state of a parameter that has no gradient now, but had one that was held back."""
-
 
 WAITING = ("skips", "skipped", "hold", "held", "is_due", "climb", "stepped")
 """Methods of a transform that have to know whether a step is taken before the next line runs."""
@@ -98,7 +95,19 @@ class Chain:
         return Domains({key: d for each in self.transforms for key, d in each.domains.items()})
 
     def check_group(self, group: Group) -> None:
-        """Check the hyper-parameters of one group."""
+        """Check the hyper-parameters of one group.
+
+        Raises:
+            ValueError: One lies outside of its domain, or a graph is to repeat what Python decides.
+            TypeError: One is of the wrong type.
+        """
+        if group["capturable"]:
+            for method in (*WAITING, "holds_back", "refused"):
+                for transform in self.overriding(method):
+                    raise ValueError(
+                        "capturable=True lets a graph repeat a step without Python, and "
+                        f"{transform!r} decides or counts there in Python; leave one of them out"
+                    )
         for transform in self.transforms:
             transform.check_group(group)
 
@@ -154,7 +163,7 @@ class Chain:
         for measure in last:
             passes = [*passes, []] if changed else passes
             passes[-1].append((len(transforms), measure))
-        return [_Measured(self.transforms, self._place, each) for each in passes]
+        return [Measured(self.transforms, self._place, each) for each in passes]
 
     def skips_call(self, measured: Sequence[Group], groups: Sequence[Group]) -> bool:
         """Tell whether a transform refuses this call of `step`, as if it had not been made.
@@ -236,33 +245,6 @@ class Chain:
             transform.skipped(state, group, grad, param)
 
 
-class _Measured:
-    """The measurements of one pass, called together like a `Measure`."""
-
-    def __init__(
-        self, transforms: Sequence[Transform], place: int, measures: Sequence[tuple[int, Measure]]
-    ) -> None:
-        self._transforms = transforms
-        self._place = place
-        self._measures = measures
-
-    def __call__(
-        self, state: State, group: Group, grad: Tensor, param: Tensor
-    ) -> dict[str, Tensor]:
-        """Return the numbers of one parameter that all transforms of the pass measure."""
-        found: dict[str, Tensor] = {}
-        # Transforms are applied again for the step, and must find their state as it was.
-        state = {key: _copied(value) for key, value in state.items()}
-        param = param.clone() if self._measures[-1][0] else param
-        place = self._place if state.pop(HELD_ONLY, False) else 0
-        for until, measure in self._measures:
-            for transform in self._transforms[place:until]:
-                grad = transform.gradient(state, group, grad, param)
-            place = max(place, until)
-            found.update(measure(state, group, grad, param))
-        return found
-
-
 def _any_skips(
     transforms: Sequence[Transform], measured: Sequence[Group], groups: Sequence[Group]
 ) -> bool:
@@ -283,7 +265,3 @@ def _sums(measured: Sequence[Group]) -> dict[str, Tensor]:
     for group in measured:
         found |= group.get("sums_over_all", {})
     return found
-
-
-def _copied(value: Any) -> Any:
-    return value if isinstance(value, (int, float, str, type(None))) else value.clone()

@@ -205,6 +205,8 @@ class Cohort:
             states = [self.states[row] for row in self.rows_of(part).tolist()]
             for key, value in part.after.items():
                 kept = [state.get(key) for state in states]
+                if not isinstance(value, Tensor) and value == self.scalars.same.get(key):
+                    continue
                 if not isinstance(value, Tensor) or not all(isinstance(x, Tensor) for x in kept):
                     self._scatter([part])
                     return False

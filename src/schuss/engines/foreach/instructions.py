@@ -61,7 +61,7 @@ class Instructions(NamedTuple):
     Attributes:
         inputs: The places that are read, by number.
         calls: The calls.
-        outputs: What goes where.
+        outputs: The places that are written, and the numbers of their values.
         contracted: The operations, and the numbers beside the arguments.
         singles: The numbers that are needed as tensors.
         draws: Whether it has random numbers.

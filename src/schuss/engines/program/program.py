@@ -13,10 +13,11 @@ one number for each row, for each column, or for each matrix.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
+from schuss.engines.errors import UnfusableError
 from schuss.engines.program.operations import DRAWS, PREDICATES, REDUCED, SPREADS, Form
 
 GRAD = "grad"
@@ -161,6 +162,9 @@ def program(
         nodes: The operations as they were traced.
         outputs: Names of places, and the values that go there; those that change nothing are left
             out.
+
+    Raises:
+        UnfusableError: A value has more numbers than the place where it goes.
     """
     names = [place.name for place in inputs]
     outputs = tuple(
@@ -171,6 +175,7 @@ def program(
     for node in kept:
         values.append(_made(node, values))
     placed = {place.name: place for place in inputs}
+    _check_forms(outputs, placed, [values[renumbered[number]].form for _, number in outputs])
     return Program(
         inputs,
         tuple(kept),
@@ -183,6 +188,19 @@ def program(
         ),
         tuple(values),
     )
+
+
+def _check_forms(
+    outputs: Iterable[tuple[str, int]], placed: Mapping[str, Place], made: Iterable[Form]
+) -> None:
+    """Refuse to write more numbers to a place than it holds."""
+    for (name, _), form in zip(outputs, made, strict=True):
+        held = placed.get(name)
+        if held is not None and held.form | form != held.form:
+            raise UnfusableError(
+                f"{name} holds a number for each {held.form.name.lower()}, and the rule writes one "
+                f"for each {form.name.lower()}"
+            )
 
 
 def alive_in(inputs: int, nodes: Sequence[Node], ends: Iterable[int]) -> set[int]:

@@ -78,6 +78,7 @@ WARM, STEPS = 4, 12
 TRANSFORMS: dict[str, Callable[[], list[schuss.Transform]]] = {
     "plain": list,
     "clip and average": lambda: [schuss.ClipByGlobalNorm(0.5), schuss.EMA(0.9)],
+    "look ahead": lambda: [schuss.Lookahead(lookahead_k=3)],
 }
 
 
@@ -110,7 +111,7 @@ def trained(name: str, transforms: str, *, captured: bool, scaled: bool) -> list
             continue
         if step == WARM:
             before = [param.detach().clone() for param in params]
-            state = [{k: v.clone() for k, v in optimizer.state[p].items()} for p in params]
+            state = [_copied(optimizer.state[param]) for param in params]
             optimizer.step()  # which plans anew, because the state was read
             optimizer.step()
             with torch.no_grad(), graph.recording():
@@ -118,10 +119,14 @@ def trained(name: str, transforms: str, *, captured: bool, scaled: bool) -> list
             with torch.no_grad():
                 for param, old, was in zip(params, before, state, strict=True):
                     param.copy_(old)
-                    for key, value in optimizer.state[param].items():
-                        value.copy_(was[key])
+                    for key, value in was.items():
+                        optimizer.state[param][key].copy_(value)
         graph.replay()
     return [param.detach() for param in params]
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in state.items() if isinstance(value, Tensor)}
 
 
 def repeats(name: str, transforms: str = "plain", scaled: bool = False) -> None:

@@ -29,6 +29,10 @@ def test_a_captured_step_clips_and_averages(name, interpreter):
     interpreter("graphs", "repeats", name, "clip and average")
 
 
+def test_a_captured_step_looks_ahead(interpreter):
+    interpreter("graphs", "repeats", "adamw", "look ahead")
+
+
 @pytest.mark.parametrize("name", ALL if EXHAUSTIVE else ["prodigy", "novograd"])
 def test_every_optimizer_is_captured_or_says_why_not(name, interpreter):
     interpreter("graphs", "repeats_or_refuses", name)
@@ -47,6 +51,13 @@ def test_there_is_no_graph_on_a_cpu():
 def test_another_engine_has_no_kernels_to_capture(engine):
     with pytest.raises(ValueError, match="capturable=True asks for kernels on a GPU"):
         AdamW([nn.Parameter(torch.ones(3))], capturable=True, **engine)
+
+
+@pytest.mark.parametrize("transform", [schuss.Accumulate(2), schuss.SAM(), schuss.SkipNonFinite()])
+def test_a_transform_that_decides_in_python_is_not_captured(transform):
+    weight = nn.Parameter(torch.ones(3))
+    with pytest.raises(ValueError, match=f"{type(transform).__name__}.*in Python; leave one"):
+        AdamW([weight], capturable=True, transforms=[transform])
 
 
 def test_a_rule_that_reads_a_number_is_refused_by_its_line(interpreter):

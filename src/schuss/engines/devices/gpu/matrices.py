@@ -92,7 +92,7 @@ class Matrices:
 
         Args:
             function: The function.
-            about: What it is.
+            about: Its name and its reductions.
             common: The addresses, and what went up in this step.
             memory: The partial reductions, and the totals.
             one: Whether there are several sets of arguments.

@@ -1,4 +1,4 @@
-"""What functions of rows and columns have in common, whether they go through tiles or less."""
+"""The common part of functions of rows and columns, whether they go through tiles or less."""
 
 from __future__ import annotations
 

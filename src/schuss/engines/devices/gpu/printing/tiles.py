@@ -1,6 +1,6 @@
 """Prints the functions that go through tiles, block by block.
 
-A block has the dimensions matrices, lines and columns. What there is one number of for each row has
+A block has the dimensions matrices, lines and columns. A value with one number for each row has
 one column there, so Triton repeats it where it meets the elements.
 """
 

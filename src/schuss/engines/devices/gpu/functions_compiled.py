@@ -1,7 +1,7 @@
 """Functions that kernels call: how numbers are read and written, and what Triton lacks.
 
 An array begins at an address, an int64. A load of 128 bits needs an address that is a multiple of
-16; with `WHOLE` the caller knows that it is one, and that all numbers of the block exist.
+16; with `ALIGNED` the caller knows that it is one. With `WHOLE` all numbers of a block are present.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ power, atan2, cube_root_of_any = libdevice.pow, libdevice.atan2, libdevice.cbrt
 
 
 @triton.jit
-def pointer(base, KIND: tl.constexpr, WHOLE: tl.constexpr):
+def pointer(base, KIND: tl.constexpr, ALIGNED: tl.constexpr):
     """Return an address as a pointer."""
     found = base.to(tl.pointer_type(KIND))
-    if WHOLE:
+    if ALIGNED:
         found = tl.multiple_of(found, 16)
     return found
 
 
 @triton.jit
-def load(base, i, present, KIND: tl.constexpr, REAL: tl.constexpr, WHOLE: tl.constexpr):
+def load(
+    base, i, present, KIND: tl.constexpr, REAL: tl.constexpr,
+    ALIGNED: tl.constexpr, WHOLE: tl.constexpr,
+):  # fmt: skip
     """Read a block of an array; zeros where none of its numbers are present."""
-    at = pointer(base, KIND, WHOLE) + i
+    at = pointer(base, KIND, ALIGNED) + i
     if WHOLE:
         return tl.load(at).to(REAL)
     else:
@@ -34,9 +37,9 @@ def load(base, i, present, KIND: tl.constexpr, REAL: tl.constexpr, WHOLE: tl.con
 
 
 @triton.jit
-def store(base, i, present, number, KIND: tl.constexpr, WHOLE: tl.constexpr):
+def store(base, i, present, number, KIND: tl.constexpr, ALIGNED: tl.constexpr, WHOLE: tl.constexpr):
     """Write a block of an array."""
-    at = pointer(base, KIND, WHOLE) + i
+    at = pointer(base, KIND, ALIGNED) + i
     if WHOLE:
         tl.store(at, number.to(KIND))
     else:

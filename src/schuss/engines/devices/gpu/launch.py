@@ -64,7 +64,7 @@ class Chunks:
         if entries:
             function[(entries,)](
                 self._table, *common, *memory, entries, self._tensors,
-                BLOCK=BLOCK, CHUNK=self._chunk, **one, num_warps=WARPS,
+                BLOCK=BLOCK, **one, num_warps=WARPS,
             )  # fmt: skip
 
 

@@ -14,14 +14,17 @@ _PASS = '''
 @triton.jit
 def {name}_blocks(
     {given}tensor, first, count, entry, addresses, arguments, partials, totals, entries, tensors,
-    BLOCK: tl.constexpr, WHOLE: tl.constexpr,
+    BLOCK: tl.constexpr, EVEN: tl.constexpr,
 ):
-    """Go through a chunk, which with WHOLE is full, and aligned to 16 bytes."""
+    """Go through a chunk, which with EVEN is aligned to 16 bytes, of a multiple of 8 numbers."""
     one = tl.full([], 1.0, REAL)
     i = tl.arange(0, BLOCK)
 {head}
     for at in range(0, count, BLOCK):
-        present = i < count - at
+        left = count - at
+        if EVEN:
+            left = tl.multiple_of(left, 8)  # so that 8 neighbours are present or not
+        present = i < left
 {loop}
 {tail}
 
@@ -29,7 +32,7 @@ def {name}_blocks(
 @kernel
 def {name}(
     table, addresses, upload, begin, words, skip, partials, totals, entries, tensors,
-    BLOCK: tl.constexpr, CHUNK: tl.constexpr, SEVERAL: tl.constexpr,
+    BLOCK: tl.constexpr, SEVERAL: tl.constexpr,
 ):
     """{does}"""
     entry = tl.program_id(0)
@@ -39,8 +42,8 @@ def {name}(
     count = tl.where(is_stepped(upload, begin, words, tensor, skip), count, 0)
     arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
 {bases}
-    if (count == CHUNK) & (({aligned}) % 16 == 0):
-        {name}_blocks({given}tensor, first, CHUNK, entry, addresses, arguments, partials, totals, entries, tensors, BLOCK, True)
+    if (count % 8 == 0) & (({aligned}) % 16 == 0):
+        {name}_blocks({given}tensor, first, count, entry, addresses, arguments, partials, totals, entries, tensors, BLOCK, True)
     else:
         {name}_blocks({given}tensor, first, count, entry, addresses, arguments, partials, totals, entries, tensors, BLOCK, False)
 '''  # noqa: E501  # the lines of a kernel
@@ -134,12 +137,12 @@ def _computed(statements: Statements, value: int) -> str:
         return statements.computed(value, "[BLOCK]", "first + at + i")
     place = statements.program.inputs[value]
     block = _block(statements, place)
-    return f"v{value} = load({block}, {statements.kind(place)}, REAL, WHOLE)"
+    return f"v{value} = load({block}, {statements.kind(place)}, REAL, EVEN, False)"
 
 
 def _stored(statements: Statements, place: Place, value: int) -> str:
     number = statements.operand("store", 0, value)
-    return f"store({_block(statements, place)}, {number}, {statements.kind(place)}, WHOLE)"
+    return f"store({_block(statements, place)}, {number}, {statements.kind(place)}, EVEN, False)"
 
 
 def _started(statements: Statements, value: int) -> str:

@@ -118,7 +118,7 @@ class Elements(Printer):
         ]
         for place, value in self.function.outputs:
             number, kind = self.statements.operand("store", 0, value), self.statements.kind(place)
-            lines.append(f"store({self._at(place)}, present, {number}, {kind}, WHOLE)")
+            lines.append(f"store({self._at(place)}, present, {number}, {kind}, WHOLE, WHOLE)")
         return lines
 
     def _of_columns(self, value: int) -> str:
@@ -132,7 +132,7 @@ class Elements(Printer):
             return self.statements.computed(value, self.block(), "first + element")
         place = self.statements.program.inputs[value]
         kind = self.statements.kind(place)
-        return f"v{value} = load({self._at(place)}, present, {kind}, REAL, WHOLE)"
+        return f"v{value} = load({self._at(place)}, present, {kind}, REAL, WHOLE, WHOLE)"
 
     def _at(self, place: Place) -> str:
         column = self.layout.column(place)

@@ -57,7 +57,7 @@ _FUNCTIONS = {
     "cube_root_of_any": np.cbrt,
 }
 
-_TILED = {"NUMBERS": 64, "LINES": 4, "BLOCKS": 2, "BANDS": 3, "SMALLER": 8, "PARTS": 3}
+_TILED = {"NUMBERS": 64, "LINES": 4, "BLOCKS": 2, "BANDS": 3, "SMALLER": 8, "PARTS": 3, "JOINED": 2}
 """Sizes so small that matrices of some rows and columns are many tiles, of many blocks."""
 
 _reduce = interpreter.ReduceOps.apply_impl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 
 import schuss
 from schuss import GradientNoise
+from tests.conformance.matrices import rows_and_columns, with_state_from_the_start
+from tests.conformance.strangers import Ruled
 from tests.conformance.trajectories import TOLERANCE, Training, distance, trajectory
 from tests.engines.devices.gpu.interpreted import on_interpreter
 
@@ -38,6 +41,21 @@ def agrees(name: str, dtype: torch.dtype, options: dict[str, Any]) -> None:
         found = trajectory(partial(create, fused=True), training)
     apart = distance(found, expected)
     assert apart <= TOLERANCE[dtype], f"{name} in {dtype} is {apart} from the loop"
+
+
+def takes(rule: Callable[..., None]) -> None:
+    """Compare a stranger's rule with itself on the loop.
+
+    Raises:
+        AssertionError: They parted.
+    """
+    start = rows_and_columns if rule is with_state_from_the_start else lambda state, param: None
+    training = Training(steps=STEPS, dtype=torch.float64, shapes=(*SHAPES, ()))
+    expected = trajectory(partial(Ruled, rule=rule, start=start, foreach=False), training)
+    with on_interpreter():
+        found = trajectory(partial(Ruled, rule=rule, start=start, fused=True), training)
+    apart = distance(found, expected)
+    assert apart <= TOLERANCE[torch.float64], f"{rule.__name__} is {apart} from the loop"
 
 
 def draws_the_same() -> None:

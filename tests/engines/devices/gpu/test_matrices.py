@@ -7,6 +7,8 @@ from itertools import cycle
 import pytest
 import torch
 
+from tests.conformance.matrices import ALONG
+
 CASES = {
     "adafactor": {"weight_decay": 0.1},
     "came": {},
@@ -25,6 +27,11 @@ WAYS = list(zip([*CASES] * 2, cycle(DTYPES), strict=False))
 @pytest.mark.parametrize(("name", "dtype"), WAYS, ids=str)
 def test_a_kernel_of_rows_and_columns_agrees_with_the_loop(name, dtype, interpreter):
     interpreter("matrices", "agrees", name, dtype, CASES[name])
+
+
+@pytest.mark.parametrize("rule", ALONG, ids=lambda rule: rule.__name__)
+def test_a_kernel_of_a_stranger_s_rule_agrees_with_the_loop(rule, interpreter):
+    interpreter("matrices", "takes", rule)
 
 
 def test_master_weights_have_rows_and_columns(interpreter):

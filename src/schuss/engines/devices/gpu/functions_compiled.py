@@ -177,14 +177,18 @@ def joined(lanes, axis: tl.constexpr, NAME: tl.constexpr):
 
 
 @triton.jit
-def joined_parts(base, i, present, apart, parts, NAME: tl.constexpr):
+def joined_parts(
+    base, i, present, apart, parts, NAME: tl.constexpr, AT_ONCE: tl.constexpr
+):  # fmt: skip
     """Join the partials of a block: the first are at `i`, each next one is `apart` further."""
-    so_far = started(tl.zeros(i.shape, tl.float64), NAME)
-    for part in range(parts):
-        at = base + 8 * apart * part
-        number = load(at, i, present, tl.float64, tl.float64, WHOLE=False)
-        so_far = accumulated(so_far, number, present, NAME)
-    return so_far
+    part = tl.arange(0, AT_ONCE)[None, None, :]
+    at = i[:, :, None] + apart * part
+    lanes = started(tl.zeros(at.shape, tl.float64), NAME)
+    for first in range(0, parts, AT_ONCE):
+        exists = present[:, :, None] & (part < parts - first)
+        number = load(base + 8 * apart * first, at, exists, tl.float64, tl.float64, WHOLE=False)
+        lanes = accumulated(lanes, number, exists, NAME)
+    return tl.reshape(joined(lanes, 2, NAME), i.shape)
 
 
 @triton.jit(do_not_specialize=["entries", "tensors", "index", "total"])

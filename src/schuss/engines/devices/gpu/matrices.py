@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from schuss.engines.devices.gpu import tiled
 from schuss.engines.devices.gpu.tiled import Tiles
 from schuss.engines.devices.layout import KernelSource, Pass
 from schuss.engines.devices.tables.tiles import numbers
@@ -18,7 +19,7 @@ from schuss.engines.program.operations import Form
 WARPS = 4
 """Groups of 32 threads in a program that computes the blocks of a tile."""
 
-SMALLER_WARPS = 4
+SMALLER_WARPS = 8
 """Groups of 32 threads in a program for a smaller form."""
 
 
@@ -103,7 +104,8 @@ class Matrices:
             grid = (self._tensors, *programs)
             function[grid](
                 *self.shapes, *common, *memory, entries, self._tensors,
-                MATRICES=matrices, NUMBERS=each, **one, num_warps=SMALLER_WARPS,
+                MATRICES=matrices, NUMBERS=each, JOINED=tiled.JOINED, **one,
+                num_warps=SMALLER_WARPS,
             )  # fmt: skip
             return
         for first, tiles, (matrices, lines, columns) in self._tiles.classes:

@@ -28,11 +28,14 @@ LINES = 8
 BLOCKS = 16
 """Blocks of a tile, one after the other: the partials of columns are few beside 128 lines."""
 
-BANDS = 256
+BANDS = 128
 """Tiles one below the other, at most, so that not too many partials are to be joined."""
 
-SMALLER = 256
+SMALLER = 64
 """Numbers of a block of a smaller form."""
+
+JOINED = 32
+"""Partials of each of these numbers that are joined at once."""
 
 PARTS = 64
 """Programs that share the rows, columns or matrices of one tensor, at most."""

@@ -17,7 +17,7 @@ _SMALLER = '''
 @kernel
 def {name}(
     shapes, addresses, upload, begin, words, skip, partials, totals, entries, tensors,
-    MATRICES: tl.constexpr, NUMBERS: tl.constexpr, SEVERAL: tl.constexpr,
+    MATRICES: tl.constexpr, NUMBERS: tl.constexpr, JOINED: tl.constexpr, SEVERAL: tl.constexpr,
 ):
     """{does}"""
     tensor = tl.program_id(0).to(tl.int64)
@@ -89,7 +89,7 @@ class Smaller(Printer):
         program = self.statements.program
         if program.is_reduction(value) and of_elements(program, value):
             name, apart = self.statements.reduction(value), _PARTIALS[self.function.form]
-            parts = f"joined_parts(s{value} + 8 * first, i, present, {apart}, {name})"
+            parts = f"joined_parts(s{value} + 8 * first, i, present, {apart}, {name}, JOINED)"
             return f"v{value} = {parts}.to(REAL)"
         if is_saved_when_reduced(program, value):
             return self.loaded(value, "first", "i", "present")

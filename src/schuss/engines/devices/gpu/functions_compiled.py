@@ -1,7 +1,7 @@
 """Functions that kernels call: how numbers are read and written, and what Triton lacks.
 
 An array begins at an address, an int64. A load of 128 bits needs an address that is a multiple of
-16; with `ALIGNED` the caller knows that it is one. With `WHOLE` all numbers of a block are present.
+16; with `ALIGNED` the caller knows that it is one.
 """
 
 from __future__ import annotations
@@ -26,24 +26,19 @@ def pointer(base, KIND: tl.constexpr, ALIGNED: tl.constexpr):
 @triton.jit
 def load(
     base, i, present, KIND: tl.constexpr, REAL: tl.constexpr,
-    ALIGNED: tl.constexpr, WHOLE: tl.constexpr,
+    ALIGNED: tl.constexpr = False,  # noqa: FBT002  # Triton knows no arguments by name only
 ):  # fmt: skip
     """Read a block of an array; zeros where none of its numbers are present."""
-    at = pointer(base, KIND, ALIGNED) + i
-    if WHOLE:
-        return tl.load(at).to(REAL)
-    else:
-        return tl.load(at, mask=present, other=0.0).to(REAL)
+    return tl.load(pointer(base, KIND, ALIGNED) + i, mask=present, other=0.0).to(REAL)
 
 
 @triton.jit
-def store(base, i, present, number, KIND: tl.constexpr, ALIGNED: tl.constexpr, WHOLE: tl.constexpr):
+def store(
+    base, i, present, number, KIND: tl.constexpr,
+    ALIGNED: tl.constexpr = False,  # noqa: FBT002
+):  # fmt: skip
     """Write a block of an array."""
-    at = pointer(base, KIND, ALIGNED) + i
-    if WHOLE:
-        tl.store(at, number.to(KIND))
-    else:
-        tl.store(at, number.to(KIND), mask=present)
+    tl.store(pointer(base, KIND, ALIGNED) + i, number.to(KIND), mask=present)
 
 
 @triton.jit
@@ -186,7 +181,7 @@ def joined_parts(
     lanes = started(tl.zeros(at.shape, tl.float64), NAME)
     for first in range(0, parts, AT_ONCE):
         exists = present[:, :, None] & (part < parts - first)
-        number = load(base + 8 * apart * first, at, exists, tl.float64, tl.float64, WHOLE=False)
+        number = load(base + 8 * apart * first, at, exists, tl.float64, tl.float64)
         lanes = accumulated(lanes, number, exists, NAME)
     return tl.reshape(joined(lanes, 2, NAME), i.shape)
 

@@ -74,7 +74,7 @@ class Printer:
     def loaded(self, value: int, first: str, index: str, present: str) -> str:
         """Print how a value that was saved is loaded."""
         base = f"k{value} + {BYTES[self.layout.real]} * ({first})"
-        text = f"v{value} = load({base}, {index}, {present}, REAL, REAL, False)"
+        text = f"v{value} = load({base}, {index}, {present}, REAL, REAL)"
         return f"{text} != 0" if self.values[value].predicate else text
 
     def joined(self, value: int, axis: int | None) -> str:

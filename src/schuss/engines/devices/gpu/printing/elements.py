@@ -137,12 +137,12 @@ def _computed(statements: Statements, value: int) -> str:
         return statements.computed(value, "[BLOCK]", "first + at + i")
     place = statements.program.inputs[value]
     block = _block(statements, place)
-    return f"v{value} = load({block}, {statements.kind(place)}, REAL, EVEN, False)"
+    return f"v{value} = load({block}, {statements.kind(place)}, REAL, EVEN)"
 
 
 def _stored(statements: Statements, place: Place, value: int) -> str:
     number = statements.operand("store", 0, value)
-    return f"store({_block(statements, place)}, {number}, {statements.kind(place)}, EVEN, False)"
+    return f"store({_block(statements, place)}, {number}, {statements.kind(place)}, EVEN)"
 
 
 def _started(statements: Statements, value: int) -> str:

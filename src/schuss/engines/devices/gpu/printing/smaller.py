@@ -68,7 +68,7 @@ class Smaller(Printer):
             numbers += self.accumulated(Form.MATRIX)
         joined = [
             f"store(k{v} + {BYTES[self.layout.real]} * matrix, m, is_matrix, {self.joined(v, 1)}, "
-            "REAL, False)"
+            "REAL)"
             for v in self.reduced(Form.MATRIX)
         ]
         return _SMALLER.format(
@@ -98,16 +98,16 @@ class Smaller(Printer):
         place = program.inputs[value]
         column, kind = self.layout.column(place), self.statements.kind(place)
         size = self.statements.size(place)
-        return f"v{value} = load(p{column} + {size} * first, i, present, {kind}, REAL, False)"
+        return f"v{value} = load(p{column} + {size} * first, i, present, {kind}, REAL)"
 
     def _outputs(self) -> list[str]:
         size, number = BYTES[self.layout.real], self.statements.operand
         lines = [
-            f"store(k{v} + {size} * first, i, present, {number('store', 0, v)}, REAL, False)"
+            f"store(k{v} + {size} * first, i, present, {number('store', 0, v)}, REAL)"
             for v in self.function.saved
         ]
         for place, value in self.function.outputs:
             kind = self.statements.kind(place)
             base = f"p{self.layout.column(place)} + {self.statements.size(place)} * first"
-            lines.append(f"store({base}, i, present, {number('store', 0, value)}, {kind}, False)")
+            lines.append(f"store({base}, i, present, {number('store', 0, value)}, {kind})")
         return lines

@@ -19,27 +19,27 @@ _ELEMENTS = '''
 def {name}_tile(
     {given}tensor, width, height, matrices, first_matrix, many, first_line, lines,
     first_column, columns, strip, band, entry, addresses, arguments, partials, totals, entries, tensors,
-    MATRICES: tl.constexpr, LINES: tl.constexpr, COLUMNS: tl.constexpr, WHOLE: tl.constexpr,
+    MATRICES: tl.constexpr, LINES: tl.constexpr, COLUMNS: tl.constexpr, EVEN: tl.constexpr,
 ):
-    """Go through a tile, whose blocks are full with WHOLE, and aligned to 16 bytes."""
+    """Go through a tile, with EVEN of lines aligned to 16 bytes, of multiples of 8 numbers."""
     one = tl.full([], 1.0, REAL)
     m = tl.arange(0, MATRICES)[:, None, None]
     r = tl.arange(0, LINES)[None, :, None]
     c = tl.arange(0, COLUMNS)[None, None, :]
-    high, wide = height.to(tl.int32), width.to(tl.int32)
-    if WHOLE:
-        wide = tl.multiple_of(wide, 16)
+    high, wide, across = height.to(tl.int32), width.to(tl.int32), columns.to(tl.int32)
+    if EVEN:  # so that 8 neighbours are present or not
+        wide, across = tl.multiple_of(wide, 8), tl.multiple_of(across, 8)
     element = (m * high + r) * wide + c
 {head}
     for begin in range(0, many, MATRICES):
-        is_matrix = (m < many - begin) | WHOLE
-        is_column = (is_matrix & (c < columns)) | WHOLE
+        is_matrix = m < many - begin
+        is_column = is_matrix & (c < across)
         matrix = first_matrix + begin
         of_column, column = matrix * width + first_column, m * wide + c
 {columns}
         for at in range(0, lines, LINES):
-            is_row = (is_matrix & (r < lines - at)) | WHOLE
-            present = (is_row & (c < columns)) | WHOLE
+            is_row = is_matrix & (r < lines - at)
+            present = is_row & (c < across)
             of_row, row = matrix * height + first_line + at, m * high + r
             first = of_row * width + first_column
 {elements}
@@ -58,14 +58,11 @@ def {name}(
     tile = table + {words} * entry
 {tile}
     many, lines = (end_matrix - first_matrix).to(tl.int32), (end_line - first_line).to(tl.int32)
-    columns = columns.to(tl.int32)
 {shape}
     arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
     if is_stepped(upload, begin, words, tensor, skip):
 {bases}
-        full = (many % MATRICES == 0) & (lines % LINES == 0)
-        full &= (columns == COLUMNS) & (width % 16 == 0) & (({aligned}) % 16 == 0)
-        if full:
+        if (columns % 8 == 0) & (width % 8 == 0) & (({aligned}) % 16 == 0):
             {name}_tile({given}tensor, width, height, matrices, first_matrix, many, first_line, lines, first_column, columns, strip, band, entry, addresses, arguments, partials, totals, entries, tensors, MATRICES, LINES, COLUMNS, True)
         else:
             {name}_tile({given}tensor, width, height, matrices, first_matrix, many, first_line, lines, first_column, columns, strip, band, entry, addresses, arguments, partials, totals, entries, tensors, MATRICES, LINES, COLUMNS, False)
@@ -113,18 +110,18 @@ class Elements(Printer):
             lines += self.accumulated(form)
         lines += [
             f"store(s{v} + 8 * (strip * matrices * height + of_row), row, is_row, "
-            f"{self.joined(v, 2)}, tl.float64, False)"
+            f"{self.joined(v, 2)}, tl.float64)"
             for v in self.reduced(Form.ROW)
         ]
         for place, value in self.function.outputs:
             number, kind = self.statements.operand("store", 0, value), self.statements.kind(place)
-            lines.append(f"store({self._at(place)}, present, {number}, {kind}, WHOLE, WHOLE)")
+            lines.append(f"store({self._at(place)}, present, {number}, {kind}, EVEN)")
         return lines
 
     def _of_columns(self, value: int) -> str:
         return (
             f"store(s{value} + 8 * (band * matrices * width + of_column), column, is_column, "
-            f"{self.joined(value, 1)}, tl.float64, False)"
+            f"{self.joined(value, 1)}, tl.float64)"
         )
 
     def _computed(self, value: int) -> str:
@@ -132,7 +129,7 @@ class Elements(Printer):
             return self.statements.computed(value, self.block(), "first + element")
         place = self.statements.program.inputs[value]
         kind = self.statements.kind(place)
-        return f"v{value} = load({self._at(place)}, present, {kind}, REAL, WHOLE, WHOLE)"
+        return f"v{value} = load({self._at(place)}, present, {kind}, REAL, EVEN)"
 
     def _at(self, place: Place) -> str:
         column = self.layout.column(place)

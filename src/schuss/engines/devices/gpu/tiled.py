@@ -25,8 +25,9 @@ NUMBERS = 1024
 LINES = 8
 """Lines of a block of a large matrix: it has 128 columns then, which a warp reads at once."""
 
-BLOCKS = 16
-"""Blocks of a tile, one after the other: the partials of columns are few beside 128 lines."""
+BLOCKS = 32
+"""Blocks of a tile, one after the other: the partials of columns, which take 8 bytes each, are few
+beside 256 lines."""
 
 BANDS = 128
 """Tiles one below the other, at most, so that not too many partials are to be joined."""

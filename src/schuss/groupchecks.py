@@ -38,10 +38,9 @@ class GroupChecks:
 
     def __init__(self, domains: Domains) -> None:
         self.domains = domains
-        # The keys and the values of all groups, their lists of parameters, and these lists with the
-        # parameters in them, when they were last checked.
+        # The keys and the values of all groups, and their lists with the parameters in them, when
+        # they were last checked.
         self._values: list[object] = [None]
-        self._lists: list[object] = [None]
         self._params: list[object] = [None]
         self._has_other_numbers = False
 
@@ -76,18 +75,17 @@ class GroupChecks:
             return
         groups = optimizer.param_groups
         try:
-            same = all(map(is_, _lists_of(groups), self._lists))
-        except (AttributeError, KeyError, TypeError):  # some group is none
+            same = all(map(is_, _values_of(groups), self._values))
+        except (AttributeError, TypeError):  # some group is none
             same = False
-        if not same:
-            self.check_listed(groups)
-            self._lists = list(_lists_of(groups))
-        if not all(map(is_, _values_of(groups), self._values)):
-            for number, group in enumerate(groups):
-                for key in OPTION_DEFAULTS.keys() - group.keys():
-                    group[key] = optimizer.defaults.get(key, OPTION_DEFAULTS[key])
-                self.check(optimizer, number, group)
-            self._values = list(_values_of(groups))
+        if same:
+            return
+        self.check_listed(groups)
+        for number, group in enumerate(groups):
+            for key in OPTION_DEFAULTS.keys() - group.keys():
+                group[key] = optimizer.defaults.get(key, OPTION_DEFAULTS[key])
+            self.check(optimizer, number, group)
+        self._values = list(_values_of(groups))
 
     def check_listed(self, groups: Sequence[Group]) -> None:
         """Check the parameters that groups list, if they are not those that they listed before.
@@ -125,11 +123,6 @@ def _check_keys(group: Group, defaults: Mapping[str, Any]) -> None:
 
 _END: Final = (object(),)
 """The end of a sequence, which keeps one sequence from being the beginning of another."""
-
-
-def _lists_of(groups: Sequence[Group]) -> Iterator[object]:
-    """Yield the list of parameters of each group, and an end."""
-    return chain([group["params"] for group in groups], _END)
 
 
 def _params_of(groups: Sequence[Group]) -> Iterator[object]:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer, optimizer
 _Step = TypeVar("_Step", bound=Callable[..., Any])
 
 _OF_ALL = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
-_OF_ONE = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+_BEFORE, _AFTER = "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"
 """Where torch keeps hooks; without them (in another version) a step is always torch's."""
 
 
@@ -29,7 +29,8 @@ def observed(step: _Step) -> _Step:
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling() or torch.autograd._profiler_enabled():
             return in_full(self, *args, **kwargs)
-        if any(of_all) or any(getattr(self, name, True) for name in _OF_ONE):
+        before, after = of_all
+        if before or after or getattr(self, _BEFORE, True) or getattr(self, _AFTER, True):
             return in_full(self, *args, **kwargs)
         return step(self, *args, **kwargs)
 

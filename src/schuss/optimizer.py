@@ -15,7 +15,6 @@ part names the methods that the part needs.
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -153,8 +152,6 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
             RuntimeError: A gradient is sparse and the optimizer does not take it, or a transform
                 needs a closure. Nothing has been changed then.
         """
-        if "torch._dynamo" in sys.modules and self._stepping.is_decided_on_the_host(self):
-            return self._stepping.take_outside_of_graphs(self, closure)
         return self._stepping.take(self, closure)
 
     def explain(self) -> Explanation:

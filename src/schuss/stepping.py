@@ -90,6 +90,8 @@ class Steps:
 
     def take(self, optimizer: Stepped, closure: Callable[[], float] | None) -> float | None:
         """Take one step with every parameter that has a gradient; see `Optimizer.step`."""
+        if torch.compiler.is_compiling() and self.is_decided_on_the_host(optimizer):
+            return self.take_outside_of_graphs(optimizer, closure)
         self._evaluation.check_training(optimizer)
         self._checks.check_changed(optimizer)
         loss = None
@@ -140,15 +142,18 @@ class Steps:
         self._compiled.take_numbers(optimizer, self._engine)
         found_inf: Tensor | None = getattr(optimizer, "found_inf", None)
         chain, for_rules = self._chain, self._checks.for_rules
-        waits = not is_step or chain.waits()
-        with torch.no_grad():
+        waits = not is_step or chain.waits
+        was_enabled = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)  # noqa: FBT003  # less than torch.no_grad() takes
+        try:
             if found_inf is not None and (waits or not keeps_numbers(found_inf.device)):
                 if found_inf.item():
                     self._put_away(optimizer, chain.call_skipped)
                     return False
                 found_inf = None
             groups = for_rules(optimizer.param_groups)
-            groups = self._engine.measured(optimizer, measures, groups, scale)
+            if measures:
+                groups = self._engine.measured(optimizer, measures, groups, scale)
             verdict = None if waits else self._verdict(optimizer, found_inf, groups)
             is_host = verdict is None and bool(chain)
             if is_host and chain.skips_call(groups, optimizer.param_groups):
@@ -166,6 +171,8 @@ class Steps:
             taken = self._engine.run(optimizer, *work, verdict)
             if is_step and chain:
                 chain.stepped(optimizer.param_groups)
+        finally:
+            torch._C._set_grad_enabled(was_enabled)
         return taken
 
     def _verdict(
@@ -173,6 +180,8 @@ class Steps:
     ) -> Verdict | None:
         """Return what a device decides on a step while the host goes on, if it has to decide."""
         refusals = self._chain.refusals(groups, optimizer.param_groups)
+        if found_inf is None and not refusals:
+            return None
         numbers = [number for number, _ in refusals] + ([] if found_inf is None else [found_inf])
         if not any(keeps_numbers(number.device) for number in numbers):
             return None

@@ -76,7 +76,9 @@ class Engine:
         Takes and raises what `run` does, and `measures`: each is called for all parameters, as
         `measure(state, group, grad, param)`, and finds the sums of those before it in the group.
         """
-        scale = _scale(grad_scale)
+        if not measures:
+            return groups
+        scale = None if grad_scale is None else _scale(grad_scale)
         for measure in measures:
             known = self._known_of(groups)
             work = Work(measuring(measure), scale)
@@ -114,7 +116,7 @@ class Engine:
             RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
                 engine that cannot run the rule. Nothing has been changed then.
         """
-        work = Work(rule, _scale(grad_scale), pure)
+        work = Work(rule, None if grad_scale is None else _scale(grad_scale), pure)
         known = self._known_of(groups)
         try:
             taken = self._step(optimizer, work, list(zip(known, groups, strict=True)), verdict)
@@ -212,6 +214,9 @@ class Engine:
                     anew = self._planned(optimizer, work, known, group)
                     turn = Turn(known, group, anew.kernels, anew.calls, anew)
                 turns.append(turn)
+            if verdict is None and not any(turn.calls or turn.anew for turn in turns):
+                self._running.run([step for turn in turns for step in turn.kernels])
+                return True
             if verdict is not None and not _may_be_left_out(turns):
                 if verdict.is_refusal():
                     self.kept.undo()
@@ -281,8 +286,6 @@ def _may_be_left_out(turns: Sequence[Turn]) -> bool:
     )
 
 
-def _scale(tensor: Tensor | None) -> float | Tensor | None:
+def _scale(tensor: Tensor) -> float | Tensor:
     """Return the factor of the gradients, as a number unless to read it is to wait."""
-    if tensor is None or keeps_numbers(tensor.device):
-        return tensor
-    return float(tensor)
+    return tensor if keeps_numbers(tensor.device) else float(tensor)

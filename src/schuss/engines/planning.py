@@ -122,8 +122,8 @@ class Known:
 
 def options_of(group: Group) -> object:
     """Return the options of a group that cohorts are made with."""
-    keys = "fused", "foreach", "differentiable", "master_weights", "capturable"
-    return [group[key] for key in keys]
+    execution = group["fused"], group["foreach"], group["differentiable"]
+    return (*execution, group["master_weights"], group["capturable"])
 
 
 class Planner:

@@ -104,7 +104,9 @@ class Kept:
 
     def are_as_before(self, states: States) -> bool:
         """Tell whether tensors have the dtypes and shapes with which a step was taken before."""
-        return all(self._kinds.get(param) == _kind(param, states[param]) for param in states)
+        return not states or all(
+            self._kinds.get(param) == _kind(param, states[param]) for param in states
+        )
 
     def note(self, states: States) -> None:
         """Note that a step was taken with some states.

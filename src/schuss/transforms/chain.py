@@ -13,6 +13,11 @@ from schuss.domains import Domains
 from schuss.transforms.measured import HELD_ONLY, Measured
 from schuss.transforms.transform import Transform
 
+METHODS = tuple(
+    name for name, value in vars(Transform).items() if callable(value) and name[0] != "_"
+)
+"""Methods that transforms override."""
+
 WAITING = ("skips", "skipped", "hold", "held", "is_due", "climb", "stepped")
 """Methods of a transform that have to know whether a step is taken before the next line runs."""
 
@@ -22,6 +27,10 @@ class Chain:
 
     Args:
         transforms: The transforms.
+
+    Attributes:
+        transforms: The transforms.
+        waits: Whether one of them has to know at once whether a step is taken.
 
     Raises:
         TypeError: They are not in a list, or one is none.
@@ -49,6 +58,7 @@ class Chain:
                         f"{key!r}; an optimizer takes one of a kind"
                     )
                 seen[key] = transform
+        self._overriding = {method: self._found_overriding(method) for method in METHODS}
         climbing, holding = self.overriding("climb"), self.overriding("hold")
         if climbing and holding:
             raise ValueError(
@@ -60,11 +70,13 @@ class Chain:
                 f"transforms has {holding[0]!r} and {holding[1]!r}, which both hold gradients "
                 "back; an optimizer takes one that does"
             )
+        self.waits = any(map(self.overriding, WAITING))
         # What comes before the one that holds back is of every call, the rest of the step.
         self._place = self.transforms.index(holding[0]) if holding else len(self.transforms)
         self._of_call = self.transforms[: self._place]
         self._holding = tuple(holding)
         self._of_step = self.transforms[self._place :]
+        self._measures = self._passes(self.transforms, [])
 
     def __bool__(self) -> bool:
         """Tell whether there are any transforms."""
@@ -72,6 +84,9 @@ class Chain:
 
     def overriding(self, method: str) -> list[Transform]:
         """Return the transforms that override a method of `Transform`."""
+        return self._overriding[method]
+
+    def _found_overriding(self, method: str) -> list[Transform]:
         base = getattr(Transform, method)
         return [each for each in self.transforms if getattr(type(each), method) is not base]
 
@@ -145,8 +160,9 @@ class Chain:
         Args:
             of_optimizer: The `measure` of the optimizer, if it has one.
         """
-        last = [] if of_optimizer is None else [of_optimizer]
-        return self._passes(self.transforms, last)
+        if of_optimizer is not None:
+            return self._passes(self.transforms, [of_optimizer])
+        return self._measures
 
     def hold_measures(self) -> list[Measure]:
         """Return the measurements of gradients that are held back, like `measures`."""
@@ -178,10 +194,6 @@ class Chain:
         """Tell whether a transform refuses the step that held back gradients are for."""
         return _any_skips(self._of_step, measured, groups)
 
-    def waits(self) -> bool:
-        """Tell whether one of them has to know at once whether a step is taken."""
-        return any(map(self.overriding, WAITING))
-
     def refusals(
         self, measured: Sequence[Group], groups: Sequence[Group]
     ) -> list[tuple[Tensor, Callable[[], None]]]:
@@ -191,8 +203,11 @@ class Chain:
             measured: The groups with the sums of what was measured.
             groups: The groups themselves.
         """
+        refusing = self.overriding("refusal")
+        if not refusing:
+            return []
         sums = _sums(measured)
-        found = [(each, each.refusal(sums)) for each in self.overriding("refusal")]
+        found = [(each, each.refusal(sums)) for each in refusing]
         return [(x, partial(each.refused, groups)) for each, x in found if x is not None]
 
     def holds_back(self, groups: Sequence[Group]) -> bool:

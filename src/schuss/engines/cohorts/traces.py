@@ -83,7 +83,9 @@ def traced_parts(
     """
     if not scalars.own:
         trace = traced(scalars.same)
-        on_device = [(0, number, tensor) for number, tensor in trace.on_device.items()]
+        on_device: Sequence[tuple[int, int, Tensor]] = ()
+        if trace.on_device:
+            on_device = [(0, number, tensor) for number, tensor in trace.on_device.items()]
         return [Part(trace, rows, trace.arguments, None, trace.scalars, {}, on_device)]
     rows = np.arange(scalars.count) if rows is None else rows
     columns, which = scalars.distinct(rows)

@@ -67,8 +67,10 @@ class Replay:
             return None
         arguments, after = found
         program, _, _, dropped, matrix_axes, axes, _ = self._trace
-        if any(type(x) is Several for x in arguments):
-            arguments = [x.values if type(x) is Several else x for x in arguments]
+        for number in numbers.values():
+            if type(number) is Several:  # and so may be what was computed with it
+                arguments = [x.values if type(x) is Several else x for x in arguments]
+                break
         return Trace(program, arguments, after, dropped, matrix_axes, axes)
 
 

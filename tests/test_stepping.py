@@ -134,11 +134,12 @@ def test_a_scaler_that_found_an_infinity_takes_the_step_away():
     assert subject.take() == []
 
 
-@pytest.mark.parametrize(("total", "events"), [(0.0, ["rule"]), (float("nan"), [])])
+@pytest.mark.parametrize(("total", "events"), [(0.0, ["summed", "rule"]), (float("nan"), [])])
 def test_a_transform_may_skip_the_step_for_its_sums(total, events):
-    subject = Subject(SkipNonFinite(), sums={"not_finite": torch.tensor(total)})
-    assert subject.take() == ["check", *events]
-    assert subject.param_groups[0]["skipped_steps"] == 1 - len(events)
+    sums = {"not_finite": torch.tensor(total)}
+    subject = Subject(SkipNonFinite(), measures=[SkipNonFinite().measure], sums=sums)
+    assert subject.take() == ["check", "measure", *events]
+    assert subject.param_groups[0]["skipped_steps"] == int(not events)
 
 
 def test_gradients_are_held_back_and_the_last_call_is_the_step():

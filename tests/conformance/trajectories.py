@@ -62,6 +62,7 @@ class Training:
         shapes: Those of the parameters, at least three.
         before_step: What is done with the optimizer before each step, whose number it is given
             from 0.
+        laid_out: Returns the numbers of a parameter as they are to lie in memory.
     """
 
     steps: int = 100
@@ -72,6 +73,7 @@ class Training:
     steady: bool = False
     shapes: Sequence[Sequence[int]] = SHAPES
     before_step: Callable[[Any, int], None] | None = None
+    laid_out: Callable[[Tensor], Tensor] = torch.Tensor.detach
 
 
 Create = Callable[[Any], torch.optim.Optimizer]
@@ -89,7 +91,8 @@ def trajectory(create: Create, training: Training, then: Create | None = None) -
         then: Creates the optimizer that goes on after `training.saved_after` steps, if another one.
     """
     generator = torch.Generator().manual_seed(0)
-    params = [_random(shape, training, generator).requires_grad_() for shape in training.shapes]
+    numbers = [_random(shape, training, generator) for shape in training.shapes]
+    params = [training.laid_out(each).requires_grad_() for each in numbers]
     optimizer = create(_groups(params, training))
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=training.steps)
     # In the same memory in each step, as `zero_grad(set_to_none=False)` leaves them.

@@ -1,13 +1,15 @@
 """Triton's interpreter, so that kernels for a GPU run where there is none.
 
 To be imported by `remote.interpreted` only. The interpreter is mended where it does not do what a
-GPU does: it cuts bits off where a GPU rounds, and it has no mathematical functions.
+GPU does: it cuts bits off where a GPU rounds, it has no mathematical functions, and it believes
+whatever a kernel says of an address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -81,6 +83,29 @@ def _patched(tensor: Any, scope: Any) -> None:
     scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
 
 
+def _checked(handle: TensorHandle, name: str, values: Sequence[int]) -> None:
+    """Take what a kernel says of a number, and see whether it holds: a GPU would fail."""
+    if name == "tt.divisibility" and (handle.data % np.uint64(values[0])).any():
+        raise ValueError(f"the address {handle.data} is no multiple of {values[0]}")
+    handle.attr[name] = values
+
+
+@cache
+def _prepared(function: Any) -> None:
+    interpreter._patch_lang(function)
+
+
+def _called(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a function from a kernel.
+
+    Triton's own call prepares its language for the interpreter anew each time, which takes longer
+    than most functions. The launch has prepared it for ours; for Triton's once is enough.
+    """
+    if function.fn.__module__.startswith("triton."):
+        _prepared(function.fn)
+    return function.rewrite()(*args, **kwargs)
+
+
 @contextmanager
 def on_interpreter(block: int = 64) -> Iterator[None]:
     """Run what steps parameters on the CPU as if these were on a GPU.
@@ -91,11 +116,13 @@ def on_interpreter(block: int = 64) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(interpreter, "_convert_float", _converted)
         patch.setattr(interpreter, "_patch_lang_tensor", _patched)
+        patch.setattr(TensorHandle, "set_attr", _checked)
+        patch.setattr(interpreter.InterpretedFunction, "__call__", _called)
         patch.setattr(interpreter.ReduceOps, "apply_impl", _reduced)
         for name, function in _FUNCTIONS.items():
             patch.setattr(functions, name, _of_numpy(function))
         patch.setattr(launch, "BLOCK", block)
-        patch.setattr(launch, "JOIN", 16)
+        patch.setattr(launch, "JOIN", 2)
         for name, number in _TILED.items():
             patch.setattr(tiled, name, number)
         patch.setitem(device.LOADERS, "cpu", device.LOADERS["cuda"])

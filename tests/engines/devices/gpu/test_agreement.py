@@ -5,17 +5,46 @@ from __future__ import annotations
 import pytest
 import torch
 
+import schuss
+from schuss import Optimizer
+from schuss.storage.precision import HALF
+from tests.conformance.strangers import ELEMENTWISE, REDUCING
+from tests.conformance.trajectories import SLOW
+from tests.covers import EXHAUSTIVE, combinations, in_turn
+from tests.engines.devices.gpu.options import OPTIONS, TRANSFORMED
+
+ALL = {info.name: info.cls for info in schuss.list_optimizers() if info.name not in SLOW}
+WITH_TRANSFORMS = ("adamw", "dadaptadam", "lamb", "novograd", "radam", "sgd")
+"""Rules of every kind. What a transform does is the same around each, so that these are enough."""
+
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.complex64)
 
-CASES = {
-    "adamw": {"lr": 3e-2, "weight_decay": 0.1},
-    "adam": {"lr": 3e-2, "maximize": True, "amsgrad": True},
-    "lamb": {"lr": 3e-2, "weight_decay": 0.1},
-    "lion": {"lr": 3e-2, "master_weights": True},
-}
+
+def can_be(name: str, dtype: torch.dtype, option: str) -> bool:
+    """Tell whether a combination makes sense."""
+    if "master_weights" in OPTIONS[option] and dtype not in HALF:
+        return False  # they are the weights
+    if option == TRANSFORMED and ALL[name].step_param is not Optimizer.step_param:
+        return False  # there is no update that could be changed
+    return EXHAUSTIVE or "transforms" not in OPTIONS[option] or name in WITH_TRANSFORMS
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", CASES)
-def test_a_kernel_agrees_with_the_loop(name, dtype, interpreter):
-    interpreter("cases", "agrees", name, dtype, CASES[name])
+@pytest.mark.parametrize(
+    ("name", "dtype", "option"), combinations(ALL, DTYPES, OPTIONS, where=can_be), ids=str
+)
+def test_a_kernel_agrees_with_the_loop(name, dtype, option, interpreter):
+    interpreter("cases", "agrees", name, dtype, option)
+
+
+@pytest.mark.parametrize(
+    ("rule", "dtype"),
+    in_turn([*ELEMENTWISE, *REDUCING], (torch.float64, torch.float32)),
+    ids=lambda value: value.__name__ if callable(value) else str(value),
+)
+def test_a_kernel_of_a_stranger_s_rule_agrees_with_the_loop(rule, dtype, interpreter):
+    interpreter("cases", "takes", rule, dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_kernel_draws_the_numbers_of_a_processor(dtype, interpreter):
+    interpreter("cases", "draws_as_a_processor", dtype)

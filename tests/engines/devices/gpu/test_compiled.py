@@ -1,0 +1,76 @@
+"""Printed kernels compile for GPUs: they read and write 128 bits at once, and nothing spills."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+import schuss
+from tests.covers import in_turn
+from tests.engines.devices.gpu.machine_code import compiled, wide_expected
+from tests.engines.devices.gpu.stubbed import Launched, stubbed_gpu
+
+ALL = [info.name for info in schuss.list_optimizers()]
+ARCHITECTURES = (80, 90, 100)  # Ampere, Hopper, Blackwell
+DTYPES = (torch.float32, torch.bfloat16, torch.float64, torch.float16)
+WAYS = list(
+    itertools.product(ARCHITECTURES, DTYPES, (False, True))
+)  # one set of numbers, or several
+
+STEPS = 8
+"""After so many, every rule has taken the form that it keeps: RAdam rectifies from the sixth."""
+
+MOST_REGISTERS = 254
+"""Registers that a thread may have; with one more, all that there are would be in use."""
+
+LINE = 32
+"""Columns of a tile, from which on its lines are read 128 bits at once."""
+
+SPARED = 8
+"""Bytes of a thread that the compiler may put into memory to spare a register, so that more threads
+run: it does so in tiles of SM3.
+"""
+
+
+SHAPES = ((5,), (64, 384))
+
+
+def launched(name: str, dtype: torch.dtype, *, several: bool) -> list[Launched]:
+    """Return the functions that some steps of an optimizer launch.
+
+    Args:
+        name: The optimizer.
+        dtype: The precision of its parameters.
+        several: Let one of two parameters have no gradient in the first step, so that the numbers
+            of the two differ from then on.
+    """
+    params = [nn.Parameter(torch.ones(shape, dtype=dtype)) for shape in SHAPES * 2]
+    with stubbed_gpu() as stub:
+        optimizer = schuss.create_optimizer(name, params, lr=0.1, weight_decay=0.1, fused=True)
+        for step in range(STEPS):
+            for param in params:
+                param.grad = torch.ones_like(param)
+            if several and step == 0:
+                params[0].grad = params[1].grad = None
+            optimizer.step()
+    return stub.launched
+
+
+@pytest.mark.parametrize(("name", "way"), in_turn(ALL, WAYS), ids=str)
+def test_a_kernel_reads_and_writes_128_bits_at_once(name, way, record_property):
+    arch, dtype, several = way
+    for function in launched(name, dtype, several=several):
+        made = compiled(function, arch)
+        assert made.spilled <= (0 if "BLOCK" in function.constants else SPARED)
+        assert made.registers <= MOST_REGISTERS
+        record_property(f"registers of {function.name}", made.registers)
+        if "BLOCK" in function.constants or function.constants.get("COLUMNS", 0) >= LINE:
+            loads, stores = wide_expected(function)
+            assert loads
+            # A short loop may be unrolled, and then has each of them several times.
+            times = made.loads // loads
+            assert (made.loads, made.stores) == (times * loads, times * stores)
+            assert times in (1, 2, 4)

@@ -15,7 +15,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet --quiet
 INSTALL := $(PIP) install --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help env format lint types layers check quick test exhaustive mnist ledger docs hooks constraints clean distclean
+.PHONY: help env format lint types layers check quick test exhaustive gpu mnist ledger docs hooks constraints clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,14 @@ test: check ## The checks, then all tests: 10 minutes; ARGS are pytest's
 
 exhaustive: check ## The same over all combinations of options, precisions and engines: an hour
 	SCHUSS_TESTS=exhaustive $(BIN)/pytest $(APART) $(ARGS)
+
+# A machine with a GPU may have its own torch and Triton, and no way to install others.
+HAS_GPU := import numba, pytest, torch, triton; assert torch.cuda.is_available()
+
+gpu: ## Try kernels on the GPU of this machine: 8 minutes; ARGS=--rehearse goes without one
+	@if $(PYTHON) -c '$(HAS_GPU)' 2>/dev/null; then python=$(PYTHON); \
+	else $(MAKE) --no-print-directory env && python=$(BIN)/python; fi && \
+		PYTHONPATH=src:. $$python -m tests.gpu $(ARGS)
 
 # Threads that wait without spinning take half the time on a machine that has other work to do.
 mnist: $(STAMP) ## Train on MNIST into OUT (runs/mnist); ARGS are schuss mnist's

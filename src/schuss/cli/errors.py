@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
 
 class UserError(ValueError):
     """Something that the user can put right."""
@@ -51,6 +49,8 @@ def writing_to(place: object) -> Iterator[None]:
 @contextmanager
 def shown_as_message() -> Iterator[None]:
     """Show a `UserError` from the block as a message, and leave with its exit status."""
+    import typer  # so that what raises such errors is of use without the extras
+
     try:
         yield
     except UserError as error:

@@ -1,0 +1,69 @@
+"""The optimizers and transforms that are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+import schuss
+from schuss import Optimizer, transforms
+from tests.conformance.trajectories import ONE_RATE
+
+Make: TypeAlias = Callable[..., Optimizer]
+
+NAMES = [info.name for info in schuss.list_optimizers()]
+
+_TRANSFORMS: dict[str, Callable[[], Any]] = {
+    "Accumulate": lambda: transforms.Accumulate(2),
+    "Cautious": transforms.Cautious,
+    "ClipAdaptive": transforms.ClipAdaptive,
+    "ClipByGlobalNorm": lambda: transforms.ClipByGlobalNorm(1.0),
+    "ClipByNorm": lambda: transforms.ClipByNorm(1.0),
+    "ClipByValue": lambda: transforms.ClipByValue(1.0),
+    "ClipUpdate": lambda: transforms.ClipUpdate(1.0),
+    "DecayToStart": lambda: transforms.DecayToStart(0.1),
+    "EMA": lambda: transforms.EMA(0.99),
+    "GradientCentralization": transforms.GradientCentralization,
+    "GradientNoise": lambda: transforms.GradientNoise(0.1),
+    "Grokfast": transforms.Grokfast,
+    "Lookahead": transforms.Lookahead,
+    "OrthogonalGradient": transforms.OrthogonalGradient,
+    "SkipNonFinite": transforms.SkipNonFinite,
+    "TrustRatio": transforms.TrustRatio,
+}
+"""All but `SAM`, which needs a closure."""
+
+
+def _optimizer(name: str, params: Sequence[nn.Parameter], **options: Any) -> Optimizer:
+    lr = 1.0 if name in ONE_RATE else 1e-3
+    return schuss.create_optimizer(name, params, **{"lr": lr, **options})
+
+
+def _transformed(name: str, params: Sequence[nn.Parameter], **options: Any) -> Optimizer:
+    return schuss.AdamW(params, transforms=[_TRANSFORMS[name]()], **options)
+
+
+def rules() -> dict[str, Make]:
+    """Return constructors by name: of all optimizers, and of AdamW with each transform."""
+    found: dict[str, Make] = {name: partial(_optimizer, name) for name in NAMES}
+    found |= {f"adamw, {name}": partial(_transformed, name) for name in _TRANSFORMS}
+    found["adamw, tensor lr"] = _with_tensor_lr
+    return found
+
+
+def _with_tensor_lr(params: Sequence[nn.Parameter], **options: Any) -> Optimizer:
+    lr = torch.tensor(1e-3, device=params[0].device)
+    return schuss.AdamW(params, **{"lr": lr, **options})
+
+
+def with_gradients(shapes: Sequence[Sequence[int]], device: str) -> list[nn.Parameter]:
+    """Return parameters that have gradients, every time the same random numbers."""
+    draw = torch.Generator().manual_seed(0)
+    params = [nn.Parameter(torch.randn(shape, generator=draw).to(device)) for shape in shapes]
+    for param in params:
+        param.grad = torch.randn(param.shape, generator=draw).to(device)
+    return params

@@ -70,8 +70,9 @@ class FusedStep:
         """Return the tensors that the kernel writes to."""
         cohort = self.binding.cohort
         places = [place for place, _ in self.part.trace.program.outputs]
-        bound = [place for place in places if place.name in self.binding.places]
-        return [cohort.tensors(place)[row] for place in bound for row in self._rows.tolist()]
+        rows = self._rows.tolist()
+        at = [cohort.tensors(place) for place in places if place.name in self.binding.places]
+        return [tensors[row] for tensors in at for row in rows]
 
     def prepare_sums(self) -> None:
         """Get ready to run with numbers for places of the states that no state has.

@@ -65,7 +65,7 @@ NORM = Place(STATE + "norm", Form.TENSOR)
 def test_passes_are_joined_alike_in_python_and_in_compiled_code(name, compiled, monkeypatch):
     monkeypatch.setattr(running, "PATIENCE", 1 if compiled else 100)
     if not compiled:
-        monkeypatch.setattr(running, "_compiled", _never)
+        monkeypatch.setattr(running, "compiled", _never)
     # v3 = a reduction of the gradient, v4 = param * v3
     made = program(INPUTS, ((name, 0), ("mul", 1, 3)), ((PARAM, 4), (NORM.name, 3)))
     grads = [torch.arange(-3.0, n, dtype=torch.float64) for n in (40_000, 3, 1)]

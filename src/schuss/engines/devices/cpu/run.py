@@ -64,9 +64,9 @@ class Run:
             skip: Nothing: what the CPU has computed is read before a step.
         """
         self._steps += 1
-        is_time = self._steps >= PATIENCE or _compiled.cache_info().currsize
+        is_time = self._steps >= PATIENCE or compiled.cache_info().currsize
         if is_time and (self._has_threads or all(each.threads == 1 for each in self.launches)):
-            _compiled()(self._address)
+            compiled()[0](self._address)
             return torch_layout() is not None
         for launch in self.launches:
             _run_in_python(launch)
@@ -85,7 +85,12 @@ def _run_in_python(launch: Launch) -> None:
 
 
 @cache
-def _compiled() -> Any:
-    """Return the compiled function, during which other threads of Python may go on."""
-    _, (address,) = functions("run", _SOURCE.read_text(encoding="utf-8"), ["run"])
-    return ctypes.CFUNCTYPE(None, ctypes.c_int64)(address)
+def compiled() -> tuple[Any, Any]:
+    """Return the functions that run kernels, and that note what they changed on another device.
+
+    Other threads of Python may go on meanwhile.
+    """
+    text = _SOURCE.read_text(encoding="utf-8")
+    _, addresses = functions("run", text, ["run", "changed"])
+    run, changed = (ctypes.CFUNCTYPE(None, ctypes.c_int64)(address) for address in addresses)
+    return run, changed

@@ -50,6 +50,12 @@ def raise_versions(launch):
 
 
 @numba.cfunc("void(int64)", error_model="numpy")
+def changed(launch):
+    """Count one more change of every tensor that a launch has written to, on another device."""
+    raise_versions(launch)
+
+
+@numba.cfunc("void(int64)", error_model="numpy")
 def run(job):
     """Run kernels, and say at last that they were."""
     launches = load_int64(job, RUN_LAUNCHES)

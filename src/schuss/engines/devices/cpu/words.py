@@ -95,7 +95,8 @@ without numbers, which may have one."""
     LAUNCH_GRADS,  # address of where gradients begin, for each tensor; 0 for none
     LAUNCH_WRITTEN,  # how many columns are written to
     LAUNCH_VERSIONS,  # address of the addresses of their versions, for each tensor; 0 for none
-) = range(17)
+    LAUNCH_WORDS,
+) = range(18)
 
 JOINS = ("sum", "amax", "amin")
 """How partials are joined, by number."""

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from schuss.engines.devices.cpu.versions import Versions
 from schuss.engines.devices.device import Kernel, Tensors
 from schuss.engines.devices.gpu import functions_compiled as functions
+from schuss.engines.devices.gpu.calls import Calls, current
 from schuss.engines.devices.gpu.matrices import Matrices, Parts
 from schuss.engines.devices.layout import Pass
 from schuss.engines.devices.tables.chunks import chunks
@@ -36,11 +38,14 @@ class Chunks:
     Args:
         counts: How many numbers each tensor has.
         up: Returns a copy of an array on the device.
+        call: Calls functions.
     """
 
-    def __init__(self, counts: Sequence[int], up: Callable[[NDArray[np.int64]], Tensor]) -> None:
-        self._chunk = BLOCK * BLOCKS
-        table = chunks(counts, self._chunk)
+    def __init__(
+        self, counts: Sequence[int], up: Callable[[NDArray[np.int64]], Tensor], call: Calls
+    ) -> None:
+        self._call = call
+        table = chunks(counts, BLOCK * BLOCKS)
         entries = len(table.entries)
         ends = np.array([*table.first_entries, entries], dtype=np.int64)
         self._table, self._tensors = up(table.entries), len(counts)
@@ -62,10 +67,8 @@ class Chunks:
         """Launch a function, see `Matrices.launch`."""
         entries = self._parts.entries
         if entries:
-            function[(entries,)](
-                self._table, *common, *memory, entries, self._tensors,
-                BLOCK=BLOCK, **one, num_warps=WARPS,
-            )  # fmt: skip
+            arguments = (self._table, *common, *memory, entries, self._tensors)
+            self._call(function, (entries,), arguments, warps=WARPS, BLOCK=BLOCK, **one)
 
 
 class Launch:
@@ -78,8 +81,6 @@ class Launch:
     Attributes:
         kernel: The kernel.
         device: Where the tensors are.
-        versions: For each place that the kernel writes to, the addresses of the versions of its
-            tensors, 0 for none.
         addresses: For each of its columns, where the numbers of each parameter begin.
         new_places: The columns of places that there are no tensors for yet.
         is_capturable: A graph may capture the launch.
@@ -91,7 +92,7 @@ class Launch:
         self.kernel = kernel
         self.device = about.device
         self.is_capturable = about.is_capturable
-        self.versions = about.versions
+        self._versions = Versions(about.versions, len(about.counts))
         self.new_places: list[tuple[int, Place]] = []
         source = kernel.source
         self._tensors = len(about.counts)
@@ -104,11 +105,22 @@ class Launch:
         self._several = False
         self._on_device: Sequence[tuple[int, int, Tensor]] = ()
         self._places = np.zeros(0, dtype=np.int64), torch.zeros(0, dtype=torch.int64)
+        self._call = Calls()
         self._work: Chunks | Matrices
-        self._work = self._matrices(about) if source.tiled else Chunks(about.counts, self._up)
+        self._work = (
+            self._matrices(about) if source.tiled else Chunks(about.counts, self._up, self._call)
+        )
         rooms = [len(each.reductions) * self._work.parts(each).entries for each in source.passes]
         self._partials = self._room(max(rooms, default=0))
         self._totals = self._room(source.totals * self._tensors)
+        self._compile()
+
+    def _compile(self) -> None:
+        """Compile all functions, so that what cannot be compiled runs on another engine."""
+        words, skip = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.float32)
+        with current(self.device), self._call.compiling():
+            self.run(words.to(self.device), 0, skip.to(self.device))
+        self._sent = None  # binding has yet to tell the addresses
 
     def prepare(
         self,
@@ -139,6 +151,11 @@ class Launch:
         if which is not None:
             of_gradients[tensors:][slice(None) if rows is None else rows] = which
 
+    def versions_are_raised(self) -> bool:
+        """Raise the versions of all that was written to, and tell whether that was done."""
+        grads = self.words.ctypes.data + 16 * self.kernel.source.arguments * self._sets
+        return self._versions.are_raised(grads)
+
     def run(self, upload: Tensor, begin: int, skip: Tensor) -> None:
         """Launch the kernel; nothing here waits for the device.
 
@@ -160,11 +177,9 @@ class Launch:
             for index, (name, total) in enumerate(about.reductions):
                 self._join(self._work.parts(about), name, index, total)
         if kernel.closing is not None:
-            closing: Any = kernel.closing
-            closing[(self._tensors,)](
-                *common, self._totals, self._tensors, *self._work.shapes,
-                SEVERAL=self._several, num_warps=1,
-            )  # fmt: skip
+            arguments = (*common, self._totals, self._tensors, *self._work.shapes)
+            one = {"SEVERAL": self._several}
+            self._call(kernel.closing, (self._tensors,), arguments, warps=1, **one)
 
     def _put(self, upload: Tensor, begin: int) -> None:
         """Put numbers that are on the device to the arguments that have gone up."""
@@ -173,18 +188,19 @@ class Launch:
         if not np.array_equal(places, self._places[0]):
             self._places = places, self._up(places)
         numbers = torch.stack([tensor for *_, tensor in self._on_device])
-        functions.put[(len(places),)](numbers, self._places[1], upload, begin, num_warps=1)
+        arguments = numbers, self._places[1], upload, begin
+        self._call(functions.put, (len(places),), arguments, warps=1)
 
     def _join(self, parts: Parts, name: str, index: int, total: int) -> None:
-        functions.join[(len(parts.owners),)](
-            parts.owners, parts.begins, self._partials, self._totals, parts.entries, self._tensors,
-            index, total, NAME=name, WIDTH=JOIN, num_warps=4,
-        )  # fmt: skip
+        memory = self._partials, self._totals, parts.entries, self._tensors
+        arguments = (parts.owners, parts.begins, *memory, index, total)
+        constants = {"NAME": name, "WIDTH": JOIN}
+        self._call(functions.join, (len(parts.owners),), arguments, warps=4, **constants)
 
     def _matrices(self, about: Tensors) -> Matrices:
         """Return the tensors as matrices, and note where the kernel's own memory begins."""
         source = self.kernel.source
-        found = Matrices(about.sizes, source, self._up)
+        found = Matrices(about.sizes, source, self._up, self._call)
         begins, self._own = found.room(source, self.device)
         self.addresses[len(source.columns) :] = begins
         return found

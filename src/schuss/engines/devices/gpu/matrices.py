@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from schuss.engines.devices.gpu import tiled
+from schuss.engines.devices.gpu.calls import Calls
 from schuss.engines.devices.gpu.tiled import Tiles
 from schuss.engines.devices.layout import KernelSource, Pass
 from schuss.engines.devices.tables.tiles import numbers
@@ -44,6 +45,7 @@ class Matrices:
         sizes: For each tensor how many matrices, rows of each, and columns of each.
         source: The kernel.
         up: Returns a copy of an array on the device.
+        call: Calls functions.
 
     Attributes:
         shapes: The shapes of the tensors, on the device: one more thing that functions take.
@@ -54,7 +56,9 @@ class Matrices:
         sizes: Sequence[tuple[int, int, int]],
         source: KernelSource,
         up: Callable[[NDArray[np.int64]], Tensor],
+        call: Calls,
     ) -> None:
+        self._call = call
         self._tiles = Tiles(sizes)
         self._tensors = len(sizes)
         self._table = up(self._tiles.table.entries)
@@ -102,17 +106,15 @@ class Matrices:
         if about.form is not Form.ELEMENT:
             (matrices, each), programs = self._shares[about]
             grid = (self._tensors, *programs)
-            function[grid](
-                *self.shapes, *common, *memory, entries, self._tensors,
-                MATRICES=matrices, NUMBERS=each, JOINED=tiled.JOINED, **one,
-                num_warps=SMALLER_WARPS,
-            )  # fmt: skip
+            arguments = (*self.shapes, *common, *memory, entries, self._tensors)
+            constants = {"MATRICES": matrices, "NUMBERS": each, "JOINED": tiled.JOINED, **one}
+            self._call(function, grid, arguments, warps=SMALLER_WARPS, **constants)
             return
         for first, tiles, (matrices, lines, columns) in self._tiles.classes:
-            function[(tiles,)](
-                self._table, *self.shapes, *common, *memory, first, entries, self._tensors,
-                MATRICES=matrices, LINES=lines, COLUMNS=columns, **one, num_warps=WARPS,
-            )  # fmt: skip
+            own = self._table, *self.shapes
+            arguments = (*own, *common, *memory, first, entries, self._tensors)
+            constants = {"MATRICES": matrices, "LINES": lines, "COLUMNS": columns, **one}
+            self._call(function, (tiles,), arguments, warps=WARPS, **constants)
 
     def _parts_of(self, about: Pass, up: Callable[[NDArray[np.int64]], Tensor]) -> Parts:
         if about.form is Form.ELEMENT:

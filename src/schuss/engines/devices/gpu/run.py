@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from schuss.engines.devices.gpu.calls import current
 from schuss.engines.devices.gpu.launch import Launch
 
 
@@ -35,23 +36,22 @@ class Run:
         self._is_done = False
 
     def take(self, skip: Tensor | None = None) -> bool:
-        """Launch them; that does not raise the versions of what they write to.
+        """Launch them, and tell whether the versions of what they write to have been raised.
 
         Args:
             skip: A number that is not 0 if they are to change nothing, or None.
         """
         for device, launches in self._by_device.items():
-            if device.type == "cuda":
-                with torch.cuda.device(device):  # on which Triton launches
-                    if torch.cuda.is_current_stream_capturing():
-                        self._check_capturable()
-                        _captured.append((self, _launch(device, launches, skip)))
-                    else:
-                        _launch(device, launches, skip)
-            else:
-                _launch(device, launches, skip)
+            with current(device):
+                is_captured = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+                if is_captured:
+                    self._check_capturable()
+                words = _launch(device, launches, skip)
+                if is_captured:
+                    _captured.append((self, words))
         self._is_done = True
-        return False
+        raised = [launch.versions_are_raised() for launch in self.launches]
+        return all(raised)
 
     def _check_capturable(self) -> None:
         """Refuse to be captured with numbers that a graph would not compute anew.

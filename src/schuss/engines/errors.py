@@ -43,10 +43,15 @@ class NumberReadError(UnfusableError):
 
 
 class NoDeviceKernelError(UnfusableError):
-    """The tensors are on a device for which no kernels are made."""
+    """The tensors are on a device for which no kernels are made.
+
+    Attributes:
+        is_expected: There are none for such a device, on any machine.
+    """
 
     def __init__(self, device: torch.device, reason: str = "") -> None:
         super().__init__(f"there is no kernel for device {device}{reason and f' ({reason})'}")
+        self.is_expected = not reason
 
 
 class Request(Exception):  # noqa: N818  # not an error

@@ -167,7 +167,7 @@ class Planner:
                         f"{option} out to run it on the fastest engine that can"
                     ) from None
                 known.passed_over[name] = str(error)
-                if not isinstance(error, NoDeviceKernelError):
+                if not (isinstance(error, NoDeviceKernelError) and error.is_expected):
                     known.may_be_faster = True
                     known.warn(self._optimizer, error)
         return Planned("loop")

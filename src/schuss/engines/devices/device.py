@@ -160,6 +160,10 @@ LOADERS: dict[str, Callable[[], Device]] = {"cpu": _cpu, "cuda": _gpu, "xpu": _g
 """For each type of device, what imports its kernels. AMD's GPUs are of type `cuda` too."""
 
 
+_absent: dict[str, str] = {}
+"""Why kernels of a type of device could not be imported."""
+
+
 def device_for(device: torch.device) -> Device:
     """Return what runs kernels on a device.
 
@@ -168,10 +172,12 @@ def device_for(device: torch.device) -> Device:
     """
     load = LOADERS.get(device.type)
     if load is None:
-        raise NoDeviceKernelError(device)
+        raise NoDeviceKernelError(device, _absent.get(device.type, ""))
     try:
         return load()
     except ImportError as error:  # Triton does not exist for every system
+        del LOADERS[device.type]  # to look for it again would take time in every step
+        _absent[device.type] = str(error)
         raise NoDeviceKernelError(device, str(error)) from None
 
 

@@ -9,8 +9,45 @@ from torch import Tensor
 
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.traces import Part
-from schuss.engines.devices.device import Run
+from schuss.engines.devices.device import Device, Launch, Run
 from schuss.engines.kernels.step import FusedStep
+
+
+class _Runs:
+    """The kernels of a step on devices of several kinds, which run one kind after the other.
+
+    Args:
+        launches: The launches, prepared.
+    """
+
+    def __init__(self, launches: Sequence[Launch]) -> None:
+        self.launches = launches
+        kinds: dict[Device, list[Launch]] = {}
+        for launch in launches:
+            kinds.setdefault(launch.kernel.device, []).append(launch)
+        self._runs = [device.run(of_kind) for device, of_kind in kinds.items()]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of them have run since `begin`."""
+        return all(run.is_done for run in self._runs)
+
+    def begin(self) -> None:
+        """Note that they are yet to run."""
+        for run in self._runs:
+            run.begin()
+
+    def take(self, skip: Tensor | None = None) -> bool:
+        """Run them, and tell whether that has raised the versions of what they write to."""
+        raised = [run.take(skip) for run in self._runs]
+        return all(raised)
+
+
+def _run_of(launches: Sequence[Launch]) -> Run:
+    device = launches[0].kernel.device
+    if all(launch.kernel.device is device for launch in launches):
+        return device.run(launches)
+    return _Runs(launches)
 
 
 class Commit:
@@ -34,11 +71,7 @@ class Commit:
         for step in steps:
             step.prepare()
         launches = [step.launch for step in steps]
-        self.run = (
-            run
-            if run is not None and run.launches == launches
-            else launches[0].kernel.device.run(launches)
-        )
+        self.run = run if run is not None and run.launches == launches else _run_of(launches)
         self.run.begin()
 
     def take(self, skip: Tensor | None = None) -> None:

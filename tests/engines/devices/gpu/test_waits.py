@@ -22,3 +22,7 @@ def test_a_step_reads_no_number_from_the_device(name, interpreter):
 @pytest.mark.parametrize("option", ["not finite", "scaled", "both"])
 def test_the_device_leaves_out_a_step_and_the_host_counts_it_later(option, interpreter):
     interpreter("waits", "leaves_out", option)
+
+
+def test_groups_on_a_cpu_and_on_a_gpu_take_one_step(interpreter):
+    interpreter("waits", "steps_on_both")

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import schuss
+from schuss.engines.devices.cpu.device import CPU
+from schuss.engines.devices.gpu.device import GPU
+from schuss.engines.kernels import binding
 from tests.engines.devices.gpu.interpreted import on_interpreter
 
 READS = ("item", "tolist", "__float__", "__int__", "__bool__", "__index__")
@@ -76,6 +79,32 @@ def reads_nothing(name: str) -> None:
     expected: Sequence[Tensor] = trained(name, watched=False, foreach=False)
     with on_interpreter(block=16):
         found = trained(name, watched=True, fused=True)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def steps_on_both() -> None:
+    """Step a group by a kernel of the CPU and another one by a kernel for a GPU.
+
+    Raises:
+        AssertionError: They parted from the loop.
+    """
+
+    def after(**engine: bool) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        params = [nn.Parameter(torch.randn(size, generator=generator)) for size in (300, 7)]
+        optimizer = schuss.LAMB([{"params": [p]} for p in params], lr=0.1, **engine)
+        for _ in range(5):
+            for param in params:
+                param.grad = torch.randn(param.shape, generator=generator)
+            optimizer.step()
+        return [param.detach() for param in params]
+
+    expected = after(foreach=False)
+    kinds = iter([CPU, GPU])
+    with on_interpreter(block=16), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(binding, "device_for", lambda _: next(kinds))
+        found = after(fused=True)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from schuss.engines.program.schedule import schedule
 from schuss.engines.sums import added_up, measuring, with_sums
 from schuss.storage.kinds import bytes_of
 from schuss.storage.precision import computable, real_count
+
+CPU: Final = torch.device("cpu")
 
 STREAM = 1 << 24
 """Numbers in each tensor with which the bandwidth is measured: 64 MiB, more than caches hold."""
@@ -45,6 +47,7 @@ class CohortExplanation:
         passes: How often the numbers are gone through, to measure them too; None but on `fused`.
         kernel: The source of the kernel; None but on `fused`.
         path: The file of that source; None if none could be kept.
+        device: The device of the parameters.
     """
 
     group: int
@@ -59,18 +62,21 @@ class CohortExplanation:
     passes: int | None = None
     kernel: str | None = None
     path: Path | None = None
+    device: torch.device = CPU
 
     @property
     def seconds(self) -> float | None:
-        """The time that the bandwidth of this machine's memory allows, or None if not known."""
+        """The time that the bandwidth of the device's memory allows, or None if not known."""
         if self.bytes_per_number is None:
             return None
-        return self.bytes_per_number * self.numbers / bandwidth()
+        return self.bytes_per_number * self.numbers / bandwidth(self.device)
 
     def __str__(self) -> str:
         """Tell it in some lines, then the program and the kernel."""
         dtype = str(self.dtype).removeprefix("torch.")
         what = f"{self.parameters} parameters, {self.numbers:,} numbers of {dtype}"
+        if self.device.type != "cpu":
+            what += f" on {self.device}"
         lines = [f"group {self.group}: {what}, on the {self.engine} engine"]
         lines.append(f"  because {self.reason}")
         if self.seconds is not None:
@@ -78,7 +84,7 @@ class CohortExplanation:
                 f"  {self.bytes_per_number} bytes a number in {self.passes} "
                 f"{'pass' if self.passes == 1 else 'passes'}, {self.bytes_read} of them read, for "
                 f"which memory needs {1e3 * self.seconds:.3f} ms here "
-                f"(at {bandwidth() / 1e9:.1f} GB/s)"
+                f"(at {bandwidth(self.device) / 1e9:.1f} GB/s)"
             )
         if self.program:
             lines += ["", "program", *(f"  {line}" for line in self.program.splitlines())]
@@ -144,7 +150,8 @@ def explained(
 
 def _on_the_loop(number: int, params: Sequence[Tensor], reason: str) -> CohortExplanation:
     numbers = sum(param.numel() for param in params)
-    return CohortExplanation(number, len(params), numbers, params[0].dtype, "loop", reason)
+    kind = params[0].dtype, "loop", reason
+    return CohortExplanation(number, len(params), numbers, *kind, device=params[0].device)
 
 
 def _of_one(optimizer: Stateful, measure: Measure, group: Group) -> dict[str, Tensor | float]:
@@ -183,6 +190,7 @@ def _explained(
         passes=sum(each.passes for each in traffic) if kernel else None,
         kernel=kernel.source.text if kernel else None,
         path=kernel.path if kernel else None,
+        device=cohort.like.device,
     )
 
 
@@ -221,12 +229,19 @@ def _traffic(piece: Piece) -> _Traffic:
 
 
 @cache
-def bandwidth() -> float:
-    """Return how many bytes a second this machine reads and writes in a stream, measured once."""
-    x, y = torch.ones(STREAM), torch.ones(STREAM)
+def bandwidth(device: torch.device) -> float:
+    """Return how many bytes a second a device reads and writes in a stream, measured once."""
+    x, y = torch.ones(STREAM, device=device), torch.ones(STREAM, device=device)
+    wait = getattr(getattr(torch, device.type, None), "synchronize", None)
+    times = 1 if device.type == "cpu" else 16  # so that the call itself is short beside them
     seconds = []
     for _ in range(7):
+        if wait is not None:
+            wait()
         start = time.perf_counter()
-        y.add_(x)
+        for _ in range(times):
+            y.add_(x)
+        if wait is not None:
+            wait()
         seconds.append(time.perf_counter() - start)
-    return 3 * 4 * STREAM / sorted(seconds)[len(seconds) // 2]
+    return times * 3 * 4 * STREAM / sorted(seconds)[len(seconds) // 2]

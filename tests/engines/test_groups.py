@@ -26,7 +26,7 @@ ALL = ("fused", "foreach", "loop")
     ],
 )
 def test_an_engine_that_is_asked_for_is_the_only_one(fused, foreach, engines):
-    group = {"fused": fused, "foreach": foreach, "differentiable": False}
+    group = {"fused": fused, "foreach": foreach, "differentiable": False, "capturable": False}
     assert wanted(group) == engines
     assert wanted({**group, "differentiable": True}) == ("loop",)
 

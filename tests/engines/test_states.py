@@ -32,7 +32,7 @@ def parameter(*shape, **options):
 
 
 def group_of(*params, master_weights=False):
-    return {"params": list(params), "master_weights": master_weights}
+    return {"params": list(params), "master_weights": master_weights, "capturable": False}
 
 
 def kept_with(param, **state):

@@ -71,7 +71,7 @@ ROWS = [
     _novograd("averaged", **DECAY, grad_averaging=True),
     Row(
         "stableadamw",
-        partial(optimi.StableAdamW, **DECAY),
+        partial(optimi.StableAdamW, **DECAY, triton=False),
         "StableAdamW",
         DECAY,
         "torch-optimi",

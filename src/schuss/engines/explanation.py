@@ -237,11 +237,11 @@ def bandwidth(device: torch.device) -> float:
     seconds = []
     for _ in range(7):
         if wait is not None:
-            wait()
+            wait(device)
         start = time.perf_counter()
         for _ in range(times):
             y.add_(x)
         if wait is not None:
-            wait()
+            wait(device)
         seconds.append(time.perf_counter() - start)
     return times * 3 * 4 * STREAM / sorted(seconds)[len(seconds) // 2]

@@ -72,10 +72,11 @@ class Pending:
             cohort: (cohort.scalars.same, cohort.scalars.own) for cohort in cohorts
         }
         flags = verdict.flags
+        is_later = flags.device.type == "cuda"  # elsewhere nothing tells when a copy has arrived
         self._event: torch.cuda.Event | None = None
-        self._copy = torch.empty_like(flags, device="cpu", pin_memory=flags.device.type != "cpu")
-        self._copy.copy_(flags, non_blocking=True)
-        if flags.device.type == "cuda":
+        self._copy = torch.empty_like(flags, device="cpu", pin_memory=is_later)
+        self._copy.copy_(flags, non_blocking=is_later)
+        if is_later:
             self._event = torch.cuda.Event()
             self._event.record(torch.cuda.current_stream(flags.device))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from schuss.engines.program.operations import REDUCED, SIZES, Form
+from schuss.engines.program.operations import DRAWS, REDUCED, SIZES, Form
 from schuss.engines.program.program import Place, Program
 from schuss.engines.program.schedule import SMALLER, Function, is_saved_when_reduced
 from schuss.storage.kinds import Kinds
@@ -66,6 +66,22 @@ class Layout:
     def column(self, place: Place) -> int:
         """Return the position of the addresses of a place."""
         return self.columns.index(place)
+
+    def arguments_of(self, values: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Return which arguments some values are computed with, and which of them divide.
+
+        Of those that divide, the reciprocals are needed; those of draws are read where they are.
+        """
+        used: set[int] = set()
+        divisors: set[int] = set()
+        for value in values:
+            operation, *operands = self.program.node(value) or ("",)
+            if operation in DRAWS:
+                continue
+            if operation == "div" and operands[1] < 0:
+                divisors.add(~operands.pop())
+            used.update(~operand for operand in operands if operand < 0)
+        return sorted(used), sorted(divisors)
 
     def operation(self, value: int) -> str:
         """Return the name of the operation that makes a value, or nothing for an input."""

@@ -87,15 +87,7 @@ class Launch:
         which: NDArray[np.int64] | None,
         on_device: Sequence[tuple[int, int, Tensor]] = (),
     ) -> None:
-        """Say what the next run is to do.
-
-        Args:
-            grads: Where the gradients of all parameters begin.
-            rows: The parameters whose turn it is; None for all.
-            arguments: The numbers of the program: for all of them, or a row for each set of them.
-            which: The set of each of these parameters; None if there is only one.
-            on_device: Nothing: numbers on the CPU are read.
-        """
+        """Say what the next run is to do, see `devices.device.Launch`; no number is on a device."""
         if rows is None:
             self.addresses[self.grad_column] = grads
         else:

@@ -69,18 +69,10 @@ class Statements:
 
     def arguments(self, needed: Iterable[int], given: Mapping[int, int] | set[int]) -> list[str]:
         """Print the loading of a tensor's arguments; those that divide are inverted here, once."""
-        used, divisors = set(), set()
-        for operation, *operands in (
-            self.program.node(v) or ("",) for v in needed if v not in given
-        ):
-            if operation in DRAWS:
-                continue
-            divides = operation == "div" and operands[1] < 0
-            divisors |= {~operands[1]} if divides else set()
-            used |= {~o for o in (operands[:1] if divides else operands) if o < 0}
+        used, divisors = self.layout.arguments_of(v for v in needed if v not in given)
         lines = [f"arguments = {self.address(len(self.layout.columns) + len(self.layout.slots))}"]
-        lines += [f"a{n} = real(load_float64(arguments, {n}))" for n in sorted(used)]
-        return lines + [f"r{n} = real(1 / load_float64(arguments, {n}))" for n in sorted(divisors)]
+        lines += [f"a{n} = real(load_float64(arguments, {n}))" for n in used]
+        return lines + [f"r{n} = real(1 / load_float64(arguments, {n}))" for n in divisors]
 
     def skip(self) -> str:
         """Print what passes over a tensor without a gradient."""

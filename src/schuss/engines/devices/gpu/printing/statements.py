@@ -72,19 +72,9 @@ class Statements:
 
     def arguments(self, needed: Iterable[int], given: Container[int]) -> list[str]:
         """Print the loading of a tensor's arguments; of those that divide, the reciprocals."""
-        used, divisors = set(), set()
-        for operation, *operands in (
-            self.program.node(v) or ("",) for v in needed if v not in given
-        ):
-            if operation in DRAWS:
-                continue
-            divides = operation == "div" and operands[1] < 0
-            divisors |= {~operands[1]} if divides else set()
-            used |= {~o for o in (operands[:1] if divides else operands) if o < 0}
-        lines = [f"a{n} = tl.load(arguments + {2 * n}).to(REAL)" for n in sorted(used)]
-        return lines + [
-            f"r{n} = tl.load(arguments + {2 * n + 1}).to(REAL)" for n in sorted(divisors)
-        ]
+        used, divisors = self.layout.arguments_of(v for v in needed if v not in given)
+        lines = [f"a{n} = tl.load(arguments + {2 * n}).to(REAL)" for n in used]
+        return lines + [f"r{n} = tl.load(arguments + {2 * n + 1}).to(REAL)" for n in divisors]
 
     def kind(self, place: Place) -> str:
         """Print the type of the numbers at a place."""

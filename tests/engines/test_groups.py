@@ -9,7 +9,7 @@ from torch import nn
 from schuss import SGD, AdamW
 from schuss.engines.groups import apart, filled, wanted, with_gradient
 
-ALL = ("fused", "foreach", "loop")
+ALL = ("fused", "foreach", "stacked", "loop")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from schuss.contract import Batch, Work
 from schuss.engines.cohorts.contents import Needs
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.fused import FusedBatch
-from schuss.engines.planning import Known, Planner, options_of
+from schuss.engines.planning import Known, Planned, Planner, options_of
 from schuss.engines.tracing.replay import Replays
 
 
@@ -99,7 +99,7 @@ def test_a_plan_writes_nothing_until_it_is_taken(engine):
 def test_a_group_without_a_gradient_has_nothing_to_call():
     param = parameter(3)
     param.grad = None
-    assert planned(sampling, group_of(param, fused=True)) == ("loop", (), (), (), {}, (), None)
+    assert planned(sampling, group_of(param, fused=True)) == Planned("loop")
 
 
 @pytest.mark.parametrize("engine", ["fused", "foreach"])
@@ -121,7 +121,7 @@ def test_engines_that_cannot_are_passed_over_and_said_once():
         assert planned(sampling, group, known).engine == "loop"
     (one,) = said
     assert "Plain cannot run a parameter group on the fastest engine" in str(one.message)
-    assert known.passed_over.keys() == {"fused", "foreach"}
+    assert known.passed_over.keys() == {"fused", "foreach", "stacked"}
 
 
 def test_a_device_without_kernels_is_no_reason_for_a_warning():
@@ -155,7 +155,7 @@ def grown(group):
     group["params"][0].grad = torch.ones(5)
 
 
-ALL = ["fused", "foreach", "loop"]
+ALL = ["fused", "foreach", "stacked", "loop"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from schuss.engines.planning import Piece
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD
 from schuss.engines.program.schedule import schedule
+from schuss.engines.stacked.step import StackedStep
 from schuss.engines.sums import added_up, measuring, with_sums
 from schuss.storage.kinds import bytes_of
 from schuss.storage.precision import computable, real_count
@@ -39,7 +40,7 @@ class CohortExplanation:
         parameters: How many parameters.
         numbers: How many real numbers they have together.
         dtype: Their dtype.
-        engine: `loop`, `foreach` or `fused`.
+        engine: `loop`, `stacked`, `foreach` or `fused`.
         reason: Why this engine.
         program: The operations of the rule on one element; None on the loop.
         bytes_per_number: Bytes read and written for each number; None but on `fused`.
@@ -48,6 +49,7 @@ class CohortExplanation:
         kernel: The source of the kernel; None but on `fused`.
         path: The file of that source; None if none could be kept.
         device: The device of the parameters.
+        stacks: The shape of each stack, its parameters first; None but on `stacked`.
     """
 
     group: int
@@ -63,6 +65,7 @@ class CohortExplanation:
     kernel: str | None = None
     path: Path | None = None
     device: torch.device = CPU
+    stacks: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -86,6 +89,9 @@ class CohortExplanation:
                 f"which memory needs {1e3 * self.seconds:.3f} ms here "
                 f"(at {bandwidth(self.device) / 1e9:.1f} GB/s)"
             )
+        if self.stacks:
+            shapes = ", ".join("x".join(map(str, shape)) for shape in self.stacks)
+            lines.append(f"  in {len(self.stacks)} stacks: {shapes}")
         if self.program:
             lines += ["", "program", *(f"  {line}" for line in self.program.splitlines())]
         if self.kernel:
@@ -143,6 +149,8 @@ def explained(
                 _explained(number, planned.engine, reason, piece, measured[number, position])
                 for position, piece in enumerate(planned.pieces)
             ]
+        elif planned.stacked:
+            cohorts += _in_stacks(number, planned.stacked, reason)
         else:
             cohorts.append(_on_the_loop(number, group["params"], reason))
     return Explanation(type(optimizer).__name__, tuple(cohorts))
@@ -152,6 +160,21 @@ def _on_the_loop(number: int, params: Sequence[Tensor], reason: str) -> CohortEx
     numbers = sum(param.numel() for param in params)
     kind = params[0].dtype, "loop", reason
     return CohortExplanation(number, len(params), numbers, *kind, device=params[0].device)
+
+
+def _in_stacks(number: int, step: StackedStep, reason: str) -> Iterator[CohortExplanation]:
+    params = [param for stack in step.stacks for param in stack.params]
+    for dtype in {param.dtype: None for param in params}:
+        of_it = [stack for stack in step.stacks if stack.params[0].dtype is dtype]
+        numbers = sum(param.numel() for stack in of_it for param in stack.params)
+        shapes = tuple((len(stack.params), *stack.params[0].shape) for stack in of_it)
+        count = sum(shape[0] for shape in shapes)
+        kind = dtype, "stacked", reason
+        device = params[0].device
+        yield CohortExplanation(number, count, numbers, *kind, device=device, stacks=shapes)
+    if step.alone.params:
+        alone = f"{reason}; they are too large for a stack, or unlike all others"
+        yield _on_the_loop(number, step.alone.params, alone)
 
 
 def _of_one(optimizer: Stateful, measure: Measure, group: Group) -> dict[str, Tensor | float]:

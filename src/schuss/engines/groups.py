@@ -18,7 +18,7 @@ def wanted(group: Group) -> tuple[str, ...]:
     if group["foreach"]:
         return ("foreach",)
     if group["fused"] is None and group["foreach"] is None:
-        return ("fused", "foreach", "loop")
+        return ("fused", "foreach", "stacked", "loop")
     return ("loop",)
 
 

@@ -63,6 +63,19 @@ def run(
                 _run_one(rule, state, own, grad, param)
 
 
+def run_one(
+    rule: Rule,
+    state: State,
+    group: Group,
+    stored_grad: Tensor,
+    param: Tensor,
+    grad_scale: float | Tensor | None,
+) -> None:
+    """Run `rule` for one parameter, with a gradient that it may write into."""
+    grad = descending(gradient(stored_grad, param), group, grad_scale)
+    _run_one(rule, state, in_precision_of(grad, group), grad, param)
+
+
 _writers: WeakKeyDictionary[Stateful, dict[str, bool]] = WeakKeyDictionary()
 """Whether a rule of an optimizer writes into the gradient that it is given, by the rule's name."""
 

@@ -20,6 +20,7 @@ from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.foreach.batch import Call, ForeachBatch, planned
 from schuss.engines.groups import wanted
 from schuss.engines.memory import has_memory, strided_like, unshared
+from schuss.engines.stacked.step import StackedStep
 from schuss.storage.precision import grad_dtype
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Planned(NamedTuple):
         states: The states that it is planned with, to be adopted.
         pieces: The parameters that are stepped together; nothing on the loop.
         bound: The parameters as an engine keeps them from step to step.
+        stacked: The parameters in stacks, on the stacked engine.
     """
 
     engine: str
@@ -63,6 +65,7 @@ class Planned(NamedTuple):
     states: States = {}  # noqa: RUF012  # which nobody writes to
     pieces: Sequence[Piece] = ()
     bound: FusedBatch | ForeachBatch | None = None
+    stacked: StackedStep | None = None
 
 
 class Known:
@@ -77,6 +80,7 @@ class Known:
         options: The options of the group when they were bound.
         passed_over: Why engines that the group would allow cannot run it.
         may_be_faster: Whether one of these was passed over for another reason than its device.
+        is_stackable: Whether the rule was tried on stacks.
     """
 
     def __init__(self, params: object) -> None:
@@ -86,6 +90,7 @@ class Known:
         self.options: object = None
         self.passed_over: dict[str, str] = {}
         self.may_be_faster = False
+        self.is_stackable = False
         self._asked: object = None
         self._warned = False
 
@@ -105,6 +110,7 @@ class Known:
             self._asked = asked
             self.passed_over = {}
             self.may_be_faster = False
+            self.is_stackable = False
 
     def warn(self, optimizer: Stateful, error: UnfusableError) -> None:
         """Say once why a group is not run by the fastest engine."""
@@ -179,6 +185,9 @@ class Planner:
             UnfusableError: It cannot run the rule.
         """
         batch = batch._replace(grads=unshared(batch.grads, self._own_tensors(batch)))
+        if name == "stacked":
+            step = self._on_stacks(known, batch)
+            return Planned(name, [step], stacked=step)
         if name == "loop":
             rule, scale, _ = self._work
             run = partial(loop.run, self._optimizer, self._states, rule, batch, scale)
@@ -196,6 +205,14 @@ class Planner:
         states = [self._states[param] for param in batch.params]
         kept = [v for state in states for v in state.values() if isinstance(v, Tensor)]
         return [*batch.params, *kept]
+
+    def _on_stacks(self, known: Known, batch: Batch) -> StackedStep:
+        rule, scale, _ = self._work
+        step = StackedStep(self._optimizer, self._states, rule, batch, scale, known.passed_over)
+        if not known.is_stackable:
+            step.check()
+            known.is_stackable = True
+        return step
 
     def _on_cohorts(self, name: str, known: Known, batch: Batch) -> Planned:
         plan = self._on_foreach if name == "foreach" else self._on_fused

@@ -165,7 +165,10 @@ class Tape:
 
         Raises:
             DimensionsRead: The parameters are of several numbers of dimensions.
+            TypeError: It is no stand-in, but a tensor that the rule has made without one.
         """
+        if type(x) is not self.stand_in:
+            raise TypeError("a tensor of the rule's own")
         if x.axes is not None:
             return x.axes
         if self.is_per_tensor(x):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
-from schuss.engines.errors import PerTensorState, UnfusableError
+from schuss.engines.errors import PerTensorState, ShapeRead, UnfusableError
 from schuss.engines.program.as_matrices import MatrixAxes, as_matrices
 from schuss.engines.program.axes import Axes, own_axes
 from schuss.engines.program.program import GRAD, PARAM, STATE, Place, Program, program
@@ -72,25 +72,37 @@ def trace(
         drawn: Returns random numbers.
 
     Raises:
-        UnfusableError: The rule did what no program can express, or left state that none can keep.
+        UnfusableError: It did what no program can express, or left state that none can keep.
         Request: The rule is to be traced again, with parameters divided otherwise.
     """
     tape = Tape(inputs, like, dimensions, drawn)
-    tape.numbers = {id(value): key for key, value in scalars.items() if isinstance(value, Tensor)}
+    tape.numbers = {id(x): key for key, x in scalars.items() if isinstance(x, Tensor)}
     grad, param, of_state = _stand_ins(tape, inputs, axes)
     before: State = {**of_state, **scalars, **dict.fromkeys(aliases, param)}
     after = dict(before)
-    rule(after, group, grad, param)  # type: ignore[arg-type]  # stand-ins
+    _run(rule, after, group, grad, param, of=dimensions)
     dropped = frozenset(before.keys() - after.keys())
     after = {k: v for k, v in after.items() if k not in aliases or v is not param}
     outputs, rest = _divided(after, before, scalars, param)
     made, matrix_axes = _written(tape, inputs, axes, (*outputs, (PARAM, param.value)))
-    left = _axes_of(after) if matrix_axes else {}
+    left = _axes_of(after, matrix_axes)
     return Trace(made, tape.arguments, rest, dropped, matrix_axes, left, tape.on_device)
 
 
-def _axes_of(state: State) -> dict[str, Axes]:
+def _run(rule: Rule, *args: Any, of: Dimensions) -> None:
+    """Run a rule, and ask for sizes if torch has refused those that are not known."""
+    try:
+        rule(*args)
+    except TypeError:
+        if of.sizes is None:
+            raise ShapeRead from None
+        raise
+
+
+def _axes_of(state: State, matrix_axes: MatrixAxes | None) -> dict[str, Axes]:
     """Return the axes of what a rule leaves in a state, where they are not its parameter's."""
+    if matrix_axes is None:
+        return {}
     return {k: x.axes for k, x in state.items() if type(x) is StandIn and x.axes is not None}
 
 

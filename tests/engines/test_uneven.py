@@ -124,7 +124,7 @@ def test_a_branch_on_the_count_takes_a_launch_for_each_side(monkeypatch):
     for param in params:
         param.grad = torch.ones_like(param)
     optimizer.step()
-    assert sorted(rows.tolist() for _, rows, *_ in prepared) == [[0, 2, 4], [1, 3]]
+    assert sorted(indices.tolist() for _, indices, *_ in prepared) == [[0, 2, 4], [1, 3]]
 
 
 def test_counts_that_meet_again_are_one_again():

@@ -198,7 +198,7 @@ def _explained(
 ) -> CohortExplanation:
     cohort, part, kernel = piece
     program = part.trace.program
-    params = [cohort.params[row] for row in cohort.rows_of(part)]
+    params = [cohort.params[index] for index in cohort.indices_of(part)]
     traffic = [*measured, _traffic(piece)] if kernel else []
     return CohortExplanation(
         group=number,

@@ -40,13 +40,13 @@ def test_every_state_has_the_numbers_that_it_had(states):
 @given(NUMBERS, st.data())
 def test_equal_sets_of_numbers_are_one(states, data):
     scalars = Scalars(states)
-    rows = np.array(sorted(data.draw(st.sets(st.integers(0, len(states) - 1), min_size=1))))
-    columns, which = scalars.distinct(rows)
+    indices = np.array(sorted(data.draw(st.sets(st.integers(0, len(states) - 1), min_size=1))))
+    columns, which = scalars.distinct(indices)
     assert set(columns) == set(scalars.own)
-    assert len(which) == len(rows)
+    assert len(which) == len(indices)
     lists = {key: column.tolist() for key, column in columns.items()}
     found = [{**scalars.same, **{k: v[at] for k, v in lists.items()}} for at in which.tolist()]
-    assert shown(found) == shown(states[row] for row in rows.tolist())
+    assert shown(found) == shown(states[index] for index in indices.tolist())
     sets = len(next(iter(lists.values()), [None]))
     assert sets == len(set(shown(found)))
     assert set(which.tolist()) == set(range(sets))
@@ -55,8 +55,8 @@ def test_equal_sets_of_numbers_are_one(states, data):
 @given(NUMBERS, st.data())
 def test_some_take_new_numbers_and_the_others_keep_theirs(states, data):
     scalars = Scalars(states)
-    rows = np.array(sorted(data.draw(st.sets(st.integers(0, len(states) - 1), min_size=1))))
-    counts = data.draw(st.lists(COUNTS, min_size=len(rows), max_size=len(rows)))
+    indices = np.array(sorted(data.draw(st.sets(st.integers(0, len(states) - 1), min_size=1))))
+    counts = data.draw(st.lists(COUNTS, min_size=len(indices), max_size=len(indices)))
     rate = data.draw(FLOATS)
     after = {"rate": rate, "name": states[0]["name"]}
     columns, which = (
@@ -64,10 +64,10 @@ def test_some_take_new_numbers_and_the_others_keep_theirs(states, data):
         np.searchsorted(sorted(set(counts)), counts),
     )
     assert scalars.accepts(after, columns)
-    scalars.take(rows, after, columns, which)
+    scalars.take(indices, after, columns, which)
     expected = [dict(state) for state in states]
-    for row, count in zip(rows.tolist(), counts, strict=True):
-        expected[row] |= {"step": count, "rate": rate}
+    for index, count in zip(indices.tolist(), counts, strict=True):
+        expected[index] |= {"step": count, "rate": rate}
     assert shown(scalars.of_each()) == shown(expected)
     # What has become the same is kept once again.
     for key in scalars.own:

@@ -41,16 +41,16 @@ def by_logarithm(numbers):
 
 
 def of_each(parts, count):
-    """Return the program, the arguments and the numbers of each parameter, by its row."""
+    """Return the program, the arguments and the numbers of each parameter, by its index."""
     found = {}
     for part in parts:
-        rows = np.arange(count) if part.rows is None else part.rows
-        for at, row in enumerate(rows.tolist()):
+        indices = np.arange(count) if part.indices is None else part.indices
+        for at, index in enumerate(indices.tolist()):
             number = 0 if part.which is None else part.which[at]
             arguments = part.arguments if part.which is None else part.arguments[number].tolist()
             own = {key: column[number].item() for key, column in part.columns.items()}
-            assert row not in found
-            found[row] = part.trace.program, list(arguments), {**part.after, **own}
+            assert index not in found
+            found[index] = part.trace.program, list(arguments), {**part.after, **own}
     return found
 
 
@@ -64,14 +64,14 @@ STATES = st.lists(
 @pytest.mark.parametrize("together", [True, False])
 @given(states=STATES, data=st.data())
 def test_each_parameter_gets_what_it_would_get_alone(together, states, data):
-    rows = data.draw(st.sets(st.integers(0, len(states) - 1), min_size=1).map(sorted))
-    every = len(rows) == len(states) and data.draw(st.booleans())
-    given_rows = None if every else np.array(rows)
-    parts = traced_parts(warm_up, Scalars(states), given_rows, together=together)
+    indices = data.draw(st.sets(st.integers(0, len(states) - 1), min_size=1).map(sorted))
+    every = len(indices) == len(states) and data.draw(st.booleans())
+    given_indices = None if every else np.array(indices)
+    parts = traced_parts(warm_up, Scalars(states), given_indices, together=together)
     found = of_each(parts, len(states))
-    expected = {row: warm_up(states[row]) for row in rows}
+    expected = {index: warm_up(states[index]) for index in indices}
     assert found == {
-        row: (trace.program, trace.arguments, trace.scalars) for row, trace in expected.items()
+        index: (trace.program, trace.arguments, trace.scalars) for index, trace in expected.items()
     }
     # As many parts as programs, however many sets of numbers there are.
     programs = {id(trace.program) for trace in expected.values()}
@@ -85,7 +85,7 @@ def test_what_is_done_with_one_number_at_a_time_is_traced_apart():
     with pytest.raises(ApartError):
         traced_parts(by_logarithm, scalars, None, together=True)
     found = of_each(traced_parts(by_logarithm, scalars, None, together=False), 3)
-    assert [found[row][1:] for row in range(3)] == [
+    assert [found[index][1:] for index in range(3)] == [
         ([math.log(4)], {"step": 4}),
         ([math.log(2)], {"step": 2}),
         ([math.log(4)], {"step": 4}),
@@ -124,7 +124,7 @@ def test_state_that_is_no_number_keeps_traces_apart():
         return Trace(PROGRAMS[0], [1.0], {"step": numbers["step"], "name": made}, frozenset())
 
     parts = traced_parts(names, Scalars([{"step": n} for n in (1, 5, 2)]), None, together=True)
-    assert {part.after["name"]: part.rows.tolist() for part in parts} == {
+    assert {part.after["name"]: part.indices.tolist() for part in parts} == {
         "early": [0, 2],
         "late": [1],
     }

@@ -50,8 +50,8 @@ def expected(operation: str, operands: list[Any]) -> list[Tensor]:
     columns = [x if isinstance(x, list) else [x] * len(SIZES) for x in operands]
     function = OPERATIONS[operation].function
     found = []
-    for row in zip(*columns, strict=True):
-        plain = [torch.tensor(x, dtype=DOUBLE) if isinstance(x, float) else x for x in row]
+    for each in zip(*columns, strict=True):
+        plain = [torch.tensor(x, dtype=DOUBLE) if isinstance(x, float) else x for x in each]
         found.append(function(*plain))
     return found
 

@@ -163,7 +163,7 @@ def interpreted(
 
 def _begins(tensors: Sequence[Tensor | None]) -> Any:
     found = np.zeros(len(tensors), dtype=np.int64)
-    for row, tensor in enumerate(tensors):
+    for index, tensor in enumerate(tensors):
         if tensor is not None:
-            (found[row],) = addresses([tensor])
+            (found[index],) = addresses([tensor])
     return found

@@ -47,8 +47,8 @@ def job(launch: Launch) -> dict[str, int]:
     return dict(zip(JOB, words, strict=True))
 
 
-def arguments(launch: Launch, row: int, count: int) -> list[float]:
-    return list((ctypes.c_double * count).from_address(int(launch.addresses[-1, row])))
+def arguments(launch: Launch, index: int, count: int) -> list[float]:
+    return list((ctypes.c_double * count).from_address(int(launch.addresses[-1, index])))
 
 
 GRADS = np.array([80, 160, 240, 320])
@@ -58,7 +58,7 @@ def test_all_have_their_turn_with_the_same_numbers():
     launch = launched([3, 1, 2, 5])
     launch.prepare(GRADS, None, [0.5, 2.0], None)
     assert launch.addresses[0].tolist() == GRADS.tolist()
-    assert [arguments(launch, row, 2) for row in range(4)] == [[0.5, 2.0]] * 4
+    assert [arguments(launch, index, 2) for index in range(4)] == [[0.5, 2.0]] * 4
 
 
 def test_who_has_no_turn_has_no_gradient():
@@ -66,20 +66,20 @@ def test_who_has_no_turn_has_no_gradient():
     launch.prepare(GRADS, None, [0.5, 2.0], None)
     launch.prepare(GRADS, np.array([1, 3]), [0.25, 4.0], None)
     assert launch.addresses[0].tolist() == [0, 160, 0, 320]
-    assert [arguments(launch, row, 2) for row in (1, 3)] == [[0.25, 4.0]] * 2
+    assert [arguments(launch, index, 2) for index in (1, 3)] == [[0.25, 4.0]] * 2
 
 
-@pytest.mark.parametrize("rows", [None, np.array([0, 1, 3])])
-def test_each_has_the_numbers_of_its_set(rows):
+@pytest.mark.parametrize("indices", [None, np.array([0, 1, 3])])
+def test_each_has_the_numbers_of_its_set(indices):
     launch = launched([3, 1, 2, 5])
-    which = np.array([1, 0, 1]) if rows is not None else np.array([1, 0, 2, 1])
+    which = np.array([1, 0, 1]) if indices is not None else np.array([1, 0, 2, 1])
     sets = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    launch.prepare(GRADS, rows, sets, which)
-    found = [arguments(launch, row, 2) for row in (range(4) if rows is None else rows)]
+    launch.prepare(GRADS, indices, sets, which)
+    found = [arguments(launch, index, 2) for index in (range(4) if indices is None else indices)]
     assert found == sets[which].tolist()
     # The next step may have one set again.
     launch.prepare(GRADS, None, [7.0, 8.0], None)
-    assert [arguments(launch, row, 2) for row in range(4)] == [[7.0, 8.0]] * 4
+    assert [arguments(launch, index, 2) for index in range(4)] == [[7.0, 8.0]] * 4
 
 
 def test_numbers_stay_where_they_are_as_long_as_there_are_as_many():

@@ -48,13 +48,13 @@ def arity(operation: str) -> int:
     return 1 + max(map(int, re.findall(r"\{(\d)\}", EXPRESSIONS[operation])))
 
 
-def rows(operation: str) -> list[tuple[float, ...]]:
+def cases(operation: str) -> list[tuple[float, ...]]:
     """Return operands: all pairs of unusual numbers, and for more some of all combinations."""
     many = list(itertools.product(NUMBERS, repeat=arity(operation)))[
         :: 1 + 4 * (arity(operation) > 2)
     ]
     if operation.startswith("clamp"):  # to which a bound is a number that is one
-        many = [row for row in many if not math.isnan(row[1])]
+        many = [each for each in many if not math.isnan(each[1])]
     if operation.startswith("rounds_to"):  # the second is of half precision
         many += [(1 + 2.0**-12, 1.0), (1.5 + 2.0**-7, 1.5)]
     return many
@@ -63,7 +63,7 @@ def rows(operation: str) -> list[tuple[float, ...]]:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_is_printed_as_torch_computes_it(operation):
     dtype = torch.float32 if operation.startswith("rounds_to") else DOUBLE
-    columns = [torch.tensor(column, dtype=dtype) for column in zip(*rows(operation), strict=True)]
+    columns = [torch.tensor(column, dtype=dtype) for column in zip(*cases(operation), strict=True)]
     columns += [torch.zeros_like(columns[0]) for _ in range(4 - len(columns))]
     nodes: list[Any] = []
     operands: list[int] = []
@@ -172,9 +172,9 @@ def check(made: Program, arguments: list[float], shapes: list[tuple[int, int, in
     at[Place(GRAD)][1] = None
     interpreted(made, at, arguments, shapes)
     for place, tensors in expected.items():
-        for row, tensor in enumerate(tensors):
-            wanted = before[place] if row == 1 else tensor.to(DOUBLE)
-            torch.testing.assert_close(at[place][row], wanted.expand_as(at[place][row]))
+        for index, tensor in enumerate(tensors):
+            wanted = before[place] if index == 1 else tensor.to(DOUBLE)
+            torch.testing.assert_close(at[place][index], wanted.expand_as(at[place][index]))
     for place in places:
         if place not in expected and place != Place(GRAD):
             assert all(map(torch.equal, at[place], start[place]))

@@ -56,9 +56,9 @@ SIZES = st.lists(
 )
 
 
-def slices(row):
+def slices(entry):
     """Return whose a tile is, its matrices, lines and columns, its strip and its band."""
-    owner, matrix, matrices, line, lines, column, columns, strip, band = row
+    owner, matrix, matrices, line, lines, column, columns, strip, band = entry
     where = slice(matrix, matrices), slice(line, lines), slice(column, column + columns)
     return owner, where, strip, band
 
@@ -67,8 +67,8 @@ def slices(row):
 def test_every_number_of_every_matrix_is_in_one_tile(sizes):
     table, shapes = tiles.tiles(sizes)
     times = [np.zeros(size, dtype=int) for size in sizes]
-    for row in table.entries.tolist():
-        owner, where, _, _ = slices(row)
+    for entry in table.entries.tolist():
+        owner, where, _, _ = slices(entry)
         assert times[owner][where].size <= max(24, 4 * -(-sizes[owner][1] // 3))
         times[owner][where] += 1
     assert all((each == 1).all() for each in times)
@@ -87,8 +87,8 @@ def test_every_part_of_a_statistic_is_left_by_one_tile(sizes):
         np.zeros((bands, matrices, width), dtype=int)
         for width, _, matrices, _, bands in shapes.tolist()
     ]
-    for row in table.entries.tolist():
-        owner, (matrices, lines, columns), strip, band = slices(row)
+    for entry in table.entries.tolist():
+        owner, (matrices, lines, columns), strip, band = slices(entry)
         of_rows[owner][strip, matrices, lines] += 1
         of_columns[owner][band, matrices, columns] += 1
     for form, parts in ((Form.ROW, of_rows), (Form.COLUMN, of_columns)):
@@ -102,8 +102,8 @@ def test_every_part_of_a_statistic_is_left_by_one_tile(sizes):
 @given(SIZES)
 def test_no_tile_is_without_numbers_but_the_one_of_a_tensor_without(sizes):
     table, _ = tiles.tiles(sizes)
-    for row in table.entries.tolist():
-        owner, where, _, _ = slices(row)
+    for entry in table.entries.tolist():
+        owner, where, _, _ = slices(entry)
         tensor = np.zeros(sizes[owner])
         assert tensor[where].size or (not tensor.size and 0 in tensor[where].shape)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from schuss.contract import Group, Rule, State, Work
 from schuss.engines.capturing import refusing_reads
 from schuss.engines.cohorts.contents import Fits, Needs, contents, plain_number
-from schuss.engines.cohorts.scalars import Columns, Rows, Scalars, write
+from schuss.engines.cohorts.scalars import Columns, Indices, Scalars, write
 from schuss.engines.cohorts.traces import Part, traced_parts
 from schuss.engines.errors import UnfusableError
 from schuss.engines.program.axes import Axes, Layout, layout
@@ -108,13 +108,13 @@ class Cohort:
             return self.params
         return [state[place.name.removeprefix(STATE)] for state in self.states]
 
-    def trace(self, work: Work, group: Group, rows: Rows | None = None) -> list[Part]:
+    def trace(self, work: Work, group: Group, indices: Indices | None = None) -> list[Part]:
         """Trace a rule, with the gradient prepared as the loop engine does.
 
         Args:
             work: The rule, and what is done around it.
             group: The group.
-            rows: The parameters whose turn it is; None for all.
+            indices: The parameters whose turn it is; None for all.
 
         Returns:
             The parameters, by the program that the rule has made for them: one part, unless it
@@ -129,10 +129,10 @@ class Cohort:
         traced = partial(self._traced, work, group)
         if self._together:
             try:
-                return traced_parts(traced, self.scalars, rows, together=True)
+                return traced_parts(traced, self.scalars, indices, together=True)
             except ApartError:
                 self._together = False
-        return traced_parts(traced, self.scalars, rows, together=False)
+        return traced_parts(traced, self.scalars, indices, together=False)
 
     def _traced(self, work: Work, group: Group, scalars: State) -> Trace:
         """Return what a rule does with one set of numbers, or with several at once."""
@@ -186,23 +186,23 @@ class Cohort:
         if self.is_capturable:
             return self._take_on_device(taken, skip)
         for part in taken:
-            if part.rows is None and part.which is None:
+            if part.indices is None and part.which is None:
                 self.scalars.take_for_all(part.after)
                 self._stale = True
                 continue
-            rows = self.rows_of(part)
-            which = np.zeros(len(rows), dtype=np.int64) if part.which is None else part.which
-            whole = len(rows) == len(self.params)
+            indices = self.indices_of(part)
+            which = np.zeros(len(indices), dtype=np.int64) if part.which is None else part.which
+            whole = len(indices) == len(self.params)
             if not whole and not self.scalars.accepts(part.after, part.columns):
                 return self._scatter(taken)
-            self.scalars.take(rows, part.after, part.columns, which)
+            self.scalars.take(indices, part.after, part.columns, which)
             self._stale = True
         return True
 
     def _take_on_device(self, taken: Sequence[Part], skip: Tensor | None) -> bool:
         """Write what a step has left into the tensors of the states, which stay the same ones."""
         for part in taken:
-            states = [self.states[row] for row in self.rows_of(part).tolist()]
+            states = [self.states[index] for index in self.indices_of(part).tolist()]
             for key, value in part.after.items():
                 kept = [state.get(key) for state in states]
                 if not isinstance(value, Tensor) and value == self.scalars.same.get(key):
@@ -216,8 +216,8 @@ class Cohort:
 
     def may_put_back(self, part: Part) -> bool:
         """Tell whether `put_back` can undo what `take` does with a part."""
-        rows = self.rows_of(part)
-        return len(rows) == len(self.params) or self.scalars.accepts(part.after, part.columns)
+        indices = self.indices_of(part)
+        return len(indices) == len(self.params) or self.scalars.accepts(part.after, part.columns)
 
     def put_back(self, same: State, own: Columns) -> None:
         """Put the numbers of the states back to what they were before a step."""
@@ -225,18 +225,18 @@ class Cohort:
         self._stale = True
 
     def change(
-        self, rows: Rows, made: Mapping[str, Sequence[Tensor]], dropped: Iterable[str]
+        self, indices: Indices, made: Mapping[str, Sequence[Tensor]], dropped: Iterable[str]
     ) -> None:
         """Put what a step has made into the states, and take out what it has dropped.
 
         To do so twice is to do it once.
 
         Args:
-            rows: The parameters whose turn it was.
+            indices: The parameters whose turn it was.
             made: New tensors by key, in the order of these.
             dropped: Keys.
         """
-        states = [self.states[row] for row in rows.tolist()]
+        states = [self.states[index] for index in indices.tolist()]
         for key, tensors in made.items():
             for state, tensor in zip(states, tensors, strict=True):
                 state[key] = tensor
@@ -244,19 +244,19 @@ class Cohort:
             for state in states:
                 state.pop(key, None)
 
-    def rows_of(self, part: Part) -> Rows:
+    def indices_of(self, part: Part) -> Indices:
         """Return the parameters of a part, by their position."""
-        return np.arange(len(self.params)) if part.rows is None else part.rows
+        return np.arange(len(self.params)) if part.indices is None else part.indices
 
     def _scatter(self, taken: Sequence[Part]) -> bool:
         """Write the numbers that a step has left into the states, which have become unlike."""
         self.write_scalars()
         for part in taken:
             lists = {key: column.tolist() for key, column in part.columns.items()}
-            for position, row in enumerate(self.rows_of(part).tolist()):
+            for position, index in enumerate(self.indices_of(part).tolist()):
                 number = 0 if part.which is None else int(part.which[position])
                 own = {key: values[number] for key, values in lists.items()}
-                write(self.states[row], {**part.after, **own})
+                write(self.states[index], {**part.after, **own})
         return False
 
     def write_scalars(self) -> None:

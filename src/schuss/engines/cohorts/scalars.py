@@ -13,8 +13,8 @@ from schuss.contract import State
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Rows: TypeAlias = "NDArray[np.int64]"
-"""Positions of parameters in their cohort."""
+Indices: TypeAlias = "NDArray[np.int64]"
+"""Which parameters of a cohort, by their positions in it; or which sets of numbers."""
 
 Columns: TypeAlias = "dict[str, NDArray[Any]]"
 """Numbers by key of the state: int64 for Python's `int`, float64 for `float`."""
@@ -42,21 +42,22 @@ class Scalars:
                 values = [state[key] for state in states]
                 self.own[key] = np.array(values, dtype=_DTYPES[type(first)])
 
-    def distinct(self, rows: Rows) -> tuple[Columns, Rows]:
+    def distinct(self, indices: Indices) -> tuple[Columns, Indices]:
         """Return the sets of numbers that some parameters have, and for each of them which.
 
         Args:
-            rows: The parameters.
+            indices: The parameters.
         """
         if not self.own:
-            return {}, np.zeros(len(rows), dtype=np.int64)
-        bits = [np.ascontiguousarray(column[rows]).view(np.int64) for column in self.own.values()]
+            return {}, np.zeros(len(indices), dtype=np.int64)
+        columns = {key: column[indices] for key, column in self.own.items()}
+        bits = [np.ascontiguousarray(column).view(np.int64) for column in columns.values()]
         if len(bits) == 1:
             _, first, which = np.unique(bits[0], return_index=True, return_inverse=True)
         else:
             table = np.stack(bits, axis=1)
             _, first, which = np.unique(table, axis=0, return_index=True, return_inverse=True)
-        return {key: column[rows[first]] for key, column in self.own.items()}, which.reshape(-1)
+        return {key: column[first] for key, column in columns.items()}, which.reshape(-1)
 
     def accepts(self, after: State, columns: Columns) -> bool:
         """Tell whether some parameters may have taken new numbers, and the others not."""
@@ -72,16 +73,16 @@ class Scalars:
         """Take what a step has made of the numbers of all parameters, the same for all."""
         self.same, self.own = after, {}
 
-    def take(self, rows: Rows, after: State, columns: Columns, which: Rows) -> None:
+    def take(self, indices: Indices, after: State, columns: Columns, which: Indices) -> None:
         """Take what a step has made of the numbers of some parameters.
 
         Args:
-            rows: The parameters.
+            indices: The parameters.
             after: The numbers that they have in common.
             columns: The rest, for each set of numbers.
             which: The set of each.
         """
-        everybody = len(rows) == self.count
+        everybody = len(indices) == self.count
         if everybody:
             self.same = after
             own = {}
@@ -89,12 +90,12 @@ class Scalars:
             own = {key: self._column(key) for key in (*after, *columns) if self._may_change(key)}
             for key, value in after.items():
                 if key in own:
-                    own[key][rows] = value
+                    own[key][indices] = value
         for key, column in columns.items():
             found = own.get(key)
             if found is None:
                 found = np.empty(self.count, dtype=column.dtype)
-            found[rows] = column[which]
+            found[indices] = column[which]
             own[key] = found
         self.same = {key: value for key, value in self.same.items() if key not in own}
         for key in [key for key, column in own.items() if _is_constant(column)]:
@@ -104,8 +105,8 @@ class Scalars:
     def of_each(self) -> Iterator[State]:
         """Return the numbers of every parameter in turn, as they belong into its state."""
         lists = {key: column.tolist() for key, column in self.own.items()}
-        for row in range(self.count):
-            yield {**self.same, **{key: values[row] for key, values in lists.items()}}
+        for index in range(self.count):
+            yield {**self.same, **{key: values[index] for key, values in lists.items()}}
 
     def _may_change(self, key: str) -> bool:
         return key in self.own or is_own(self.same[key])

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from schuss.contract import State
-from schuss.engines.cohorts.scalars import Columns, Rows, Scalars, is_own
+from schuss.engines.cohorts.scalars import Columns, Indices, Scalars, is_own
 from schuss.engines.errors import Request
 from schuss.engines.tracing.several import ApartError, Differ, Several
 from schuss.engines.tracing.tracer import Trace
@@ -29,8 +29,8 @@ class Part(NamedTuple):
 
     Attributes:
         trace: The operations of the rule.
-        rows: The parameters; None for all of the cohort.
-        arguments: The numbers of the program: a row for each distinct set of them.
+        indices: The parameters; None for all of the cohort.
+        arguments: The numbers of the program; several sets of them are a table.
         which: The set of each parameter; None if there is only one.
         after: The numbers that the rule leaves in all of their states.
         columns: Those in which they differ, for each set.
@@ -38,9 +38,9 @@ class Part(NamedTuple):
     """
 
     trace: Trace
-    rows: Rows | None
+    indices: Indices | None
     arguments: Sequence[float] | NDArray[np.float64]
-    which: Rows | None
+    which: Indices | None
     after: State
     columns: Columns
     on_device: Sequence[tuple[int, int, Tensor]] = ()
@@ -55,27 +55,27 @@ class Part(NamedTuple):
                 found[number] = float(tensor)
             return found
         table = np.array(self.arguments)
-        for row, number, tensor in self.on_device:
-            table[row, number] = float(tensor)
+        for at, number, tensor in self.on_device:
+            table[at, number] = float(tensor)
         return table
 
 
 class _Found(NamedTuple):
     """A trace, and the sets of numbers that it is of."""
 
-    sets: Rows
+    sets: Indices
     trace: Trace
 
 
 def traced_parts(
-    traced: Traced, scalars: Scalars, rows: Rows | None, *, together: bool
+    traced: Traced, scalars: Scalars, indices: Indices | None, *, together: bool
 ) -> list[Part]:
     """Trace a rule for all sets of numbers that some parameters have.
 
     Args:
         traced: Traces it for one set, or for several sets at once.
         scalars: The numbers of all parameters of the cohort.
-        rows: The parameters whose turn it is; None for all.
+        indices: The parameters whose turn it is; None for all.
         together: Whether to try several at once.
 
     Raises:
@@ -86,9 +86,9 @@ def traced_parts(
         on_device: Sequence[tuple[int, int, Tensor]] = ()
         if trace.on_device:
             on_device = [(0, number, tensor) for number, tensor in trace.on_device.items()]
-        return [Part(trace, rows, trace.arguments, None, trace.scalars, {}, on_device)]
-    rows = np.arange(scalars.count) if rows is None else rows
-    columns, which = scalars.distinct(rows)
+        return [Part(trace, indices, trace.arguments, None, trace.scalars, {}, on_device)]
+    indices = np.arange(scalars.count) if indices is None else indices
+    columns, which = scalars.distinct(indices)
     count = len(next(iter(columns.values())))
     try:
         find = _together if together else _apart
@@ -99,10 +99,10 @@ def traced_parts(
         if together:
             raise ApartError from error
         raise
-    return [_part(alike, rows, which, count) for alike in _grouped(found)]
+    return [_part(alike, indices, which, count) for alike in _grouped(found)]
 
 
-def _apart(traced: Traced, same: State, columns: Columns, sets: Rows) -> list[_Found]:
+def _apart(traced: Traced, same: State, columns: Columns, sets: Indices) -> list[_Found]:
     lists = {key: column.tolist() for key, column in columns.items()}
     return [
         _Found(sets[n : n + 1], traced({**same, **{k: values[n] for k, values in lists.items()}}))
@@ -110,7 +110,7 @@ def _apart(traced: Traced, same: State, columns: Columns, sets: Rows) -> list[_F
     ]
 
 
-def _together(traced: Traced, same: State, columns: Columns, sets: Rows) -> list[_Found]:
+def _together(traced: Traced, same: State, columns: Columns, sets: Indices) -> list[_Found]:
     found: list[_Found] = []
     pending = [sets]
     while pending:
@@ -147,7 +147,7 @@ def _grouped(found: Iterable[_Found]) -> list[list[_Found]]:
     return list(groups.values())
 
 
-def _part(alike: Sequence[_Found], rows: Rows, which: Rows, count: int) -> Part:
+def _part(alike: Sequence[_Found], indices: Indices, which: Indices, count: int) -> Part:
     """Return the part of parameters whose traces are alike."""
     position = np.full(count, -1, dtype=np.int64)
     sets = np.concatenate([each.sets for each in alike])
@@ -161,7 +161,7 @@ def _part(alike: Sequence[_Found], rows: Rows, which: Rows, count: int) -> Part:
         for number, argument in enumerate(each.trace.arguments):
             arguments[at : at + len(each.sets), number] = argument
         for number, tensor in each.trace.on_device.items():
-            on_device += [(at + row, number, tensor) for row in range(len(each.sets))]
+            on_device += [(at + n, number, tensor) for n in range(len(each.sets))]
         at += len(each.sets)
     after = {key: value for key, value in trace.scalars.items() if not _is_number(value)}
     columns = {
@@ -169,7 +169,7 @@ def _part(alike: Sequence[_Found], rows: Rows, which: Rows, count: int) -> Part:
         for key, value in trace.scalars.items()
         if key not in after
     }
-    return Part(trace, rows[mine], arguments, position[which[mine]], after, columns, on_device)
+    return Part(trace, indices[mine], arguments, position[which[mine]], after, columns, on_device)
 
 
 def _column(values: Sequence[Any], alike: Sequence[_Found]) -> NDArray[Any]:

@@ -60,7 +60,7 @@ class Launch(Protocol):
     def prepare(
         self,
         grads: NDArray[np.int64],
-        rows: NDArray[np.int64] | None,
+        indices: NDArray[np.int64] | None,
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
         on_device: Sequence[tuple[int, int, Tensor]] = (),
@@ -69,8 +69,8 @@ class Launch(Protocol):
 
         Args:
             grads: Where the gradients of all parameters begin.
-            rows: The parameters whose turn it is; None for all.
-            arguments: The numbers of the program: for all of them, or a row for each set of them.
+            indices: The parameters whose turn it is; None for all.
+            arguments: The numbers of the program: one set, or a table of several.
             which: The set of each of these parameters; None if there is only one.
             on_device: Numbers that are on the device: of which set, which number, and the tensor.
         """

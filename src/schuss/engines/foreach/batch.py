@@ -11,7 +11,7 @@ from torch import Tensor
 
 from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort
-from schuss.engines.cohorts.scalars import Rows
+from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.foreach.members import Kept
 from schuss.engines.foreach.step import run
@@ -46,8 +46,8 @@ class ForeachBatch:
 
     def __init__(self, cohorts: Sequence[Cohort], params: Sequence[Tensor], look: Look) -> None:
         self.cohorts = cohorts
-        row = {id(param): number for number, param in enumerate(params)}
-        self._indices = [np.array([row[id(param)] for param in c.params]) for c in cohorts]
+        index = {id(param): number for number, param in enumerate(params)}
+        self._indices = [np.array([index[id(param)] for param in c.params]) for c in cohorts]
         self._kept: list[Kept] = [{} for _ in cohorts]
         self._look = look
 
@@ -77,9 +77,9 @@ class ForeachBatch:
         for cohort, at, kept in zip(self.cohorts, self._indices, self._kept, strict=True):
             grads = [param.grad for param in cohort.params]
             begins = found[at]
-            rows = None if not self._look.missing or begins.all() else np.flatnonzero(begins)
-            if rows is None or len(rows):
-                calls += planned(cohort, work, group, grads, rows, kept)[0]
+            indices = None if not self._look.missing or begins.all() else np.flatnonzero(begins)
+            if indices is None or len(indices):
+                calls += planned(cohort, work, group, grads, indices, kept)[0]
         return calls
 
 
@@ -88,7 +88,7 @@ def planned(
     work: Work,
     group: Group,
     grads: Sequence[Tensor | None],
-    rows: Rows | None = None,
+    indices: Indices | None = None,
     kept: Kept | None = None,
 ) -> tuple[list[Call], list[Part]]:
     """Plan the step of a cohort: trace, but write nothing.
@@ -98,13 +98,13 @@ def planned(
         work: The rule, and what is done around it.
         group: The group.
         grads: The gradient of each parameter, or None.
-        rows: The parameters that have one; None for all.
+        indices: The parameters that have one; None for all.
         kept: The lists that are kept from step to step.
 
     Returns:
         The calls that take the step, and the parts that the cohort is divided into.
     """
-    parts = cohort.trace(work, group, rows)
+    parts = cohort.trace(work, group, indices)
     lists: Kept = {} if kept is None else kept
     calls = [partial(run, cohort, part, grads, lists) for part in parts]
     return [*calls, partial(_finish, cohort, parts)], parts

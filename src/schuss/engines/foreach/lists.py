@@ -113,7 +113,7 @@ def one_by_one(operation: str, operands: Sequence[Operand], real: torch.dtype) -
             column = [tensor.to(real) for tensor in column]
         columns.append(column)
     function = OPERATIONS[operation].function
-    return [function(*row) for row in zip(*columns, strict=True)]
+    return [function(*each) for each in zip(*columns, strict=True)]
 
 
 def drawn(operation: str, seeds: Operand, like: list[Tensor]) -> list[Tensor]:
@@ -121,8 +121,8 @@ def drawn(operation: str, seeds: Operand, like: list[Tensor]) -> list[Tensor]:
     generators: dict[int, torch.Generator] = {}
     function = torch.rand if operation == "uniform" else torch.randn
     made = []
-    for row, x in enumerate(like):
-        seed = int(seeds[row] if isinstance(seeds, list) else seeds)
+    for index, x in enumerate(like):
+        seed = int(seeds[index] if isinstance(seeds, list) else seeds)
         if seed not in generators:
             generators[seed] = torch.Generator(x.device).manual_seed(seed)
         of = generators[seed]

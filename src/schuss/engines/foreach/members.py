@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from schuss.engines.cohorts.cohort import Cohort
-from schuss.engines.cohorts.scalars import Rows
+from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.program.program import COUNT, GRAD, STATE, Place
 from schuss.storage.precision import computable, gradient, is_computable, real_count
 
@@ -36,20 +36,20 @@ class Members:
     Args:
         cohort: The cohort.
         positions: The positions of these parameters among those that a step is for.
-        rows: Their positions in the cohort.
+        indices: Their positions in the cohort.
 
     Attributes:
         cohort: The cohort.
         positions: As above.
-        rows: As above.
+        indices: As above.
         params: The parameters.
     """
 
-    def __init__(self, cohort: Cohort, positions: slice, rows: list[int]) -> None:
+    def __init__(self, cohort: Cohort, positions: slice, indices: list[int]) -> None:
         self.cohort = cohort
         self.positions = positions
-        self.rows = rows
-        self.params = [cohort.params[row] for row in rows]
+        self.indices = indices
+        self.params = [cohort.params[index] for index in indices]
         self._lists: dict[Place, list[Tensor]] = {}
 
     def tensors(self, place: Place) -> list[Tensor]:
@@ -59,7 +59,7 @@ class Members:
         found = self._lists.get(place)
         if found is None:
             key, states = place.name.removeprefix(STATE), self.cohort.states
-            found = self._lists[place] = [states[row][key] for row in self.rows]
+            found = self._lists[place] = [states[index][key] for index in self.indices]
         return found
 
     def seen(self, place: Place, grads: Sequence[Tensor | None]) -> list[Tensor]:
@@ -70,7 +70,7 @@ class Members:
             grads: The gradients of all parameters of the cohort.
         """
         if place.name == GRAD:
-            own = [grad for row in self.rows if (grad := grads[row]) is not None]
+            own = [grad for index in self.indices if (grad := grads[index]) is not None]
             if not self.params[0].is_complex() and _are(own, self.cohort.like.dtype):
                 return own
             pairs = zip(own, self.params, strict=True)
@@ -86,18 +86,18 @@ Kept = dict[tuple[bytes, bool], list[Members]]
 """Pieces of a cohort by the parameters in them, from step to step; see `pieces`."""
 
 
-def pieces(cohort: Cohort, rows: Rows, kept: Kept, *, whole: bool) -> list[Members]:
+def pieces(cohort: Cohort, indices: Indices, kept: Kept, *, whole: bool) -> list[Members]:
     """Return parameters in pieces, those that are kept if there are any.
 
     Random numbers come from one generator for all of them, and so they are one piece then.
     """
-    key = rows.tobytes(), whole
+    key = indices.tobytes(), whole
     if key not in kept:
         if len(kept) == KEPT:
             kept.clear()
         most = sys.maxsize if whole else PIECE.get(cohort.like.device.type, ELSEWHERE)
-        counts = [cohort.params[row].numel() for row in rows.tolist()]
-        kept[key] = [Members(cohort, at, rows[at].tolist()) for at in _slices(counts, most)]
+        counts = [cohort.params[index].numel() for index in indices.tolist()]
+        kept[key] = [Members(cohort, at, indices[at].tolist()) for at in _slices(counts, most)]
     return kept[key]
 
 

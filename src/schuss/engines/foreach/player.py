@@ -72,5 +72,5 @@ def _repeated(
 ) -> list[Tensor]:
     """Return a size of each parameter, or numbers that are repeated along dimensions."""
     numbers: list[Any] = x if isinstance(x, list) else [x] * len(views)
-    rows = zip(views, like, numbers, strict=True)
-    return [view.made(operation, tensor, number) for view, tensor, number in rows]
+    entries = zip(views, like, numbers, strict=True)
+    return [view.made(operation, tensor, number) for view, tensor, number in entries]

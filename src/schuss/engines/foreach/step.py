@@ -33,13 +33,13 @@ def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) 
         kept: The lists that are kept from step to step.
     """
     trace = part.trace
-    rows = cohort.rows_of(part)
-    copies = _copies(cohort, trace.program, rows.tolist(), grads)
+    indices = cohort.indices_of(part)
+    copies = _copies(cohort, trace.program, indices.tolist(), grads)
     plan = instructions(trace.program, copies, on_cpu=cohort.like.is_cpu)
     numbers = _numbers(plan, part)
     common = _with_singles(plan, numbers, cohort.like.dtype) if part.which is None else []
     made: dict[str, list[Tensor]] = {}
-    for piece in pieces(cohort, rows, kept, whole=plan.draws):
+    for piece in pieces(cohort, indices, kept, whole=plan.draws):
         own = common or _with_singles(
             plan, [_of(x, piece.positions) for x in numbers], cohort.like.dtype
         )
@@ -49,7 +49,7 @@ def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) 
             made.setdefault(key, []).extend(tensors)
     if made or trace.dropped:
         cohort.is_broken = True
-        cohort.change(rows, made, trace.dropped)
+        cohort.change(indices, made, trace.dropped)
 
 
 def _played(
@@ -61,7 +61,7 @@ def _played(
 ) -> dict[str, list[Tensor]]:
     """Play a program on some parameters, and return the state that it has made for them."""
     cohort = members.cohort
-    views = _views(cohort, trace, members.rows)
+    views = _views(cohort, trace, members.indices)
     inputs = {n: _seen(views, p, members.seen(p, grads)) for n, p in plan.inputs.items()}
     param = Place(PARAM)
     like = inputs.get(trace.program.inputs.index(param))
@@ -83,26 +83,26 @@ def _played(
 
 
 def _copies(
-    cohort: Cohort, program: Program, rows: Sequence[int], grads: Sequence[Tensor | None]
+    cohort: Cohort, program: Program, indices: Sequence[int], grads: Sequence[Tensor | None]
 ) -> frozenset[int]:
     """Return the inputs of a program that a rule sees copies of."""
     found = []
     for number, place in enumerate(program.inputs):
         if place.name == GRAD:
-            own = (grad for row in rows if (grad := grads[row]) is not None)
+            own = (grad for index in indices if (grad := grads[index]) is not None)
             is_copied = all(grad.dtype in HALF for grad in own)
         else:
-            is_copied = place != COUNT and _first(cohort, place, rows[0]).dtype in HALF
+            is_copied = place != COUNT and _first(cohort, place, indices[0]).dtype in HALF
         if is_copied:
             found.append(number)
     return frozenset(found)
 
 
-def _first(cohort: Cohort, place: Place, row: int) -> Tensor:
+def _first(cohort: Cohort, place: Place, index: int) -> Tensor:
     """Return a tensor at a place, of which all have one dtype."""
     if not place.name.startswith(STATE):
-        return cohort.params[row]
-    found: Tensor = cohort.states[row][place.name.removeprefix(STATE)]
+        return cohort.params[index]
+    found: Tensor = cohort.states[index][place.name.removeprefix(STATE)]
     return found
 
 
@@ -139,11 +139,11 @@ def _seen(views: Sequence[MatrixView], place: Place, tensors: list[Tensor]) -> l
     return [view.seen(x, place.form) for view, x in zip(views, tensors, strict=True)]
 
 
-def _views(cohort: Cohort, trace: Trace, rows: Sequence[int]) -> list[MatrixView]:
+def _views(cohort: Cohort, trace: Trace, indices: Sequence[int]) -> list[MatrixView]:
     if trace.matrix_axes is None:
         return []
     layouts = cohort.layouts
-    return [MatrixView(trace.matrix_axes, layouts[row], trace.axes) for row in rows]
+    return [MatrixView(trace.matrix_axes, layouts[index], trace.axes) for index in indices]
 
 
 def _store(targets: list[Tensor], values: list[Tensor], *, seen: bool) -> None:

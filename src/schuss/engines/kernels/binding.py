@@ -12,7 +12,7 @@ from torch import Tensor
 
 from schuss.engines.cohorts.cohort import Cohort, own_tensors
 from schuss.engines.cohorts.matrix_view import MatrixView
-from schuss.engines.cohorts.scalars import Rows
+from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
 from schuss.engines.devices.device import Launch, Tensors, device_for
 from schuss.engines.errors import UnfusableError
@@ -28,8 +28,8 @@ from schuss.storage.precision import made_dtype, real_count, state_dtypes
 class Binding:
     """The tensors of a cohort as arrays that kernels take, from step to step.
 
-    A kernel takes the tensors of a row as equally long arrays, side by side in memory. A tensor
-    that has gaps, or another layout than its parameter, is copied in and out.
+    A kernel takes a parameter, its gradient and its state as equally long arrays, without gaps. A
+    tensor that has gaps, or another layout than its parameter, is copied in and out.
 
     Args:
         cohort: The cohort.
@@ -85,48 +85,48 @@ class Binding:
         """Whether there are tensors that no kernel can take as they lie in memory."""
         return bool(self._copies)
 
-    def copy_in(self, rows: Rows) -> None:
+    def copy_in(self, indices: Indices) -> None:
         """Copy the tensors of some parameters that no kernel can take as they lie in memory."""
-        for tensor, copy in self._copied(rows):
+        for tensor, copy in self._copied(indices):
             copy.copy_(tensor)
 
-    def copy_out(self, rows: Rows) -> None:
+    def copy_out(self, indices: Indices) -> None:
         """Copy them back."""
-        for tensor, copy in self._copied(rows):
+        for tensor, copy in self._copied(indices):
             tensor.copy_(copy)
 
-    def _copied(self, rows: Rows) -> list[tuple[Tensor, Tensor]]:
-        among = set(rows.tolist())
-        return [(tensor, copy) for row, tensor, copy in self._copies if row in among]
+    def _copied(self, indices: Indices) -> list[tuple[Tensor, Tensor]]:
+        among = set(indices.tolist())
+        return [(tensor, copy) for index, tensor, copy in self._copies if index in among]
 
     def likes_by_param(self) -> Iterable[tuple[Tensor, StridedLike]]:
         """Return each parameter, and what its gradients have to be like."""
         return zip(self.cohort.params, self.likes, strict=True)
 
-    def laid_out(self, rows: Sequence[int], grads: Sequence[Tensor]) -> list[Tensor]:
+    def laid_out(self, indices: Sequence[int], grads: Sequence[Tensor]) -> list[Tensor]:
         """Return gradients of some parameters as kernels take them, as copies where need be."""
         return [
             grad
-            if self.likes[row].fits(grad)
+            if self.likes[index].fits(grad)
             else torch.empty_like(
-                self._arrays[row], dtype=self.likes[row].dtype, requires_grad=False
+                self._arrays[index], dtype=self.likes[index].dtype, requires_grad=False
             ).copy_(grad)
-            for row, grad in zip(rows, grads, strict=True)
+            for index, grad in zip(indices, grads, strict=True)
         ]
 
-    def made(self, place: Place, trace: Trace, rows: Rows) -> list[Tensor]:
+    def made(self, place: Place, trace: Trace, indices: Indices) -> list[Tensor]:
         """Return new tensors at a place of the states, whose numbers are yet to be written."""
         key = place.name.removeprefix(STATE)
         like = self.cohort.like
         dtype = like.dtype if place.per_tensor else _made_dtype(self.cohort)
         if trace.matrix_axes is not None and key in trace.axes:
             layouts = self.cohort.layouts
-            views = [MatrixView(trace.matrix_axes, layouts[row], trace.axes) for row in rows]
+            views = [MatrixView(trace.matrix_axes, layouts[index], trace.axes) for index in indices]
             shapes = [view.shape_at(key) for view in views]
             return [torch.empty(shape, dtype=dtype, device=like.device) for shape in shapes]
         if place.per_tensor:
-            return [torch.empty((), dtype=dtype, device=like.device) for _ in rows]
-        arrays = [self._arrays[row] for row in rows]
+            return [torch.empty((), dtype=dtype, device=like.device) for _ in indices]
+        arrays = [self._arrays[index] for index in indices]
         return [torch.empty_like(a, dtype=dtype, requires_grad=False) for a in arrays]
 
     def _is_laid_out(self, param: Tensor) -> bool:
@@ -167,12 +167,12 @@ class Binding:
         if place.per_tensor:
             return tensors
         bound = []
-        for row, (array, tensor) in enumerate(zip(self._arrays, tensors, strict=True)):
+        for index, (array, tensor) in enumerate(zip(self._arrays, tensors, strict=True)):
             if is_alike(tensor, array) if tensor.shape == array.shape else tensor.is_contiguous():
                 bound.append(tensor)
                 continue
             copy = array if place.name == PARAM else _empty_like(array, tensor)
-            self._copies.append((row, tensor.detach(), copy))
+            self._copies.append((index, tensor.detach(), copy))
             bound.append(copy)
         return bound
 

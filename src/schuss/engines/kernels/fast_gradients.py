@@ -52,7 +52,7 @@ class FastGradients:
     Args:
         layout: How torch keeps its tensors.
         listed: The parameters of the group.
-        rows: For each of these its position in the batch, or -1.
+        indices: For each of these its position in the batch, or -1.
         own: The tensors that belong to the optimizer: parameters, and those of their states.
         likes: For each parameter of the batch, what its gradients have to be like.
 
@@ -64,21 +64,22 @@ class FastGradients:
         self,
         layout: TorchLayout,
         listed: Sequence[Tensor],
-        rows: Sequence[int],
+        indices: Sequence[int],
         own: Sequence[Tensor],
         likes: Sequence[StridedLike],
     ) -> None:
         self.missing = 0
         self._kept = (*listed, *own)  # so that their addresses remain theirs
         self._count = len(listed)
-        batch = {row: id(param) for param, row in zip(listed, rows, strict=True) if row >= 0}
+        pairs = zip(listed, indices, strict=True)
+        batch = {index: id(param) for param, index in pairs if index >= 0}
         self._found = np.zeros(len(likes), dtype=np.int64)
-        shares = _Shares(layout, rows, own, likes)
+        shares = _Shares(layout, indices, own, likes)
         starts, ends = ranges(own)
         self._arrays = [
             _words([id(param) for param in listed]),
-            _words(rows),
-            _words([batch[row] for row in range(len(likes))]),
+            _words(indices),
+            _words([batch[index] for index in range(len(likes))]),
             shares.words,
             self._found,
             np.zeros(len(likes), dtype=np.int64),
@@ -129,7 +130,7 @@ class FastGradients:
 
 def fast_gradients(
     listed: Sequence[Tensor],
-    rows: Sequence[int],
+    indices: Sequence[int],
     own: Sequence[Tensor],
     likes: Sequence[StridedLike],
 ) -> FastGradients | None:
@@ -138,7 +139,7 @@ def fast_gradients(
     dims = [tensor.dim() for tensor in (*listed, *own)] + [len(like.shape) for like in likes]
     if layout is None or max(dims, default=0) > DIMENSIONS:
         return None
-    return FastGradients(layout, listed, rows, own, likes)
+    return FastGradients(layout, listed, indices, own, likes)
 
 
 def is_compiled() -> bool:
@@ -185,7 +186,7 @@ class _Shares:
     def __init__(
         self,
         layout: TorchLayout,
-        rows: Sequence[int],
+        indices: Sequence[int],
         own: Sequence[Tensor],
         likes: Sequence[StridedLike],
     ) -> None:
@@ -194,10 +195,10 @@ class _Shares:
         grads, of_grads = _joined([_like(layout, like) for like in likes])
         self._kept = tensors, grads
         self.words = np.zeros((self.count, SHARE_WORDS), dtype=np.int64)
-        batched = np.cumsum([0, *(row >= 0 for row in rows)])
+        batched = np.cumsum([0, *(index >= 0 for index in indices)])
         for number, share in enumerate(self.words):
             own_first, own_last = self._part(number, len(own))
-            first, last = self._part(number, len(rows))
+            first, last = self._part(number, len(indices))
             share[SHARE_OWN], share[SHARE_COUNT] = of_tensors[own_first], own_last - own_first
             share[SHARE_FIRST], share[SHARE_LAST] = first, last
             share[SHARE_GRADS] = of_grads[batched[first]]

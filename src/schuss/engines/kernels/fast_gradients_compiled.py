@@ -102,7 +102,7 @@ def overlaps(job, begin, end):
 
 
 @numba.njit(inline="always")
-def begin_of(job, grad, like, row):
+def begin_of(job, grad, like, index):
     """Return where a gradient begins, or 0 if it is not as it has to be."""
     place = grad + load_int64(job, TORCH_DIM)
     if not is_of_kind(job, grad, like) or shape_differs(place, like + 8 * GRAD_DIM):
@@ -115,10 +115,10 @@ def begin_of(job, grad, like, row):
         return 0
     begin = data + offset
     checked = load_int64(job, LOOK_CHECKED)
-    if load_int64(checked, row) != begin:
+    if load_int64(checked, index) != begin:
         if overlaps(job, begin, begin + span):
             return 0
-        store_int64(checked, row, begin)
+        store_int64(checked, index, begin)
     return begin
 
 
@@ -126,29 +126,29 @@ def begin_of(job, grad, like, row):
 def gradients_differ(job, share):
     """Find the gradients of some parameters; tell whether one is not as it has to be."""
     items, known = load_int64(job, LOOK_ITEMS), load_int64(job, LOOK_KNOWN)
-    rows, like = load_int64(job, LOOK_ROWS), load_int64(share, SHARE_GRADS)
+    indices, like = load_int64(job, LOOK_INDICES), load_int64(share, SHARE_GRADS)
     found, held = load_int64(job, LOOK_FOUND), load_int64(job, LOOK_HELD)
     absent, missing = load_int64(job, TORCH_ABSENT), 0
     for i in range(load_int64(share, SHARE_FIRST), load_int64(share, SHARE_LAST)):
         param = load_int64(items, i)
         if param != load_int64(known, i):
             return True
-        row = load_int64(rows, i)
+        index = load_int64(indices, i)
         tensor = load_int64(param + load_int64(job, TORCH_IMPLEMENTATION), 0)
         grad = grad_of(job, tensor)
-        if row == WITHOUT and grad != absent:
+        if index == WITHOUT and grad != absent:
             return True
-        if row >= 0:
+        if index >= 0:
             begin = 0
             if grad == absent:
                 missing += 1
             else:
-                begin = begin_of(job, grad, like, row)
+                begin = begin_of(job, grad, like, index)
                 if begin == 0:
                     return True
                 added_int32(grad + REFERENCES, 1)
-                store_int64(held, row, grad)
-            store_int64(found, row, begin)
+                store_int64(held, index, grad)
+            store_int64(found, index, begin)
             like += 8 * (1 + GRAD_DIM + 2 * load_int64(like, GRAD_DIM))
     store_int64(share, SHARE_MISSING, missing)
     return False
@@ -191,15 +191,15 @@ def release(job):
     """Let go of the gradients that were kept alive."""
     held, objects = load_int64(job, LOOK_HELD), load_int64(job, LOOK_OBJECTS)
     room = load_int64(job, LOOK_ROOM)
-    for row in range(load_int64(job, LOOK_BATCH)):
-        grad = load_int64(held, row)
+    for index in range(load_int64(job, LOOK_BATCH)):
+        grad = load_int64(held, index)
         if grad != 0:
-            param = load_int64(objects, row)
+            param = load_int64(objects, index)
             tensor = load_int64(param + load_int64(job, TORCH_IMPLEMENTATION), 0)
             if grad_of(job, tensor) == grad:  # which has a reference of its own
                 added_int32(grad + REFERENCES, -1)
             else:  # ours may be the last: torch is to end it
-                call_into(load_int64(job, TORCH_NEW_REFERENCE), held + 8 * row, room)
+                call_into(load_int64(job, TORCH_NEW_REFERENCE), held + 8 * index, room)
                 added_int32(grad + REFERENCES, -1)
                 call(load_int64(job, TORCH_END_REFERENCE), load_int64(room, 0))
-            store_int64(held, row, 0)
+            store_int64(held, index, 0)

@@ -31,8 +31,8 @@ class FusedBatch:
         self._bindings = [Binding(cohort) for cohort in cohorts]
         likes = {id(p): f for b in self._bindings for p, f in b.likes_by_param()}
         batch = [param for param in params if id(param) in likes]
-        row = {id(param): number for number, param in enumerate(batch)}
-        self._indices = [np.array([row[id(param)] for param in c.params]) for c in cohorts]
+        index = {id(param): number for number, param in enumerate(batch)}
+        self._indices = [np.array([index[id(param)] for param in c.params]) for c in cohorts]
         own = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
         self._gradients = Gradients(params, batch, own, [likes[id(param)] for param in batch])
 
@@ -80,10 +80,10 @@ class FusedBatch:
         alive: list[Tensor] = []
         begins = []
         for binding, given in zip(self._bindings, grads, strict=True):
-            rows = [row for row, grad in enumerate(given) if grad is not None]
-            laid_out = binding.laid_out(rows, [grad for grad in given if grad is not None])
+            indices = [index for index, grad in enumerate(given) if grad is not None]
+            laid_out = binding.laid_out(indices, [grad for grad in given if grad is not None])
             begin = np.zeros(len(given), dtype=np.int64)
-            begin[rows] = addresses(laid_out)
+            begin[indices] = addresses(laid_out)
             begins.append(begin)
             alive += laid_out
         return self._planned(work, group, begins, whole=False), alive
@@ -98,11 +98,11 @@ class FusedBatch:
     ) -> list[FusedStep]:
         steps = []
         for binding, begin in zip(self._bindings, begins, strict=True):
-            rows = None if whole or begin.all() else np.flatnonzero(begin)
-            if rows is not None and not len(rows):
+            indices = None if whole or begin.all() else np.flatnonzero(begin)
+            if indices is not None and not len(indices):
                 continue
             before: dict[int, int] = {}  # how many launches of a program there were
-            for part in binding.cohort.trace(work, group, rows):
+            for part in binding.cohort.trace(work, group, indices):
                 program = id(part.trace.program)
                 earlier = before.get(program, 0)
                 before[program] = earlier + 1

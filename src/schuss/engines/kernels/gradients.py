@@ -40,9 +40,11 @@ class Gradients:
         own: Sequence[Tensor],
         likes: Sequence[StridedLike],
     ) -> None:
-        rows = {id(param): row for row, param in enumerate(batch)}
+        index = {id(param): number for number, param in enumerate(batch)}
         self._listed = list(listed)
-        self._rows = [rows.get(id(param), WITHOUT if param.numel() else IDLE) for param in listed]
+        self._indices = [
+            index.get(id(param), WITHOUT if param.numel() else IDLE) for param in listed
+        ]
         self._own = [*own, *(param for param in listed if not param.numel())]
         self._likes = likes
         self._identities = [_identity(tensor) for tensor in self._own]
@@ -71,7 +73,7 @@ class Gradients:
         found = self._look_by_python(list(params))
         if found is not None and self._fast is None and self._is_time():
             # Now that everything is known to be as it was when the batch was made.
-            self._fast = fast_gradients(self._listed, self._rows, self._own, self._likes)
+            self._fast = fast_gradients(self._listed, self._indices, self._own, self._likes)
         return found
 
     def _is_time(self) -> bool:
@@ -90,11 +92,11 @@ class Gradients:
             return None
         found = np.zeros(len(self._likes), dtype=np.int64)
         grads = [param.grad for param in params]
-        for row, grad in zip(self._rows, grads, strict=True):
-            if grad is not None and row != IDLE:
-                if row == WITHOUT or not self._is_of_use(grad, self._likes[row]):
+        for index, grad in zip(self._indices, grads, strict=True):
+            if grad is not None and index != IDLE:
+                if index == WITHOUT or not self._is_of_use(grad, self._likes[index]):
                     return None
-                found[row] = grad.data_ptr()
+                found[index] = grad.data_ptr()
         self._held = [grad for grad in grads if grad is not None]
         self.missing = int((found == 0).sum())
         return found

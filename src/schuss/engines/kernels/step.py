@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from schuss.engines.cohorts.scalars import Rows
+from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.devices.device import Launch
 from schuss.engines.errors import UnfusableError
@@ -38,8 +38,8 @@ class FusedStep:
         self._numbers: dict[str, Tensor] = {}
 
     @property
-    def _rows(self) -> Rows:
-        return self.binding.cohort.rows_of(self.part)
+    def _indices(self) -> Indices:
+        return self.binding.cohort.indices_of(self.part)
 
     def may_be_left_out(self) -> bool:
         """Tell whether the device may decide if the step is taken, while the host goes on."""
@@ -60,19 +60,19 @@ class FusedStep:
             Whether the cohort remains as it is: no state has come or gone.
         """
         if self.binding.has_copies:
-            self.binding.copy_out(self._rows)
+            self.binding.copy_out(self._indices)
         if not self._made and not self.part.trace.dropped:
             return True
-        self.binding.cohort.change(self._rows, self._made, self.part.trace.dropped)
+        self.binding.cohort.change(self._indices, self._made, self.part.trace.dropped)
         return False
 
     def written(self) -> list[Tensor]:
         """Return the tensors that the kernel writes to."""
         cohort = self.binding.cohort
         places = [place for place, _ in self.part.trace.program.outputs]
-        rows = self._rows.tolist()
+        indices = self._indices.tolist()
         at = [cohort.tensors(place) for place in places if place.name in self.binding.places]
-        return [tensors[row] for tensors in at for row in rows]
+        return [tensors[index] for tensors in at for index in indices]
 
     def prepare_sums(self) -> None:
         """Get ready to run with numbers for places of the states that no state has.
@@ -88,7 +88,7 @@ class FusedStep:
 
         They are tensors where to read them is to wait for the device.
         """
-        part, count = self.part, len(self._rows)
+        part, count = self.part, len(self._indices)
         found = {key: self._sum(of_each) for key, of_each in self._numbers.items()}
         for key, value in part.after.items():
             found[key] = count * (value if isinstance(value, Tensor) else float(value))
@@ -102,14 +102,14 @@ class FusedStep:
     def _prepare(self, new: Callable[[Place], NDArray[np.int64]]) -> None:
         """Get ready; `new` tells where the numbers go at places that there are no tensors for."""
         part, launch = self.part, self.launch
-        launch.prepare(self._grads, part.rows, part.arguments, part.which, part.on_device)
+        launch.prepare(self._grads, part.indices, part.arguments, part.which, part.on_device)
         for column, place in launch.new_places:
-            launch.addresses[column, self._rows] = new(place)
+            launch.addresses[column, self._indices] = new(place)
         if self.binding.has_copies:
-            self.binding.copy_in(self._rows)
+            self.binding.copy_in(self._indices)
 
     def _new_tensors(self, place: Place) -> NDArray[np.int64]:
-        tensors = self.binding.made(place, self.part.trace, self._rows)
+        tensors = self.binding.made(place, self.part.trace, self._indices)
         self._made[place.name.removeprefix(STATE)] = tensors
         return addresses(tensors)
 
@@ -117,6 +117,6 @@ class FusedStep:
         if not place.per_tensor:
             raise UnfusableError("what is measured has to be one number for each parameter")
         like = self.binding.cohort.like
-        numbers = torch.zeros(len(self._rows), dtype=like.dtype, device=like.device)
+        numbers = torch.zeros(len(self._indices), dtype=like.dtype, device=like.device)
         self._numbers[place.name.removeprefix(STATE)] = numbers
         return numbers.data_ptr() + numbers.element_size() * np.arange(len(numbers))

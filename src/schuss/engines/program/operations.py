@@ -83,7 +83,7 @@ OPERATIONS: dict[str, Operation] = {
     "tanh": Operation(torch.tanh),
     "where": Operation(torch.where),
 }
-"""Adding an operation is adding its row, its expression on each device (`devices`), and its torch
+"""An operation is added by a line above, its expression on each device (`devices`), and its torch
 names (`torch_functions.TORCH_FUNCTIONS`)."""
 
 POWERS: dict[float, str | None] = {

@@ -82,17 +82,17 @@ class Launch:
     def prepare(
         self,
         grads: NDArray[np.int64],
-        rows: NDArray[np.int64] | None,
+        indices: NDArray[np.int64] | None,
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
         on_device: Sequence[tuple[int, int, Tensor]] = (),
     ) -> None:
         """Say what the next run is to do, see `devices.device.Launch`; no number is on a device."""
-        if rows is None:
+        if indices is None:
             self.addresses[self.grad_column] = grads
         else:
             self.addresses[self.grad_column] = 0
-            self.addresses[self.grad_column, rows] = grads[rows]
+            self.addresses[self.grad_column, indices] = grads[indices]
         sets = 1 if which is None else len(arguments)
         count = len(arguments) if which is None else len(arguments[0])  # type: ignore[arg-type]
         if self._arguments.shape != (sets, count):
@@ -101,7 +101,7 @@ class Launch:
         self._arguments[:] = arguments
         if which is not None:
             at = self._arguments.ctypes.data + self._arguments.strides[0] * which
-            self.addresses[-1, slice(None) if rows is None else rows] = at
+            self.addresses[-1, slice(None) if indices is None else indices] = at
         threads = 1 if self._is_alone else min(self._available(), self._entries)
         if threads != self.threads:
             self._share(threads)

@@ -126,7 +126,7 @@ rounds_to_bfloat16, rounds_to_float16 = _rounds_to("bfloat16"), _rounds_to("floa
 
 @intrinsic
 def taken(typing_context: Any, job: Any, count: Any) -> Any:
-    """Take the next `count` rows of a job, which no other thread then takes; return the first."""
+    """Take the next `count` entries of a job, which no other thread takes; return the first."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         counter = builder.inttoptr(arguments[0], _INT64.as_pointer())

@@ -6,7 +6,7 @@
     LOOK_MISSING,  # how many parameters had no gradient
     LOOK_ITEMS,  # address of the addresses of these
     LOOK_KNOWN,  # address of those that were in it
-    LOOK_ROWS,  # address of their positions in the batch; see below for those that are not in it
+    LOOK_INDICES,  # address of their positions in the batch; see below for those that are not in it
     LOOK_BATCH,  # how many are in it
     LOOK_OBJECTS,  # address of the addresses of these
     LOOK_SHARES,  # in how many shares threads look

@@ -125,7 +125,7 @@ class Launch:
     def prepare(
         self,
         grads: NDArray[np.int64],
-        rows: NDArray[np.int64] | None,
+        indices: NDArray[np.int64] | None,
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
         on_device: Sequence[tuple[int, int, Tensor]] = (),
@@ -143,13 +143,13 @@ class Launch:
         pairs[:, :, 0] = np.asarray(arguments, dtype=np.float64).reshape(self._sets, -1)[:, :count]
         with np.errstate(all="ignore"):
             np.divide(1.0, pairs[:, :, 0], out=pairs[:, :, 1])
-        if rows is None:
+        if indices is None:
             of_gradients[:tensors] = grads
         else:
             of_gradients[:tensors] = 0
-            of_gradients[rows] = grads[rows]
+            of_gradients[indices] = grads[indices]
         if which is not None:
-            of_gradients[tensors:][slice(None) if rows is None else rows] = which
+            of_gradients[tensors:][slice(None) if indices is None else indices] = which
 
     def versions_are_raised(self) -> bool:
         """Raise the versions of all that was written to, and tell whether that was done."""
@@ -184,7 +184,7 @@ class Launch:
     def _put(self, upload: Tensor, begin: int) -> None:
         """Put numbers that are on the device to the arguments that have gone up."""
         count = self.kernel.source.arguments
-        places = np.array([2 * (row * count + at) for row, at, _ in self._on_device], np.int64)
+        places = np.array([2 * (n * count + at) for n, at, _ in self._on_device], np.int64)
         if not np.array_equal(places, self._places[0]):
             self._places = places, self._up(places)
         numbers = torch.stack([tensor for *_, tensor in self._on_device])

@@ -77,11 +77,11 @@ class Matrices:
     def room(self, source: KernelSource, device: torch.device) -> tuple[Any, list[Tensor]]:
         """Return memory of the kernel's own: where that of each tensor begins, and itself."""
         begins, rooms = np.zeros((len(source.slots), self._tensors), np.int64), []
-        for row, slot in zip(begins, source.slots, strict=True):
+        for own, slot in zip(begins, source.slots, strict=True):
             counts = numbers(self._tiles.shapes, slot.form, partials=slot.partials)
             # Numbers of 8 bytes are enough for either precision.
             room = torch.zeros(max(int(counts.sum()), 1), dtype=torch.float64, device=device)
-            row[:] = room.data_ptr() + room.itemsize * (np.cumsum(counts) - counts)
+            own[:] = room.data_ptr() + room.itemsize * (np.cumsum(counts) - counts)
             rooms.append(room)
         return begins, rooms
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from schuss.contract import State
+from schuss.engines.program.operations import ROUNDINGS
 from schuss.engines.program.program import GRAD, PARAM, STATE, Place
 from schuss.engines.surroundings import descending, run_on_master, surrounded
 from schuss.engines.tracing.tape import Dimensions
@@ -76,16 +77,16 @@ def test_what_is_untouched_is_asked_of_the_caller():
     assert seen == [([3.0, 3.0], True)]
 
 
-def recorded(scale, half, *, maximize):
+def recorded(scale, rounding, *, maximize):
     """Return the program of a rule with its surroundings, and its numbers."""
     inputs = [Place(GRAD), Place(PARAM)]
-    if half is not None:
+    if rounding is not None:
         inputs.append(Place(STATE + master.KEY))
 
     def rule(state, group, grad, param):
         param.sub_(grad)
 
-    around = surrounded(rule, scale, half)
+    around = surrounded(rule, scale, rounding)
     group = {"maximize": maximize}
     found = trace(around, inputs, (), {}, group, torch.empty(0), Dimensions(), {})
     return str(found.program).splitlines(), found.arguments
@@ -105,7 +106,7 @@ def test_scale_and_sign_are_the_first_operations_of_a_program():
 
 
 def test_a_program_makes_the_master_and_rounds_it_into_the_parameter():
-    program, _ = recorded(None, "bfloat16", maximize=False)
+    program, _ = recorded(None, ROUNDINGS["bfloat16"], maximize=False)
     assert program == [
         "v0 = grad",
         "v1 = param",

@@ -15,15 +15,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from schuss.contract import State
 from schuss.engines.errors import NumberReadError
+from schuss.storage.numbers import NUMBER
 
 
 def put_on_device(state: State, device: torch.device) -> None:
     """Replace the numbers of a state by tensors of one number, in float64, on a device."""
     for key, value in state.items():
         if type(value) in (int, float):
-            state[key] = torch.tensor(float(value), dtype=torch.float64, device=device)
+            state[key] = torch.tensor(float(value), dtype=NUMBER, device=device)
         elif isinstance(value, Tensor) and not value.dim() and value.device != device:
-            state[key] = value.to(device, torch.float64)
+            state[key] = value.to(device, NUMBER)
 
 
 class _RefusingReads(TorchDispatchMode):

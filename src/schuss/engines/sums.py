@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule, State
+from schuss.storage.numbers import NUMBER
 from schuss.storage.precision import computed_dtype
 from schuss.storage.ranks import over_ranks
 
@@ -31,7 +32,7 @@ def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tens
     """
     sums: dict[str, Tensor | float] = {}
     for key in measured[0] if measured else ():
-        values = [torch.as_tensor(each[key], dtype=torch.float64) for each in measured]
+        values = [torch.as_tensor(each[key], dtype=NUMBER) for each in measured]
         for value in values:
             if value.dim():
                 raise TypeError(

@@ -52,21 +52,22 @@ def run_on_master(
     param.copy_(weight)
 
 
-def surrounded(rule: Rule, grad_scale: float | Tensor | None, half: str | None) -> Rule:
+def surrounded(rule: Rule, grad_scale: float | Tensor | None, rounding: str | None) -> Rule:
     """Return a rule for stand-ins, with all that is done around it.
 
     Args:
         rule: The rule.
         grad_scale: The factor of the gradient.
-        half: The kind of numbers of the parameter, if the rule is to see its master weight.
+        rounding: The operation that tells whether a number rounds to another one, of the precision
+            of the parameter, if the rule is to see its master weight.
     """
 
     def untouched(weight: Any, param: Any) -> Any:
-        return weight.tape.record(f"rounds_to_{half}", weight, param)
+        return weight.tape.record(rounding, weight, param)
 
     def around(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         grad = descending(grad, group, grad_scale)
-        if half is None:
+        if rounding is None:
             rule(state, group, grad, param)
         else:
             run_on_master(rule, state, group, grad, param, untouched)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from schuss.storage.numbers import FLAG
+
 if TYPE_CHECKING:
     from schuss.contract import State
     from schuss.engines.cohorts.cohort import Cohort
@@ -24,7 +26,7 @@ class Verdict:
 
     Attributes:
         flags: For each of them whether it is not 0.
-        tensor: A number that is not 0 if one of them is not, in float32.
+        tensor: A number that is not 0 if one of them is not.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class Verdict:
             refusals = [(found_inf, _nothing), *refusals]
         found = [tensor.detach().reshape(()) != 0 for tensor, _ in refusals]
         self.flags = torch.stack([x.to(found[0].device, non_blocking=True) for x in found])
-        self.tensor = self.flags.any().to(torch.float32)
+        self.tensor = self.flags.any().to(FLAG)
         self._notes = [note for _, note in refusals]
 
     def is_refusal(self) -> bool:

@@ -1,4 +1,8 @@
-"""Kinds of numbers, as they are stored in memory and as kernels compute with them."""
+"""Kinds of numbers: how they lie in memory, and how rules and kernels compute with them.
+
+Engines ask the tables here, and name no dtype themselves. A device adds to each kind only how its
+compiler loads and stores such a number, in one dictionary of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,61 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
-"""The size of one number in bytes, by its kind."""
+
+class Kind(NamedTuple):
+    """A way to keep a real number in memory.
+
+    Attributes:
+        name: Its name, which torch, NumPy and compilers share.
+        dtype: The dtype of real tensors of this kind.
+        bytes: The size of one number.
+        computed: The name of the kind that a number is computed with after it has been loaded.
+        method: torch's method that converts a tensor to this kind.
+    """
+
+    name: str
+    dtype: torch.dtype
+    bytes: int
+    computed: str
+    method: str
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether a number loses digits when it is stored after a computation."""
+        return self.computed != self.name
+
 
 KINDS = {
-    torch.bfloat16: "bfloat16",
-    torch.float16: "float16",
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.complex64: "float32",
-    torch.complex128: "float64",
+    kind.name: kind
+    for kind in (
+        Kind("bfloat16", torch.bfloat16, 2, "float32", "bfloat16"),
+        Kind("float16", torch.float16, 2, "float32", "half"),
+        Kind("float32", torch.float32, 4, "float32", "float"),
+        Kind("float64", torch.float64, 8, "float64", "double"),
+    )
 }
-"""The kind of the real numbers that a tensor of a dtype consists of."""
+"""All kinds that kernels know, by their names."""
 
-LOADED = {kind: "float64" if kind == "float64" else "float32" for kind in BYTES}
-"""The kind that a kernel computes with after it has loaded a number, by the kind in memory."""
+PARTS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+"""The dtype of the real and imaginary parts of complex numbers, which lie side by side.
+
+torch has it as `dtype.to_real`, which Dynamo does not know.
+"""
+
+KIND_OF = {kind.dtype: kind.name for kind in KINDS.values()}
+KIND_OF |= {dtype: KIND_OF[real] for dtype, real in PARTS.items()}
+"""The name of the kind of the real numbers that a tensor of a dtype consists of."""
+
+DTYPES = (
+    *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.float8_e4m3fn, torch.float8_e5m2, *KIND_OF),
+)
+"""The dtypes that a tensor may come to have, also those that no rule computes with."""
 
 
 def bytes_of(tensor: Tensor) -> int:
     """Return how many bytes each real number of a tensor has."""
-    return BYTES[KINDS[tensor.dtype]]
+    return KINDS[KIND_OF[tensor.dtype]].bytes
 
 
 class Kinds(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.storage.precision import HALF
+from schuss.storage.precision import HALF, rounds_to
 
 KEY = "master_param"
 
@@ -39,12 +39,8 @@ def begin(state: State, param: Tensor) -> None:
 
 
 def is_untouched(master: Tensor, param: Tensor) -> Tensor:
-    """Tell where a parameter is its master, rounded, bit for bit.
-
-    They are compared as integers: inductor takes a rounding between two computations for
-    superfluous, and every master for changed.
-    """
-    return master.to(param.dtype).view(torch.int16) == param.view(torch.int16)
+    """Tell where a parameter is its master, rounded, bit for bit."""
+    return rounds_to(param.dtype, master, param)
 
 
 def synchronized_master(

@@ -10,6 +10,15 @@ from torch import Tensor
 
 from schuss.contract import scalar_dtype
 
+NUMBER = torch.float64
+"""The precision of Python's numbers.
+
+Tensors have it that hold such numbers, and so have sums over many numbers of any precision.
+"""
+
+FLAG = torch.float32
+"""The precision of a number that is not 0 if a step is to be left out, as `GradScaler` has it."""
+
 
 def as_number(value: Any) -> bool | int | float | None:
     """Return the real number that `value` is or holds, exactly; None if it is none.
@@ -37,7 +46,7 @@ def number_dtype(device: str) -> torch.dtype:
     Args:
         device: The type of the device, such as `cpu`.
     """
-    return torch.float32 if device == "mps" else torch.float64
+    return torch.float32 if device == "mps" else NUMBER
 
 
 def as_tensor(number: float) -> Tensor:
@@ -48,4 +57,4 @@ def as_tensor(number: float) -> Tensor:
     there would never go on.
     """
     tensor = torch.tensor(float(number), dtype=scalar_dtype())
-    return tensor if tensor.item() == number else torch.tensor(float(number), dtype=torch.float64)
+    return tensor if tensor.item() == number else torch.tensor(float(number), dtype=NUMBER)

@@ -12,17 +12,32 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
+from schuss.storage.kinds import KIND_OF, KINDS
 from schuss.storage.ranks import gathered, is_thin, scattered
 
-HALF = frozenset({torch.float16, torch.bfloat16})
+HALF = frozenset(kind.dtype for kind in KINDS.values() if kind.is_rounded)
+"""The dtypes of half precision: a rule sees them as float32."""
 
-REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
-"""The precision of the parts of complex numbers; Dynamo does not know `torch.dtype.to_real`."""
+_COMPUTED = {dtype: KINDS[KINDS[name].computed].dtype for dtype, name in KIND_OF.items()}
 
 
 def computed_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the precision in which a rule sees numbers of a dtype."""
-    return torch.float32 if dtype in HALF else REAL.get(dtype, dtype)
+    return _COMPUTED.get(dtype, dtype)
+
+
+def rounds_to(dtype: torch.dtype, number: Tensor, half: Tensor) -> Tensor:
+    """Tell where numbers become others when they are rounded, bit for bit.
+
+    They are compared as integers: inductor takes a rounding between two computations for
+    superfluous, and no number for one that rounds to another.
+
+    Args:
+        dtype: A dtype of half precision.
+        number: The numbers.
+        half: The others, which have that precision, if not that dtype.
+    """
+    return number.to(dtype).view(torch.int16) == half.to(dtype).view(torch.int16)
 
 
 def outgrows(dtype: torch.dtype, of_param: torch.dtype) -> bool:
@@ -32,12 +47,12 @@ def outgrows(dtype: torch.dtype, of_param: torch.dtype) -> bool:
 
 def state_dtypes(dtype: torch.dtype) -> tuple[torch.dtype, ...]:
     """Return the dtypes that state like a parameter may have: its own, or a wider one."""
-    return (dtype, torch.float32) if dtype in HALF else (dtype,)
+    return (dtype, computed_dtype(dtype)) if dtype in HALF else (dtype,)
 
 
 def made_dtype(dtype: torch.dtype, *, beside_master: bool) -> torch.dtype:
     """Return the dtype of new state like a parameter."""
-    return torch.float32 if beside_master else dtype
+    return computed_dtype(dtype) if beside_master else dtype
 
 
 def grad_dtype(param: Tensor, grad: Tensor | None) -> torch.dtype:

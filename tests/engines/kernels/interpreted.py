@@ -17,10 +17,10 @@ from schuss.engines.devices.device import Device, Tensors
 from schuss.engines.kernels.binding import addresses
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.program.program import COUNT, GRAD, Place, Program
-from schuss.storage.kinds import KINDS, Kinds
+from schuss.storage.kinds import KIND_OF, KINDS, Kinds
 
-_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8, "int64": 8}
-_DTYPES = {name: dtype for dtype, name in KINDS.items() if not dtype.is_complex}
+_BYTES = {"int64": 8, **{name: kind.bytes for name, kind in KINDS.items()}}
+_DTYPES = {name: kind.dtype for name, kind in KINDS.items()}
 
 
 def _words(kind: str, base: int, index: int) -> Any:
@@ -81,7 +81,9 @@ def _names() -> dict[str, Any]:
     names: dict[str, Any] = {f"load_{kind}": _load(kind) for kind in _BYTES}
     names |= {f"store_{kind}": _store(kind) for kind in _BYTES if kind != "int64"}
     names |= {f"size_of_{kind}": size for kind, size in _BYTES.items()}
-    names |= {f"rounds_to_{kind}": _rounds_to(kind) for kind in ("bfloat16", "float16")}
+    names |= {
+        f"rounds_to_{kind}": _rounds_to(kind) for kind, each in KINDS.items() if each.is_rounded
+    }
     joins = {"sum": np.add, "amax": np.maximum, "amin": np.minimum}
     names |= {f"joined_{name}": _joined(join) for name, join in joins.items()}
     names |= {"accumulated": np.add, "larger": np.maximum, "smaller": np.minimum}
@@ -146,8 +148,8 @@ def interpreted(
         device: What to run it on.
     """
     params = [each for each in at[program.inputs[1]] if each is not None]
-    kinds = {place.name: KINDS[x.dtype] for place, (x, *_) in at.items() if x is not None}
-    real = "float64" if params[0].dtype is torch.float64 else "float32"
+    kinds = {place.name: KIND_OF[x.dtype] for place, (x, *_) in at.items() if x is not None}
+    real = KINDS[KIND_OF[params[0].dtype]].computed
     made = kernel(program, Kinds(real, tuple(kinds.items()), real), device or Interpreted())
     counts = [param.numel() for param in params]
     launch = made.device.launch(made, Tensors(params[0].device, counts, sizes))

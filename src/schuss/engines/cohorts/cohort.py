@@ -19,7 +19,7 @@ from schuss.engines.cohorts.scalars import Columns, Indices, Scalars, write
 from schuss.engines.cohorts.traces import Part, traced_parts
 from schuss.engines.errors import UnfusableError
 from schuss.engines.program.axes import Axes, Layout, layout
-from schuss.engines.program.operations import Form
+from schuss.engines.program.operations import ROUNDINGS, Form
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place
 from schuss.engines.surroundings import surrounded
 from schuss.engines.tracing.calculation import drawn
@@ -28,7 +28,7 @@ from schuss.engines.tracing.several import ApartError
 from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
-from schuss.storage.kinds import KINDS
+from schuss.storage.kinds import KIND_OF
 from schuss.storage.precision import computable
 
 TRIALS = 64
@@ -150,8 +150,8 @@ class Cohort:
         drawn: Callable[[], Any] = drawn,
     ) -> Trace:
         if scale is not None or group["maximize"] or self.has_master:
-            half = KINDS[self.params[0].dtype] if self.has_master else None
-            rule = surrounded(rule, scale, half)
+            rounding = ROUNDINGS[KIND_OF[self.params[0].dtype]] if self.has_master else None
+            rule = surrounded(rule, scale, rounding)
         while len(self._axes) > 1:
             with suppress(UnfusableError):
                 return self._traced_along(self._axes[0], rule, scalars, group, drawn)

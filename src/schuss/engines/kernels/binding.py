@@ -21,7 +21,7 @@ from schuss.engines.memory import StridedLike, is_within_storage, strided_like
 from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
-from schuss.storage.kinds import KINDS, LOADED, Kinds
+from schuss.storage.kinds import KIND_OF, KINDS, Kinds
 from schuss.storage.precision import made_dtype, real_count, state_dtypes
 
 
@@ -47,7 +47,7 @@ class Binding:
     def __init__(self, cohort: Cohort) -> None:
         param = cohort.params[0]
         self._device = device_for(param.device)
-        if param.dtype not in KINDS:
+        if param.dtype not in KIND_OF:
             raise UnfusableError(f"there is no kernel for {param.dtype}")
         for tensor in own_tensors(cohort):
             if not is_within_storage(tensor):
@@ -191,15 +191,15 @@ def _made_dtype(cohort: Cohort) -> torch.dtype:
 def _kinds(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Kinds:
     """Return how the numbers are stored, given the precision at each place."""
     param = cohort.params[0]
-    kinds = {GRAD: KINDS[cohort.grad_dtype]}
+    kinds = {GRAD: KIND_OF[cohort.grad_dtype]}
     for place, dtype in dtypes.items():
-        alike = KINDS.get(dtype) == KINDS[param.dtype]
+        alike = KIND_OF.get(dtype) == KIND_OF[param.dtype]
         wider = dtype in state_dtypes(param.dtype)
-        if not (alike or (dtype in KINDS and (wider or place.per_tensor))):
+        if not (alike or (dtype in KIND_OF and (wider or place.per_tensor))):
             raise UnfusableError(f"{place.name} is {dtype}, for a parameter of {param.dtype}")
-        kinds[place.name] = KINDS[dtype]
-    real = LOADED[KINDS[param.dtype]]
-    return Kinds(real, tuple(kinds.items()), KINDS[_made_dtype(cohort)])
+        kinds[place.name] = KIND_OF[dtype]
+    real = KINDS[KIND_OF[param.dtype]].computed
+    return Kinds(real, tuple(kinds.items()), KIND_OF[_made_dtype(cohort)])
 
 
 def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from schuss.engines.devices.device import Launch
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.binding import Binding, addresses
 from schuss.engines.program.program import STATE, Place
+from schuss.storage.numbers import NUMBER
 
 
 class FusedStep:
@@ -96,7 +97,7 @@ class FusedStep:
 
     def _sum(self, of_each: Tensor) -> Tensor | float:
         if self.launch.kernel.device.keeps_numbers:
-            return of_each.sum(dtype=torch.float64)
+            return of_each.sum(dtype=NUMBER)
         return float(of_each.numpy().sum(dtype=np.float64))
 
     def _prepare(self, new: Callable[[Place], NDArray[np.int64]]) -> None:

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from schuss.storage.kinds import KINDS
+from schuss.storage.precision import rounds_to
+
 
 class Form(IntEnum):
     """The things that a value is one number for, of a tensor as a batch of matrices.
@@ -26,11 +29,6 @@ class Form(IntEnum):
     ELEMENT = 0b111
 
 
-def _rounds_to(dtype: torch.dtype, x: Any, half: Any) -> Any:
-    """Tell where numbers round to others, bit for bit, which are of half precision."""
-    return x.to(dtype).view(torch.int16) == half.to(dtype).view(torch.int16)
-
-
 class Operation(NamedTuple):
     """An operation on single numbers; each device has an expression for it.
 
@@ -42,6 +40,9 @@ class Operation(NamedTuple):
     function: Callable[..., Any]
     predicate: bool = False
 
+
+ROUNDINGS = {kind.name: f"rounds_to_{kind.name}" for kind in KINDS.values() if kind.is_rounded}
+"""Operations that tell whether a number rounds to another one, by the kind of the other."""
 
 OPERATIONS: dict[str, Operation] = {
     "abs": Operation(torch.abs),
@@ -73,8 +74,6 @@ OPERATIONS: dict[str, Operation] = {
     "neg": Operation(torch.neg),
     "pow": Operation(torch.pow),
     "reciprocal": Operation(torch.reciprocal),
-    "rounds_to_bfloat16": Operation(partial(_rounds_to, torch.bfloat16), predicate=True),
-    "rounds_to_float16": Operation(partial(_rounds_to, torch.float16), predicate=True),
     "rsqrt": Operation(torch.rsqrt),
     "sign": Operation(torch.sign),
     "sqrt": Operation(torch.sqrt),
@@ -82,6 +81,10 @@ OPERATIONS: dict[str, Operation] = {
     "sub": Operation(torch.sub),
     "tanh": Operation(torch.tanh),
     "where": Operation(torch.where),
+    **{
+        operation: Operation(partial(rounds_to, KINDS[kind].dtype), predicate=True)
+        for kind, operation in ROUNDINGS.items()
+    },
 }
 """An operation is added by a line above, its expression on each device (`devices`), and its torch
 names (`torch_functions.TORCH_FUNCTIONS`)."""

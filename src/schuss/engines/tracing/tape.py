@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from schuss.engines.devices.device import keeps_numbers
@@ -17,6 +16,7 @@ from schuss.engines.program.program import COUNT, Node, Place
 from schuss.engines.tracing.calculation import Number, drawn
 from schuss.engines.tracing.several import Several
 from schuss.engines.tracing.sizes import Size, UnknownSize
+from schuss.storage.numbers import NUMBER
 
 if TYPE_CHECKING:
     from schuss.engines.tracing.standin import StandIn
@@ -231,6 +231,6 @@ class Tape:
         if tensor.device.type != like.type or not keeps_numbers(like):
             return tensor.item()
         # A copy, as a number would be: the rule may write to the tensor afterwards.
-        kept = tensor.detach().reshape(()).to(like, torch.float64, copy=True)
+        kept = tensor.detach().reshape(()).to(like, NUMBER, copy=True)
         self.on_device[len(self.arguments)] = kept
         return 0.0

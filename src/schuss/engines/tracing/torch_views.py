@@ -10,6 +10,7 @@ import torch
 from schuss.engines.errors import HeadsRead, UntraceableError
 from schuss.engines.program.axes import Axes, broadcast, positions
 from schuss.engines.tracing.sizes import reshaped
+from schuss.storage.kinds import KINDS
 
 FLAT = ((), (-1,), ((-1,),))
 """The arguments that ask for one dimension."""
@@ -121,13 +122,12 @@ def _converted(dtype: torch.dtype) -> Callable[..., Any]:
 
 
 VIEWS: dict[str, Callable[..., Any]] = {
+    **{kind.method: _converted(kind.dtype) for kind in KINDS.values() if not kind.is_rounded},
     "contiguous": _contiguous,
     "detach": _detach,
     "detach_": _detach,
-    "double": _converted(torch.float64),
     "expand_as": _expanded,
     "flatten": _flat,
-    "float": _converted(torch.float32),
     "ravel": _flat,
     "reshape": _reshaped,
     "reshape_as": _reshaped_as,

@@ -13,7 +13,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from schuss.storage.kinds import BYTES
+from schuss.storage.kinds import KINDS
 from tests.engines.devices.gpu.stubbed import Launched
 
 _TYPES = {
@@ -85,7 +85,7 @@ def wide_expected(launched: Launched) -> tuple[int, int]:
     count = {"load": 0, "store": 0}
     for action, kind in _BLOCK_OF.findall("".join(body)):
         numbers = math.prod(sizes) // (32 * launched.warps)
-        count[action] += numbers * BYTES[kind] // 16
+        count[action] += numbers * KINDS[kind].bytes // 16
     return count["load"], count["store"]
 
 

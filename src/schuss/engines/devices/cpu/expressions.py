@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from schuss.engines.program.operations import ROUNDINGS
+
 
 class Accumulation(NamedTuple):
     """How a reduction is computed, number by number.
@@ -52,8 +54,6 @@ EXPRESSIONS = {
     "neg": "-{0}",
     "pow": "{0} ** {1}",
     "reciprocal": "one / {0}",
-    "rounds_to_bfloat16": "rounds_to_bfloat16({0}, {1})",
-    "rounds_to_float16": "rounds_to_float16({0}, {1})",
     "rsqrt": "one / math.sqrt({0})",
     "sign": "one if {0} > zero else (-one if {0} < zero else zero)",
     "sqrt": "math.sqrt({0})",
@@ -61,6 +61,7 @@ EXPRESSIONS = {
     "sub": "{0} - {1}",
     "tanh": "math.tanh({0})",
     "where": "{1} if {0} else {2}",
+    **{name: name + "({0}, {1})" for name in ROUNDINGS.values()},
 }
 
 ACCUMULATIONS = {

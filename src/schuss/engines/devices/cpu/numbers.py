@@ -1,14 +1,16 @@
 """The functions that a kernel's source is written with: numbers in memory, and of its own.
 
-`load_KIND(base, index)` and `store_KIND(base, index, number)` take the address of an array. Half
-precision is loaded as float32, and rounded to the nearest, ties to even, when it is stored.
+`load_KIND(base, index)` and `store_KIND(base, index, number)` take the address of an array, and
+`size_of_KIND` is the size of a number in bytes. Half precision is loaded as float32, and rounded to
+the nearest, ties to even, when it is stored; `rounds_to_KIND(number, other)` tells whether a number
+would then be the other one, bit for bit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 from llvmlite import ir
@@ -16,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy import uint64
 
-from schuss.storage.kinds import BYTES
+from schuss.storage.kinds import KINDS
 
 _INT16, _INT32, _INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _VOID = ir.VoidType()
@@ -40,25 +42,36 @@ def _itself(builder: Any, number: Any) -> Any:
     return number
 
 
-# How it lies in memory, what it is in a kernel, and the ways there and back.
-_KINDS: dict[str, tuple[Any, Any, Callable[..., Any], Callable[..., Any]]] = {
-    "bfloat16": (_INT16, types.float32, _from_bfloat16_bits, _bfloat16_bits),
-    "float16": (
+class _Format(NamedTuple):
+    """How a number lies in memory, and the way into a kernel and back."""
+
+    stored: Any
+    loaded: Callable[..., Any]
+    written: Callable[..., Any]
+
+
+# By the kinds of `storage`, and two kinds of whole numbers.
+_FORMATS = {
+    "bfloat16": _Format(_INT16, _from_bfloat16_bits, _bfloat16_bits),
+    "float16": _Format(
         _HALF,
-        types.float32,
         lambda builder, number: builder.fpext(number, _FLOAT),
         lambda builder, number: builder.fptrunc(number, _HALF),
     ),
-    "float32": (_FLOAT, types.float32, _itself, _itself),
-    "float64": (_DOUBLE, types.float64, _itself, _itself),
-    "int32": (
+    "float32": _Format(_FLOAT, _itself, _itself),
+    "float64": _Format(_DOUBLE, _itself, _itself),
+    "int32": _Format(
         _INT32,
-        types.int64,
         lambda builder, number: builder.zext(number, _INT64),
         lambda builder, number: builder.trunc(number, _INT32),
     ),
-    "int64": (_INT64, types.int64, _itself, _itself),
+    "int64": _Format(_INT64, _itself, _itself),
 }
+
+
+def _type(kind: str) -> Any:
+    """Return the type of a number in a kernel."""
+    return getattr(types, KINDS[kind].computed) if kind in KINDS else types.int64
 
 
 def _element(builder: Any, stored: Any, base: Any, index: Any) -> Any:
@@ -66,12 +79,12 @@ def _element(builder: Any, stored: Any, base: Any, index: Any) -> Any:
 
 
 def _load(kind: str) -> Any:
-    stored, number, decoded, _ = _KINDS[kind]
+    form, number = _FORMATS[kind], _type(kind)
 
     @intrinsic
     def load(typing_context: Any, base: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return decoded(builder, builder.load(_element(builder, stored, *arguments)))
+            return form.loaded(builder, builder.load(_element(builder, form.stored, *arguments)))
 
         return number(types.int64, types.int64), generate
 
@@ -79,13 +92,13 @@ def _load(kind: str) -> Any:
 
 
 def _store(kind: str) -> Any:
-    stored, number, _, encoded = _KINDS[kind]
+    form, number = _FORMATS[kind], _type(kind)
 
     @intrinsic
     def store(typing_context: Any, base: Any, index: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             *place, new = arguments
-            builder.store(encoded(builder, new), _element(builder, stored, *place))
+            builder.store(form.written(builder, new), _element(builder, form.stored, *place))
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64, number), generate
@@ -93,25 +106,14 @@ def _store(kind: str) -> Any:
     return store
 
 
-load_bfloat16, store_bfloat16 = _load("bfloat16"), _store("bfloat16")
-load_float16, store_float16 = _load("float16"), _store("float16")
-load_float32, store_float32 = _load("float32"), _store("float32")
-load_float64, store_float64 = _load("float64"), _store("float64")
-load_int32, store_int32 = _load("int32"), _store("int32")
-load_int64, store_int64 = _load("int64"), _store("int64")
-
-size_of_bfloat16, size_of_float16 = BYTES["bfloat16"], BYTES["float16"]
-size_of_float32, size_of_float64 = BYTES["float32"], BYTES["float64"]
-
-
 def _rounds_to(kind: str) -> Any:
-    _, number, decoded, encoded = _KINDS[kind]
+    form, number = _FORMATS[kind], _type(kind)
 
     @intrinsic
     def rounds_to(typing_context: Any, value: Any, half: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             value, half = arguments
-            rounded = decoded(builder, encoded(builder, value))
+            rounded = form.loaded(builder, form.written(builder, value))
             bits = (builder.bitcast(each, _INT32) for each in (rounded, half))
             return builder.icmp_signed("==", *bits)
 
@@ -120,8 +122,16 @@ def _rounds_to(kind: str) -> Any:
     return rounds_to
 
 
-rounds_to_bfloat16, rounds_to_float16 = _rounds_to("bfloat16"), _rounds_to("float16")
-"""Whether a number rounds to another one, which has half precision: bit for bit."""
+load_int32, store_int32 = _load("int32"), _store("int32")
+load_int64, store_int64 = _load("int64"), _store("int64")
+load_float64, store_float64 = _load("float64"), _store("float64")
+
+for _kind in KINDS.values():
+    globals()[f"load_{_kind.name}"] = _load(_kind.name)
+    globals()[f"store_{_kind.name}"] = _store(_kind.name)
+    globals()[f"size_of_{_kind.name}"] = _kind.bytes
+    if _kind.is_rounded:
+        globals()[f"rounds_to_{_kind.name}"] = _rounds_to(_kind.name)
 
 
 @intrinsic

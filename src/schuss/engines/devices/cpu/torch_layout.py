@@ -19,15 +19,10 @@ import torch
 from torch import Tensor
 
 from schuss.engines.devices.cpu.words import DIMENSIONS, REFERENCES, VERSION
+from schuss.storage.kinds import DTYPES
 
 _WORDS = 22
 """Words of the implementation of a tensor that are searched: no more than it has."""
-
-_DTYPES = (
-    *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
-    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
-    *(torch.complex64, torch.complex128, torch.float8_e4m3fn, torch.float8_e5m2),
-)
 
 
 class TorchLayout(NamedTuple):
@@ -136,7 +131,7 @@ def _kinds(after: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """
     dtype, keys = after + 2, after + 3
     with torch.device("cpu"), torch.enable_grad():
-        codes = {_implementation(torch.zeros(2, dtype=d))[dtype] & _LOW for d in _DTYPES}
+        codes = {_implementation(torch.zeros(2, dtype=d))[dtype] & _LOW for d in DTYPES}
         lazy = torch.zeros(2, dtype=torch.complex64).conj()
         other = [torch.zeros(2).to_sparse(), lazy, lazy.imag, torch._efficientzerotensor(2)]
         leaf = torch.zeros(2, requires_grad=True)
@@ -150,7 +145,7 @@ def _kinds(after: int) -> tuple[tuple[int, int], tuple[int, int]]:
     for tensor in (*like, *([] if leaf.grad is None else [leaf.grad])):
         noise |= known ^ _implementation(tensor)[keys]
     told = [(known ^ _implementation(tensor)[keys]) & ~noise for tensor in other]
-    if len(codes) != len(_DTYPES) or not all(told):
+    if len(codes) != len(DTYPES) or not all(told):
         raise LookupError
     return (8 * dtype, 8 * keys), (_LOW, _signed(~noise & (2**64 - 1)))
 

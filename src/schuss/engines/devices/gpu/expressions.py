@@ -7,6 +7,16 @@ the branch that is then taken lets it through, as torch does.
 
 from __future__ import annotations
 
+from schuss.engines.program.operations import ROUNDINGS
+
+TYPES = {
+    "bfloat16": "tl.bfloat16",
+    "float16": "tl.float16",
+    "float32": "tl.float32",
+    "float64": "tl.float64",
+}
+"""The type of numbers in memory, by their kind: Triton loads and stores these as they are."""
+
 EXPRESSIONS = {
     "abs": "tl.abs({0})",
     "add": "{0} + {1}",
@@ -37,8 +47,6 @@ EXPRESSIONS = {
     "neg": "-{0}",
     "pow": "power({0}, {1})",
     "reciprocal": "divided(one, {0})",
-    "rounds_to_bfloat16": "rounds_to({0}, {1}, tl.bfloat16)",
-    "rounds_to_float16": "rounds_to({0}, {1}, tl.float16)",
     "rsqrt": "divided(one, root({0}))",
     "sign": "signed({0}, REAL)",
     "sqrt": "root({0})",
@@ -46,4 +54,5 @@ EXPRESSIONS = {
     "sub": "{0} - {1}",
     "tanh": "tanh({0})",
     "where": "tl.where({0}, {1}, {2})",
+    **{name: f"rounds_to({{0}}, {{1}}, {TYPES[kind]})" for kind, name in ROUNDINGS.items()},
 }

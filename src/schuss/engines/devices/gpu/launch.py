@@ -18,6 +18,7 @@ from schuss.engines.devices.gpu.matrices import Matrices, Parts
 from schuss.engines.devices.layout import Pass
 from schuss.engines.devices.tables.chunks import chunks
 from schuss.engines.program.program import GRAD, Place
+from schuss.storage.numbers import FLAG, NUMBER
 
 BLOCK = 1024
 """Numbers that a program of a GPU computes at once: 8 for each of its threads."""
@@ -117,7 +118,7 @@ class Launch:
 
     def _compile(self) -> None:
         """Compile all functions, so that what cannot be compiled runs on another engine."""
-        words, skip = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.float32)
+        words, skip = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=FLAG)
         with current(self.device), self._call.compiling():
             self.run(words.to(self.device), 0, skip.to(self.device))
         self._sent = None  # binding has yet to tell the addresses
@@ -212,7 +213,7 @@ class Launch:
         return staged.to(self.device, non_blocking=True)
 
     def _room(self, count: int) -> Tensor:
-        return torch.zeros(max(count, 1), dtype=torch.float64, device=self.device)
+        return torch.zeros(max(count, 1), dtype=NUMBER, device=self.device)
 
 
 def _is_pinned(device: torch.device) -> bool:

@@ -16,6 +16,7 @@ from schuss.engines.devices.gpu.tiled import Tiles
 from schuss.engines.devices.layout import KernelSource, Pass
 from schuss.engines.devices.tables.tiles import numbers
 from schuss.engines.program.operations import Form
+from schuss.storage.numbers import NUMBER
 
 WARPS = 4
 """Groups of 32 threads in a program that computes the blocks of a tile."""
@@ -80,7 +81,7 @@ class Matrices:
         for own, slot in zip(begins, source.slots, strict=True):
             counts = numbers(self._tiles.shapes, slot.form, partials=slot.partials)
             # Numbers of 8 bytes are enough for either precision.
-            room = torch.zeros(max(int(counts.sum()), 1), dtype=torch.float64, device=device)
+            room = torch.zeros(max(int(counts.sum()), 1), dtype=NUMBER, device=device)
             own[:] = room.data_ptr() + room.itemsize * (np.cumsum(counts) - counts)
             rooms.append(room)
         return begins, rooms

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from schuss.engines.devices.gpu.calls import current
 from schuss.engines.devices.gpu.launch import Launch
+from schuss.storage.numbers import FLAG
 
 
 class Run:
@@ -91,4 +92,4 @@ def _launch(device: torch.device, launches: Sequence[Launch], skip: Tensor | Non
 
 @cache
 def _never(device: torch.device) -> Tensor:
-    return torch.zeros(1, dtype=torch.float32, device=device)
+    return torch.zeros(1, dtype=FLAG, device=device)

@@ -10,7 +10,7 @@ from schuss.engines.devices.layout import Layout
 from schuss.engines.devices.tables.tiles import SHAPE
 from schuss.engines.program.operations import DRAWS, SIZES, SPREADS, takes_predicate
 from schuss.engines.program.program import COUNT, GRAD, Place
-from schuss.storage.kinds import LOADED
+from schuss.storage.kinds import KINDS
 
 
 class Statements:
@@ -112,4 +112,4 @@ class Statements:
         base = self.address(column) if place.per_tensor else f"p{column}"
         kind = self.layout.kind(place)
         loaded = f"load_{kind}({base}, {index})"
-        return loaded if LOADED[kind] == self.real else f"real({loaded})"
+        return loaded if KINDS[kind].computed == self.real else f"real({loaded})"

@@ -7,7 +7,6 @@ from schuss.engines.devices.tables.tiles import SHAPE
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
-from schuss.storage.kinds import BYTES
 
 
 def shape(count: int = len(SHAPE)) -> list[str]:
@@ -73,7 +72,7 @@ class Printer:
 
     def loaded(self, value: int, first: str, index: str, present: str) -> str:
         """Print how a value that was saved is loaded."""
-        base = f"k{value} + {BYTES[self.layout.real]} * ({first})"
+        base = f"k{value} + {self.statements.real_size} * ({first})"
         text = f"v{value} = load({base}, {index}, {present}, REAL, REAL)"
         return f"{text} != 0" if self.values[value].predicate else text
 

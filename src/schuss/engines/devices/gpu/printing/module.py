@@ -5,6 +5,7 @@ The passes are those of the CPU's kernel, from the same schedule.
 
 from __future__ import annotations
 
+from schuss.engines.devices.gpu.expressions import TYPES
 from schuss.engines.devices.gpu.printing import elements, matrices
 from schuss.engines.devices.gpu.printing.statements import Statements
 from schuss.engines.devices.layout import KernelSource, Layout, pass_of, sees_matrices, source_of
@@ -20,8 +21,8 @@ import triton.language as tl
 
 from schuss.engines.devices.gpu.functions_compiled import *
 
-REAL = tl.constexpr(tl.{real})
-PARTIAL = tl.constexpr(tl.{real})
+REAL = tl.constexpr({type})
+PARTIAL = tl.constexpr({type})
 
 # Else there would be a kernel for one tensor, one for a multiple of 16, and one for all others.
 kernel = triton.jit(
@@ -41,7 +42,7 @@ def kernel_source(program: Program, kinds: Kinds) -> KernelSource:
     functions = schedule(program)
     layout = Layout(program, functions, kinds)
     statements = Statements(layout)
-    text = _MODULE.format(real=kinds.real)
+    text = _MODULE.format(real=kinds.real, type=TYPES[kinds.real])
     printer = matrices if sees_matrices(program) else elements
     passes = [pass_of(layout, each, shared=True) for each in functions]
     for each, about in zip(functions, passes, strict=True):

@@ -10,7 +10,6 @@ from schuss.engines.devices.gpu.printing.elements import indented
 from schuss.engines.devices.layout import Pass
 from schuss.engines.program.operations import Form
 from schuss.engines.program.schedule import is_saved_when_reduced, of_elements
-from schuss.storage.kinds import BYTES
 
 _SMALLER = '''
 
@@ -66,9 +65,9 @@ class Smaller(Printer):
             matrix = [self.loaded(v, "matrix", "m", "is_matrix") for v in self.mine(Form.MATRIX)]
             matrix += self.started(Form.MATRIX)
             numbers += self.accumulated(Form.MATRIX)
+        size = self.statements.real_size
         joined = [
-            f"store(k{v} + {BYTES[self.layout.real]} * matrix, m, is_matrix, {self.joined(v, 1)}, "
-            "REAL)"
+            f"store(k{v} + {size} * matrix, m, is_matrix, {self.joined(v, 1)}, REAL)"
             for v in self.reduced(Form.MATRIX)
         ]
         return _SMALLER.format(
@@ -101,7 +100,7 @@ class Smaller(Printer):
         return f"v{value} = load(p{column} + {size} * first, i, present, {kind}, REAL)"
 
     def _outputs(self) -> list[str]:
-        size, number = BYTES[self.layout.real], self.statements.operand
+        size, number = self.statements.real_size, self.statements.operand
         lines = [
             f"store(k{v} + {size} * first, i, present, {number('store', 0, v)}, REAL)"
             for v in self.function.saved

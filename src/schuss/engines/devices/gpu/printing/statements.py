@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from schuss.engines.devices.gpu.expressions import EXPRESSIONS
+from schuss.engines.devices.gpu.expressions import EXPRESSIONS, TYPES
 from schuss.engines.devices.layout import Layout
 from schuss.engines.devices.tables.tiles import SHAPE
 from schuss.engines.program.operations import DRAWS, SIZES, SPREADS, takes_predicate
 from schuss.engines.program.program import COUNT, GRAD, Place
-from schuss.storage.kinds import BYTES
+from schuss.storage.kinds import KINDS
 
 
 class Statements:
@@ -19,12 +19,14 @@ class Statements:
         layout: The memory that the kernel takes.
         program: The program.
         each: How many words a set of arguments has: themselves, and their reciprocals.
+        real_size: How many bytes a number has that the kernel computes with.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.program = layout.program
         self.each = 2 * layout.arguments
+        self.real_size = KINDS[layout.real].bytes
 
     def computed(self, value: int, shape: str, element: str = "") -> str:
         """Print how a value that is no input is computed.
@@ -78,11 +80,11 @@ class Statements:
 
     def kind(self, place: Place) -> str:
         """Print the type of the numbers at a place."""
-        return f"tl.{self.layout.kind(place)}"
+        return TYPES[self.layout.kind(place)]
 
     def size(self, place: Place) -> int:
         """Return how many bytes a number at a place has."""
-        return BYTES[self.layout.kind(place)]
+        return KINDS[self.layout.kind(place)].bytes
 
     def address(self, column: int) -> str:
         """Print where what a column of the addresses is of begins."""

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from schuss.engines.errors import UnfusableError
+from schuss.engines.program import names
 from schuss.engines.program.operations import DRAWS, PREDICATES, REDUCED, SPREADS, Form
 
 GRAD = "grad"
@@ -137,16 +138,15 @@ class Program(NamedTuple):
         """List the program, one operation a line."""
         used = {operand for node in self.nodes for operand in node[1:]}
         used |= {number for _, number in self.outputs}
-        lines = [f"v{n} = {place.name}" for n, place in enumerate(self.inputs) if n in used]
+        lines = [
+            f"{names.value(n)} = {place.name}" for n, place in enumerate(self.inputs) if n in used
+        ]
         for number, (operation, *operands) in enumerate(self.nodes, start=len(self.inputs)):
-            lines.append(f"v{number} = {operation}({', '.join(map(operand_name, operands))})")
-        lines += [f"{place.name} <- v{number}" for place, number in self.outputs]
+            lines.append(
+                f"{names.value(number)} = {operation}({', '.join(map(names.operand, operands))})"
+            )
+        lines += [f"{place.name} <- {names.value(number)}" for place, number in self.outputs]
         return "\n".join(lines)
-
-
-def operand_name(operand: int) -> str:
-    """Return the name of an operand in listings and kernels, such as `v3` or `a3`."""
-    return f"v{operand}" if operand >= 0 else f"a{~operand}"
 
 
 @lru_cache(maxsize=1024)
@@ -166,9 +166,9 @@ def program(
     Raises:
         UnfusableError: A value has more numbers than the place where it goes.
     """
-    names = [place.name for place in inputs]
+    read = [place.name for place in inputs]
     outputs = tuple(
-        (name, number) for name, number in outputs if number >= len(names) or names[number] != name
+        (name, number) for name, number in outputs if number >= len(read) or read[number] != name
     )
     kept, renumbered = _without_repeats(len(inputs), nodes, {number for _, number in outputs})
     values = [Value(place.form, predicate=False, after=0) for place in inputs]

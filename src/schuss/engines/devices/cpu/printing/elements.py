@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from schuss.engines.devices.cpu.printing.statements import Statements
 from schuss.engines.devices.cpu.printing.text import indented, job
+from schuss.engines.program import names
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
 
@@ -29,14 +30,14 @@ def body(statements: Statements, function: Function) -> list[str]:
     bases |= {place for place, _ in function.outputs}
     sinks = function.reductions
     loop = [statements.computed(value, "i") for value in single]
-    loop += [f"partial_{v} = {statements.accumulated(v, f'partial_{v}')}" for v in sinks]
+    loop += map(statements.joined, sinks)
     loop += [statements.stored(place, value, "i") for place, value in function.outputs]
     lines = [_base(statements, place) for place in columns if place in bases]
     lines += [statements.whole(v) for v in whole]
     lines += [statements.started(v) for v in sinks]
     lines += ["for i in range(count):", *indented(1, loop)]
     lines += [
-        f"store_float64(partials, {index} * entries + entry, partial_{v})"
+        f"store_float64(partials, {names.of_entry(index)}, {names.partial(v)})"
         for index, v in enumerate(sinks)
     ]
     lines = [*statements.arguments(function.needed, statements.layout.totals), *lines]
@@ -62,7 +63,7 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
     lines += [*shape, *map(statements.whole, needed)]
     for place, _ in outputs:
         column = statements.layout.column(place)
-        lines.append(f"p{column} = {statements.address(column)}")
+        lines.append(f"{names.place(column)} = {statements.address(column)}")
     lines += [statements.stored(place, value, "0") for place, value in outputs]
     head = [*job(shapes=bool(shape)), "for tensor in range(tensors):", f"    {statements.skip()}"]
     return [*head, *indented(2, lines)]
@@ -70,4 +71,6 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
 
 def _base(statements: Statements, place: Place) -> str:
     column = statements.layout.column(place)
-    return f"p{column} = {statements.address(column)} + {statements.size(place)} * first"
+    return (
+        f"{names.place(column)} = {statements.address(column)} + {statements.size(place)} * first"
+    )

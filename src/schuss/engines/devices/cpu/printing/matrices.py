@@ -5,6 +5,7 @@ from __future__ import annotations
 from schuss.engines.devices.cpu.printing.statements import Statements
 from schuss.engines.devices.cpu.printing.text import indented, job, loads
 from schuss.engines.devices.tables.tiles import SHAPE, WORDS
+from schuss.engines.program import names
 from schuss.engines.program.operations import Form
 from schuss.engines.program.schedule import Function, is_saved_when_reduced, of_elements
 
@@ -47,15 +48,17 @@ class _Printer:
             partials = (
                 "matrices * height, strips" if form is Form.ROW else "matrices * width, bands"
             )
-            return f"v{value} = real(joined_{name}(s{value}, {self.index(form)}, {partials}))"
+            base = names.slot(value, partials=True)
+            joined = f"joined_{name}({base}, {self.index(form)}, {partials})"
+            return f"{names.value(value)} = real({joined})"
         if is_saved_when_reduced(program, value):
             return self.loaded(value)
         return self.statements.computed(value, self.index(form))
 
     def loaded(self, value: int) -> str:
         """Print how a value that was saved is loaded."""
-        index = self.index(self.values[value].form)
-        return f"v{value} = load_{self.statements.real}(k{value}, {index})"
+        at = f"{names.slot(value, partials=False)}, {self.index(self.values[value].form)}"
+        return f"{names.value(value)} = load_{self.statements.real}({at})"
 
     def index(self, form: Form) -> str:
         """Print the index of a number of some form."""
@@ -69,12 +72,12 @@ class _Printer:
         places |= {inputs[v] for v in self.function.needed if v < len(inputs)}
         for column, place in enumerate(self.layout.columns):
             if place in places and place.form is self.function.form:
-                found.append(f"p{column} = {self.statements.address(column)}")
+                found.append(f"{names.place(column)} = {self.statements.address(column)}")
         touched = {*self.function.needed, *self.function.reductions}
         for column, slot in enumerate(self.layout.slots, start=len(self.layout.columns)):
             if slot.value in touched:
-                name = "s" if slot.partials else "k"
-                found.append(f"{name}{slot.value} = {self.statements.address(column)}")
+                name = names.slot(slot.value, partials=slot.partials)
+                found.append(f"{name} = {self.statements.address(column)}")
         return found + [self.statements.whole(v) for v in self.whole]
 
     def reduced(self, *forms: Form) -> list[int]:
@@ -87,16 +90,18 @@ class _Printer:
 
     def joined(self, *forms: Form) -> list[str]:
         """Print the taking of one number more into reductions."""
-        reductions = self.reduced(*forms)
-        return [
-            f"partial_{v} = {self.statements.accumulated(v, f'partial_{v}')}" for v in reductions
-        ]
+        return [*map(self.statements.joined, self.reduced(*forms))]
 
     def stored(self) -> list[str]:
         """Print the writing of what the function leaves of its own form."""
         index = self.index(self.function.form)
-        saved = [f"store_{self.statements.real}(k{v}, {index}, v{v})" for v in self.function.saved]
+        saved = [self.saved(v, index, names.value(v)) for v in self.function.saved]
         return saved + [self.statements.stored(p, v, index) for p, v in self.function.outputs]
+
+    def saved(self, value: int, index: str, text: str) -> str:
+        """Print how a value is kept for later functions."""
+        base = names.slot(value, partials=False)
+        return f"store_{self.statements.real}({base}, {index}, {text})"
 
     def arguments(self) -> list[str]:
         """Print the loading of the arguments of what is computed."""
@@ -120,7 +125,7 @@ class _Elements(_Printer):
         tensor = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
         tensor += ["for matrix in range(first_matrix, end_matrix):", *indented(1, self._matrix())]
         tensor += [
-            f"store_float64(partials, {index} * entries + entry, partial_{v})"
+            f"store_float64(partials, {names.of_entry(index)}, {names.partial(v)})"
             for index, v in enumerate(self.reduced(Form.TENSOR))
         ]
         head = [*loads("tile", WORDS), self.statements.skip(), *indented(1, tensor)]
@@ -130,10 +135,11 @@ class _Elements(_Printer):
     def _matrix(self) -> list[str]:
         lines = [*self.needed(Form.MATRIX), "column = matrix * width + first_column"]
         for v in self.reduced(Form.COLUMN):
+            base, mine = names.slot(v, partials=True), names.of_columns(v)
             lines += [
-                f"c{v} = s{v} + size_of_float64 * (band * matrices * width + column)",
+                f"{mine} = {base} + size_of_float64 * (band * matrices * width + column)",
                 "for i in range(columns):",
-                f"    store_float64(c{v}, i, {self.statements.accumulation(v).start})",
+                f"    store_float64({mine}, i, {self.statements.accumulation(v).start})",
             ]
         return [
             *lines,
@@ -145,19 +151,21 @@ class _Elements(_Printer):
         inner = [*self.needed(Form.COLUMN), *self.needed(Form.ELEMENT)]
         inner += self.joined(Form.TENSOR, Form.ROW)
         for v in self.reduced(Form.COLUMN):
-            so_far = self.statements.accumulated(v, f"load_float64(c{v}, i)")
-            inner.append(f"store_float64(c{v}, i, {so_far})")
+            mine = names.of_columns(v)
+            so_far = self.statements.accumulated(v, f"load_float64({mine}, i)")
+            inner.append(f"store_float64({mine}, i, {so_far})")
         return [
             *self.needed(Form.ROW),
             "first = line * width + first_column",
             *self.started(Form.ROW),
             "for i in range(columns):",
             *indented(1, inner + self.stored()),
-            *(
-                f"store_float64(s{v}, strip * matrices * height + line, partial_{v})"
-                for v in self.reduced(Form.ROW)
-            ),
+            *map(self._of_line, self.reduced(Form.ROW)),
         ]
+
+    def _of_line(self, value: int) -> str:
+        base, partial = names.slot(value, partials=True), names.partial(value)
+        return f"store_float64({base}, strip * matrices * height + line, {partial})"
 
 
 class _Smaller(_Printer):
@@ -168,7 +176,7 @@ class _Smaller(_Printer):
         lines = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
         lines += ["for matrix in range(matrices):", *indented(1, self._matrix())]
         lines += [
-            f"store_float64(totals, {self.layout.totals[v]} * tensors + tensor, partial_{v})"
+            f"store_float64(totals, {names.of_tensor(self.layout.totals[v])}, {names.partial(v)})"
             for v in self.reduced(Form.TENSOR)
         ]
         head = [*job(shapes=True), "tensor = taken(job, 1)", "while tensor < tensors:"]
@@ -192,7 +200,7 @@ class _Smaller(_Printer):
             f"for {name} in range(matrix * {size}, matrix * {size} + {size}):",
             *indented(1, inner + self.stored()),
             *(
-                f"store_{self.statements.real}(k{v}, matrix, real(partial_{v}))"
+                self.saved(v, "matrix", f"real({names.partial(v)})")
                 for v in self.reduced(Form.MATRIX)
             ),
         ]

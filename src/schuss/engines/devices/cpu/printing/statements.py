@@ -8,8 +8,9 @@ from schuss.engines.devices.cpu.expressions import ACCUMULATIONS, EXPRESSIONS, A
 from schuss.engines.devices.cpu.printing.text import loads
 from schuss.engines.devices.layout import Layout
 from schuss.engines.devices.tables.tiles import SHAPE
+from schuss.engines.program import names
 from schuss.engines.program.operations import DRAWS, SIZES, SPREADS, takes_predicate
-from schuss.engines.program.program import COUNT, GRAD, Place
+from schuss.engines.program.program import COUNT, GRAD, Node, Place
 from schuss.storage.kinds import KINDS
 
 
@@ -30,21 +31,23 @@ class Statements:
     def computed(self, value: int, index: str) -> str:
         """Print how a value is read at an index, or computed from others."""
         node = self.program.node(value)
-        if node is None:
-            return f"v{value} = {self._loaded(self.program.inputs[value], index)}"
+        made = self._loaded(self.program.inputs[value], index) if node is None else self._made(node)
+        return f"{names.value(value)} = {made}"
+
+    def _made(self, node: Node) -> str:
         operation, *operands = node
         if operation in DRAWS:
             seed = f"int64(load_float64(arguments, {~operands[0]}))"
-            return f"v{value} = real({operation}({seed}, tensor, first + i))"
+            return f"real({operation}({seed}, tensor, first + i))"
         if operation in SIZES:
             sizes = (name for bit, name in enumerate(SHAPE[:3]) if SIZES[operation] & 1 << bit)
-            return f"v{value} = real({' * '.join(sizes)})"
+            return f"real({' * '.join(sizes)})"
         if operation in SPREADS:
-            return f"v{value} = {self.operand('add', 0, operands[0])}"
+            return self.operand("add", 0, operands[0])
         if operation == "div" and operands[1] < 0:
-            return f"v{value} = {self.operand('mul', 0, operands[0])} * r{~operands[1]}"
+            return f"{self.operand('mul', 0, operands[0])} * {names.reciprocal(~operands[1])}"
         texts = (self.operand(operation, place, o) for place, o in enumerate(operands))
-        return f"v{value} = " + EXPRESSIONS[operation].format(*texts)
+        return EXPRESSIONS[operation].format(*texts)
 
     def shape(self, values: Iterable[int]) -> list[str]:
         """Print the loading of a tensor's shape, if any of some values is a size."""
@@ -54,25 +57,27 @@ class Statements:
     def whole(self, value: int) -> str:
         """Print how what there is one number of for a tensor is read or computed."""
         if value in self.layout.totals:
-            total = f"load_float64(totals, {self.layout.totals[value]} * tensors + tensor)"
-            return f"v{value} = real({total})"
+            total = f"load_float64(totals, {names.of_tensor(self.layout.totals[value])})"
+            return f"{names.value(value)} = real({total})"
         return self.computed(value, "0")
 
     def operand(self, operation: str, position: int, operand: int) -> str:
         """Print an operand, as a number or a truth value as it is needed."""
         if operand < 0:
-            return f"a{~operand}"
-        truth = takes_predicate(operation, position)
+            return names.argument(~operand)
+        name, truth = names.value(operand), takes_predicate(operation, position)
         if truth == self.program.values[operand].predicate:
-            return f"v{operand}"
-        return f"(v{operand} != zero)" if truth else f"(one if v{operand} else zero)"
+            return name
+        return f"({name} != zero)" if truth else f"(one if {name} else zero)"
 
     def arguments(self, needed: Iterable[int], given: Mapping[int, int] | set[int]) -> list[str]:
         """Print the loading of a tensor's arguments; those that divide are inverted here, once."""
         used, divisors = self.layout.arguments_of(v for v in needed if v not in given)
         lines = [f"arguments = {self.address(len(self.layout.columns) + len(self.layout.slots))}"]
-        lines += [f"a{n} = real(load_float64(arguments, {n}))" for n in used]
-        return lines + [f"r{n} = real(1 / load_float64(arguments, {n}))" for n in divisors]
+        lines += [f"{names.argument(n)} = real(load_float64(arguments, {n}))" for n in used]
+        return lines + [
+            f"{names.reciprocal(n)} = real(1 / load_float64(arguments, {n}))" for n in divisors
+        ]
 
     def skip(self) -> str:
         """Print what passes over a tensor without a gradient."""
@@ -84,17 +89,22 @@ class Statements:
 
     def address(self, column: int) -> str:
         """Print where what a column of the addresses is of begins."""
-        return f"load_int64(addresses, {column} * tensors + tensor)"
+        return f"load_int64(addresses, {names.of_tensor(column)})"
 
     def stored(self, place: Place, value: int, index: str) -> str:
         """Print how a value is written to a place."""
         text = self.operand("store", 0, value)
-        column = self.layout.column(place)
-        return f"store_{self.layout.kind(place)}(p{column}, {index}, {text})"
+        base = names.place(self.layout.column(place))
+        return f"store_{self.layout.kind(place)}({base}, {index}, {text})"
 
     def started(self, value: int) -> str:
         """Print the beginning of a reduction."""
-        return f"partial_{value} = {self.accumulation(value).start}"
+        return f"{names.partial(value)} = {self.accumulation(value).start}"
+
+    def joined(self, value: int) -> str:
+        """Print the taking of one number more into a reduction."""
+        name = names.partial(value)
+        return f"{name} = {self.accumulated(value, name)}"
 
     def accumulated(self, value: int, so_far: str) -> str:
         """Print a reduction so far, with one number more."""
@@ -109,7 +119,7 @@ class Statements:
         column = self.layout.column(place)
         if place == COUNT:
             return f"real({self.address(column)})"
-        base = self.address(column) if place.per_tensor else f"p{column}"
+        base = self.address(column) if place.per_tensor else names.place(column)
         kind = self.layout.kind(place)
         loaded = f"load_{kind}({base}, {index})"
         return loaded if KINDS[kind].computed == self.real else f"real({loaded})"

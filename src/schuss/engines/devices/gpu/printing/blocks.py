@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schuss.engines.devices.gpu.printing.statements import Statements
 from schuss.engines.devices.tables.tiles import SHAPE
+from schuss.engines.program import names
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
@@ -45,8 +46,8 @@ class Printer:
         touched = {*self.function.needed, *self.function.reductions}
         for column, slot in enumerate(self.layout.slots, start=len(self.layout.columns)):
             if slot.value in touched:
-                name = "s" if slot.partials else "k"
-                lines.append(f"{name}{slot.value} = {self.statements.address(column)}")
+                name = names.slot(slot.value, partials=slot.partials)
+                lines.append(f"{name} = {self.statements.address(column)}")
         lines += map(self.statements.whole, self.mine(Form.TENSOR))
         return lines + self.started(Form.TENSOR)
 
@@ -58,32 +59,32 @@ class Printer:
         """Print the beginning of reductions that leave numbers of some form."""
         shape, name = self.block(), self.statements.reduction
         return [
-            f"partial_{v} = started(tl.zeros({shape}, PARTIAL), {name(v)})"
+            f"{names.partial(v)} = started(tl.zeros({shape}, PARTIAL), {name(v)})"
             for v in self.reduced(form)
         ]
 
     def accumulated(self, form: Form) -> list[str]:
         """Print the taking of one number more into each lane of reductions."""
         return [
-            f"partial_{v} = accumulated(partial_{v}, {self.statements.reduced(v)}.to(PARTIAL), "
-            f"present, {self.statements.reduction(v)})"
+            f"{names.partial(v)} = accumulated({names.partial(v)}, "
+            f"{self.statements.reduced(v)}.to(PARTIAL), present, {self.statements.reduction(v)})"
             for v in self.reduced(form)
         ]
 
     def loaded(self, value: int, first: str, index: str, present: str) -> str:
         """Print how a value that was saved is loaded."""
-        base = f"k{value} + {self.statements.real_size} * ({first})"
-        text = f"v{value} = load({base}, {index}, {present}, REAL, REAL)"
+        base = f"{names.slot(value, partials=False)} + {self.statements.real_size} * ({first})"
+        text = f"{names.value(value)} = load({base}, {index}, {present}, REAL, REAL)"
         return f"{text} != 0" if self.values[value].predicate else text
 
     def joined(self, value: int, axis: int | None) -> str:
         """Print the joining of the lanes of a reduction."""
-        return f"joined(partial_{value}, {axis}, {self.statements.reduction(value)})"
+        return f"joined({names.partial(value)}, {axis}, {self.statements.reduction(value)})"
 
     def tail(self) -> list[str]:
         """Print what a function leaves of each tensor."""
         return [
-            f"tl.store(partials + {index} * entries + entry, {self.joined(v, None)})"
+            f"tl.store(partials + {names.of_entry(index)}, {self.joined(v, None)})"
             for index, v in enumerate(self.reduced(Form.TENSOR))
         ]
 

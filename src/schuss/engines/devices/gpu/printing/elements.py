@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from schuss.engines.devices.gpu.printing.statements import Statements
 from schuss.engines.devices.layout import Pass
+from schuss.engines.program import names
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
 
@@ -71,22 +72,22 @@ def function(statements: Statements, about: Pass, made: Function) -> str:
     bases |= {place for place, _ in made.outputs}
     places = [place for place in layout.columns if place in bases]
     head = [*statements.arguments(made.needed, layout.totals), *map(statements.whole, whole)]
-    head += [f"partial_{v} = {_started(statements, v)}" for v in made.reductions]
+    head += [f"{names.partial(v)} = {_started(statements, v)}" for v in made.reductions]
     loop = [_computed(statements, v) for v in single]
-    loop += [f"partial_{v} = {_accumulated(statements, v)}" for v in made.reductions]
+    loop += [f"{names.partial(v)} = {_accumulated(statements, v)}" for v in made.reductions]
     loop += [_stored(statements, place, value) for place, value in made.outputs]
     tail = [
-        f"tl.store(partials + {index} * entries + entry, "
-        f"joined(partial_{v}, None, {statements.reduction(v)}))"
+        f"tl.store(partials + {names.of_entry(index)}, "
+        f"joined({names.partial(v)}, None, {statements.reduction(v)}))"
         for index, v in enumerate(made.reductions)
     ]
-    columns = [layout.column(place) for place in places]
+    given = [names.place(layout.column(place)) for place in places]
     return _PASS.format(
         name=about.name,
         does=about.does,
         each=statements.each,
-        given="".join(f"p{column}, " for column in columns),
-        aligned=" | ".join(f"p{column}" for column in columns),
+        given="".join(f"{name}, " for name in given),
+        aligned=" | ".join(given),
         bases=indented(1, (_base(statements, place) for place in places)),
         head=indented(1, head),
         loop=indented(2, loop),
@@ -125,11 +126,14 @@ def indented(depth: int, lines: Iterable[str]) -> str:
 
 def _base(statements: Statements, place: Place) -> str:
     column = statements.layout.column(place)
-    return f"p{column} = {statements.address(column)} + {statements.size(place)} * first"
+    return (
+        f"{names.place(column)} = {statements.address(column)} + {statements.size(place)} * first"
+    )
 
 
 def _block(statements: Statements, place: Place) -> str:
-    return f"p{statements.layout.column(place)} + {statements.size(place)} * at, i, present"
+    base = names.place(statements.layout.column(place))
+    return f"{base} + {statements.size(place)} * at, i, present"
 
 
 def _computed(statements: Statements, value: int) -> str:
@@ -137,7 +141,7 @@ def _computed(statements: Statements, value: int) -> str:
         return statements.computed(value, "[BLOCK]", "first + at + i")
     place = statements.program.inputs[value]
     block = _block(statements, place)
-    return f"v{value} = load({block}, {statements.kind(place)}, REAL, EVEN)"
+    return f"{names.value(value)} = load({block}, {statements.kind(place)}, REAL, EVEN)"
 
 
 def _stored(statements: Statements, place: Place, value: int) -> str:
@@ -150,5 +154,5 @@ def _started(statements: Statements, value: int) -> str:
 
 
 def _accumulated(statements: Statements, value: int) -> str:
-    number = f"{statements.reduced(value)}.to(PARTIAL)"
-    return f"accumulated(partial_{value}, {number}, present, {statements.reduction(value)})"
+    partial, number = names.partial(value), f"{statements.reduced(value)}.to(PARTIAL)"
+    return f"accumulated({partial}, {number}, present, {statements.reduction(value)})"

@@ -8,7 +8,9 @@ from __future__ import annotations
 from schuss.engines.devices.gpu.printing.blocks import Printer, shape
 from schuss.engines.devices.gpu.printing.elements import indented
 from schuss.engines.devices.layout import Pass
+from schuss.engines.program import names
 from schuss.engines.program.operations import Form
+from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import is_saved_when_reduced, of_elements
 
 _SMALLER = '''
@@ -55,7 +57,7 @@ class Smaller(Printer):
         """Print the function."""
         form = self.function.form
         bases = [
-            f"p{column} = {self.statements.address(column)}"
+            f"{names.place(column)} = {self.statements.address(column)}"
             for column in map(self.layout.column, self.places())
         ]
         numbers = [*map(self._read, self.mine(form))]
@@ -67,7 +69,8 @@ class Smaller(Printer):
             numbers += self.accumulated(Form.MATRIX)
         size = self.statements.real_size
         joined = [
-            f"store(k{v} + {size} * matrix, m, is_matrix, {self.joined(v, 1)}, REAL)"
+            f"store({names.slot(v, partials=False)} + {size} * matrix, m, is_matrix, "
+            f"{self.joined(v, 1)}, REAL)"
             for v in self.reduced(Form.MATRIX)
         ]
         return _SMALLER.format(
@@ -88,25 +91,31 @@ class Smaller(Printer):
         program = self.statements.program
         if program.is_reduction(value) and of_elements(program, value):
             name, apart = self.statements.reduction(value), _PARTIALS[self.function.form]
-            parts = f"joined_parts(s{value} + 8 * first, i, present, {apart}, {name}, JOINED)"
-            return f"v{value} = {parts}.to(REAL)"
+            base = f"{names.slot(value, partials=True)} + 8 * first"
+            parts = f"joined_parts({base}, i, present, {apart}, {name}, JOINED)"
+            return f"{names.value(value)} = {parts}.to(REAL)"
         if is_saved_when_reduced(program, value):
             return self.loaded(value, "first", "i", "present")
         if program.node(value) is not None:
             return self.statements.computed(value, self.block())
         place = program.inputs[value]
-        column, kind = self.layout.column(place), self.statements.kind(place)
-        size = self.statements.size(place)
-        return f"v{value} = load(p{column} + {size} * first, i, present, {kind}, REAL)"
+        at, kind = self._at(place), self.statements.kind(place)
+        return f"{names.value(value)} = load({at}, i, present, {kind}, REAL)"
+
+    def _at(self, place: Place) -> str:
+        base = names.place(self.layout.column(place))
+        return f"{base} + {self.statements.size(place)} * first"
 
     def _outputs(self) -> list[str]:
         size, number = self.statements.real_size, self.statements.operand
         lines = [
-            f"store(k{v} + {size} * first, i, present, {number('store', 0, v)}, REAL)"
+            f"store({names.slot(v, partials=False)} + {size} * first, i, present, "
+            f"{number('store', 0, v)}, REAL)"
             for v in self.function.saved
         ]
         for place, value in self.function.outputs:
             kind = self.statements.kind(place)
-            base = f"p{self.layout.column(place)} + {self.statements.size(place)} * first"
-            lines.append(f"store({base}, i, present, {number('store', 0, value)}, {kind})")
+            lines.append(
+                f"store({self._at(place)}, i, present, {number('store', 0, value)}, {kind})"
+            )
         return lines

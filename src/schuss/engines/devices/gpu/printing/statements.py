@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable
 from schuss.engines.devices.gpu.expressions import EXPRESSIONS, TYPES
 from schuss.engines.devices.layout import Layout
 from schuss.engines.devices.tables.tiles import SHAPE
+from schuss.engines.program import names
 from schuss.engines.program.operations import DRAWS, SIZES, SPREADS, takes_predicate
 from schuss.engines.program.program import COUNT, GRAD, Place
 from schuss.storage.kinds import KINDS
@@ -36,47 +37,52 @@ class Statements:
             shape: The shape of a block of it.
             element: For draws: the number of each element in its tensor.
         """
+        return f"{names.value(value)} = {self._made(value, shape, element)}"
+
+    def _made(self, value: int, shape: str, element: str) -> str:
         operation, *operands = self.program.node(value) or ("",)
         if operation in DRAWS:
             seed = f"tl.load(arguments + {2 * ~operands[0]}).to(tl.int64)"
-            return f"v{value} = {operation}({seed}, tensor, {element}, REAL)"
+            return f"{operation}({seed}, tensor, {element}, REAL)"
         if operation in SIZES:
             sizes = (name for bit, name in enumerate(SHAPE[:3]) if SIZES[operation] & 1 << bit)
-            return f"v{value} = ({' * '.join(sizes)}).to(REAL)"
+            return f"({' * '.join(sizes)}).to(REAL)"
         if operation in SPREADS:
-            return f"v{value} = {self.operand('add', 0, operands[0])} + tl.zeros({shape}, REAL)"
+            return f"{self.operand('add', 0, operands[0])} + tl.zeros({shape}, REAL)"
         if operation == "div" and operands[1] < 0:
-            return f"v{value} = {self.operand('mul', 0, operands[0])} * r{~operands[1]}"
+            return f"{self.operand('mul', 0, operands[0])} * {names.reciprocal(~operands[1])}"
         texts = (self.operand(operation, place, o) for place, o in enumerate(operands))
-        return f"v{value} = " + EXPRESSIONS[operation].format(*texts, shape=shape)
+        return EXPRESSIONS[operation].format(*texts, shape=shape)
 
     def whole(self, value: int) -> str:
         """Print how what there is one number of for a tensor is read or computed."""
-        totals = self.layout.totals
-        if value in totals:
-            return f"v{value} = tl.load(totals + {totals[value]} * tensors + tensor).to(REAL)"
+        if value in self.layout.totals:
+            at = names.of_tensor(self.layout.totals[value])
+            return f"{names.value(value)} = tl.load(totals + {at}).to(REAL)"
         if self.program.node(value) is not None:
             return self.computed(value, "[]")
         place = self.program.inputs[value]
         address = self.address(self.layout.column(place))
         if place == COUNT:
-            return f"v{value} = {address}.to(REAL)"
-        return f"v{value} = load_one({address}, {self.kind(place)}, REAL)"
+            return f"{names.value(value)} = {address}.to(REAL)"
+        return f"{names.value(value)} = load_one({address}, {self.kind(place)}, REAL)"
 
     def operand(self, operation: str, position: int, operand: int) -> str:
         """Print an operand, as a number or a truth value as it is needed."""
-        truth = takes_predicate(operation, position)
+        name, truth = names.operand(operand), takes_predicate(operation, position)
         if operand < 0:
-            return f"(a{~operand} != 0)" if truth else f"a{~operand}"
+            return f"({name} != 0)" if truth else name
         if truth == self.program.values[operand].predicate:
-            return f"v{operand}"
-        return f"(v{operand} != 0)" if truth else f"v{operand}.to(REAL)"
+            return name
+        return f"({name} != 0)" if truth else f"{name}.to(REAL)"
 
     def arguments(self, needed: Iterable[int], given: Container[int]) -> list[str]:
         """Print the loading of a tensor's arguments; of those that divide, the reciprocals."""
         used, divisors = self.layout.arguments_of(v for v in needed if v not in given)
-        lines = [f"a{n} = tl.load(arguments + {2 * n}).to(REAL)" for n in used]
-        return lines + [f"r{n} = tl.load(arguments + {2 * n + 1}).to(REAL)" for n in divisors]
+        lines = [f"{names.argument(n)} = tl.load(arguments + {2 * n}).to(REAL)" for n in used]
+        return lines + [
+            f"{names.reciprocal(n)} = tl.load(arguments + {2 * n + 1}).to(REAL)" for n in divisors
+        ]
 
     def kind(self, place: Place) -> str:
         """Print the type of the numbers at a place."""
@@ -90,7 +96,7 @@ class Statements:
         """Print where what a column of the addresses is of begins."""
         if column < len(self.layout.columns) and self.layout.columns[column] == Place(GRAD):
             return "tl.load(upload + begin + words + tensor)"
-        return f"tl.load(addresses + {column} * tensors + tensor)"
+        return f"tl.load(addresses + {names.of_tensor(column)})"
 
     def reduction(self, value: int) -> str:
         """Print the name of a reduction, whatever it leaves numbers for."""

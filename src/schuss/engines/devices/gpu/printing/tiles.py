@@ -10,6 +10,7 @@ from schuss.engines.devices.gpu.printing.blocks import Printer, shape
 from schuss.engines.devices.gpu.printing.elements import indented
 from schuss.engines.devices.layout import Pass
 from schuss.engines.devices.tables.tiles import WORDS
+from schuss.engines.program import names
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import Place
 
@@ -83,15 +84,17 @@ class Elements(Printer):
         matrices += [
             self.loaded(v, "of_column", "column", "is_column") for v in self.mine(Form.COLUMN)
         ]
-        bases = [f"p{column} = {statements.address(column)}" for column in columns]
+        given = [*map(names.place, columns)]
+        pairs = zip(given, columns, strict=True)
+        bases = [f"{name} = {statements.address(column)}" for name, column in pairs]
         tile = [f"{name} = tl.load(tile + {index})" for index, name in enumerate(WORDS)]
         return _ELEMENTS.format(
             name=about.name,
             does=about.does,
             each=statements.each,
             words=len(WORDS),
-            given="".join(f"p{column}, " for column in columns),
-            aligned=" | ".join(f"p{column}" for column in columns),
+            given="".join(f"{name}, " for name in given),
+            aligned=" | ".join(given),
             tile=indented(1, tile),
             shape=indented(1, shape(3)),
             bases=indented(2, bases),
@@ -109,8 +112,8 @@ class Elements(Printer):
         for form in (Form.TENSOR, Form.COLUMN, Form.ROW):
             lines += self.accumulated(form)
         lines += [
-            f"store(s{v} + 8 * (strip * matrices * height + of_row), row, is_row, "
-            f"{self.joined(v, 2)}, tl.float64)"
+            f"store({names.slot(v, partials=True)} + 8 * (strip * matrices * height + of_row), "
+            f"row, is_row, {self.joined(v, 2)}, tl.float64)"
             for v in self.reduced(Form.ROW)
         ]
         for place, value in self.function.outputs:
@@ -119,18 +122,16 @@ class Elements(Printer):
         return lines
 
     def _of_columns(self, value: int) -> str:
-        return (
-            f"store(s{value} + 8 * (band * matrices * width + of_column), column, is_column, "
-            f"{self.joined(value, 1)}, tl.float64)"
-        )
+        base = f"{names.slot(value, partials=True)} + 8 * (band * matrices * width + of_column)"
+        return f"store({base}, column, is_column, {self.joined(value, 1)}, tl.float64)"
 
     def _computed(self, value: int) -> str:
         if self.statements.program.node(value) is not None:
             return self.statements.computed(value, self.block(), "first + element")
         place = self.statements.program.inputs[value]
         kind = self.statements.kind(place)
-        return f"v{value} = load({self._at(place)}, present, {kind}, REAL, EVEN)"
+        return f"{names.value(value)} = load({self._at(place)}, present, {kind}, REAL, EVEN)"
 
     def _at(self, place: Place) -> str:
-        column = self.layout.column(place)
-        return f"p{column} + {self.statements.size(place)} * first, element"
+        base = names.place(self.layout.column(place))
+        return f"{base} + {self.statements.size(place)} * first, element"

@@ -135,6 +135,15 @@ def test_links_of_a_page_lead_to_files_of_the_repository(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def test_the_architecture_names_every_module_of_the_engines_and_of_storage() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(\w+\.py)\b", text))
+    rooms = [ROOT / "src" / "schuss" / room for room in ("engines", "storage")]
+    modules = {path.name for room in rooms for path in room.rglob("[!_]*.py")}
+    assert modules - named == set()
+    assert named - {path.name for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]} == set()
+
+
 def test_the_times_of_the_readme_are_those_of_the_benchmarks() -> None:
     readme, benchmarks = (ROOT / "README.md").read_text(), (ROOT / "docs/benchmarks.md").read_text()
     rows = re.findall(r"^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", readme, re.MULTILINE)

@@ -17,6 +17,7 @@ from torch import nn, tensor
 
 import schuss
 from schuss import optimizers, transforms
+from schuss.matrices import SCALES, Dims, Heads, Split
 from schuss.transforms import WeightDecay
 
 # Kinds of arguments: values inside, values of a wrong type, values outside.
@@ -98,6 +99,12 @@ def pair(inside, outside):
 EPS_2 = pair((0.0, 0.5), [(-1.0, 0.5), (0.5, nan)])
 MIX_AND_RATE = pair((0.9, 0.0), [(0, 0.9), (1, 0.9), (0.9, 1)])
 
+
+def names(*inside):
+    wrong = [1, True, ("jordan",), *([] if None in inside else [None])]
+    return list(inside), wrong, ["x", ""]
+
+
 OF_ALL_OPTIMIZERS = {"lr": NOT_NEGATIVE, "weight_decay": DECAY}
 OPTIONS = {
     "maximize": FLAG,
@@ -117,6 +124,23 @@ RADAM = {"degenerated_to_sgd": FLAG, "rho_threshold": AT_LEAST_4}
 SOPHIA = {**ADAM, "rho": NOT_NEGATIVE}
 RMSPROP = {"alpha": SHARE, "eps": NOT_NEGATIVE, "momentum": NOT_NEGATIVE}
 PROJECTED = {"delta": NOT_NEGATIVE, "wd_ratio": NOT_NEGATIVE, "nesterov": FLAG}
+ITERATION = {
+    "ns_coefficients": (
+        ["jordan", "aol", (3.0, -3.2, 1.2), [3, -3.2, 1.2], ((3.0, -3.2, 1.2),) * 2],
+        [None, 3.0, object(), ("a", 1.0, 1.0)],
+        ["jordon", (), (1.0,), ((1.0, 2.0),), (nan, 1.0, 1.0)],
+    ),
+    "eps": NOT_NEGATIVE,
+    "ns_steps": or_none(COUNT_FROM_1),
+    "adjust_lr_fn": names(*SCALES, None),
+    "precision": names("bfloat16", "float32", "medium"),
+    "form": names("ordinary", "gram", None),
+    "matrices": (
+        [None, "flatten", "batch", Heads(2), Split(1, 1), Dims(rows=(1,), cols=(0,))],
+        [3, True, object()],
+        ["rows", ("heads", 0, 0), ("split", (), 0), (2, 2)],
+    ),
+}
 DOG = {"reps_rel": POSITIVE, "eps": NOT_NEGATIVE}
 
 OPTIMIZERS = {
@@ -218,6 +242,7 @@ OPTIMIZERS = {
     "LDoG": DOG,
     "LaProp": ADAM,
     "Lion": {"betas": rates(2)},
+    "Muon": {**ITERATION, "momentum": RATE, "nesterov": FLAG},
     "NAdam": {**ADAM, "momentum_decay": NOT_NEGATIVE, "decoupled_weight_decay": FLAG},
     "NAdamW": {**ADAM, **ADAM_FLAGS},
     "Noam": {**ADAM, **ADAM_FLAGS, "warmup": COUNT, "d_model": COUNT_FROM_1},

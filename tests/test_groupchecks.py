@@ -26,10 +26,15 @@ class Owner:
         self.checked: list[object] = []
         self.domains = Domains(lr=at_least(0), beta=DECAY_RATE)
         self.checks = GroupChecks(self.domains)
+        self.longest = 2
 
     def check_group(self, group):
         self.checked.append(group["lr"])
         self.domains.check(group)
+
+    def check_parameters(self, group):
+        if any(len(param) > self.longest for param in group["params"]):
+            raise ValueError(f"there is one of more than {self.longest} numbers")
 
     def changed(self):
         """Return the learning rates of the groups that are checked now."""
@@ -91,7 +96,7 @@ def test_lists_of_parameters_are_checked_when_they_hold_others():
     first["params"].append(second["params"][0])  # of which a step learns when it plans anew
     owner.checks.check_changed(owner)
     with pytest.raises(ValueError, match="listed twice, in parameter groups 0 and 1"):
-        owner.checks.check_listed(owner.param_groups)
+        owner.checks.check_listed(owner)
     first["params"] = list(first["params"])
     with pytest.raises(ValueError, match="listed twice, in parameter groups 0 and 1"):
         owner.checks.check_changed(owner)
@@ -114,3 +119,19 @@ def test_rules_see_the_groups_themselves_or_copies_with_numbers_of_python():
     assert second["beta"].shape == ()
     assert type(owner.param_groups[0]["lr"]) is np.float32
     assert first["params"] is owner.param_groups[0]["params"]
+
+
+def test_parameters_that_the_algorithm_does_not_take_are_refused_when_they_come_or_groups_change():
+    owner = Owner()
+    owner.changed()
+    owner.longest = 1
+    owner.checks.check_changed(owner)  # nothing has changed
+    owner.param_groups[0]["lr"] = 0.125
+    message = r"more than 1 numbers \(Owner, parameter group 0\)"
+    with pytest.raises(ValueError, match=message):
+        owner.checks.check_changed(owner)
+    owner.longest = 2
+    owner.checks.check_changed(owner)
+    owner.param_groups[1]["params"].append(torch.zeros(3))
+    with pytest.raises(ValueError, match=r"more than 2 numbers \(Owner, parameter group 1\)"):
+        owner.checks.check_listed(owner)

@@ -17,10 +17,9 @@ from torch.profiler import ProfilerActivity, profile
 
 import schuss
 from schuss import GenericAdaptiveOptimizer, Optimizer, WeightDecay
+from tests.algorithms import EVERY, OF_MATRICES, TRACED, fitting, on
 from tests.conformance.trajectories import ON, ONE_RATE, REAL_ONLY
 from tests.covers import in_turn
-
-ALL = [info.name for info in schuss.list_optimizers()]
 
 
 class Descent(Optimizer):
@@ -50,8 +49,8 @@ class Adaptive(GenericAdaptiveOptimizer):
         param.data.add_(grad, alpha=-group["lr"])
 
 
-def weight(*values: float) -> nn.Parameter:
-    param = nn.Parameter(torch.tensor(values or (1.0, -2.0)))
+def weight(*values: float, of: str = "sgd") -> nn.Parameter:
+    param = nn.Parameter(fitting(of, torch.tensor(values or (1.0, -2.0))))
     param.grad = torch.ones_like(param)
     return param
 
@@ -196,9 +195,9 @@ def test_parameters_without_gradient_are_skipped_and_state_comes_with_the_first_
     assert (optimizer.state[first]["step"], optimizer.state[late]["step"]) == (2, 1)
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in ("sgd", "adagrad")])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("sgd", "adagrad")])
 def test_a_sparse_gradient_is_refused_before_anything_is_changed(name):
-    dense, embedding = weight(), nn.Embedding(4, 2, sparse=True)
+    dense, embedding = weight(of=name), nn.Embedding(4, 2, sparse=True)
     optimizer = schuss.create_optimizer(name, [dense, embedding.weight])
     embedding(torch.tensor([1])).sum().backward()
     before = dense.detach().clone()
@@ -241,35 +240,37 @@ def test_the_learning_rate_of_a_schedule_in_the_rule_reaches_the_decay():
 # A good torch citizen
 
 
-@pytest.mark.parametrize(("name", "engine"), in_turn(ALL, ON))
+@pytest.mark.parametrize(("name", "engine"), in_turn(EVERY, ON))
 def test_gradients_are_never_changed(name, engine):
-    param, on = weight(3.0, -0.5), ON[engine]
-    optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1, maximize=True, **on)
-    param.grad = grad = torch.tensor([3.0, -2.0])
+    param = weight(3.0, -0.5, of=name)
+    optimizer = schuss.create_optimizer(
+        name, [param], weight_decay=0.1, maximize=True, **on(ON[engine], name)
+    )
+    param.grad = grad = fitting(name, torch.tensor([3.0, -2.0]))
     before = grad.clone()
     optimizer.step()
     assert param.grad is grad
     assert torch.equal(grad, before)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EVERY)
 def test_maximizing_is_minimizing_the_negative(name):
-    up, down = weight(3.0, -0.5), weight(3.0, -0.5)
+    up, down = weight(3.0, -0.5, of=name), weight(3.0, -0.5, of=name)
     # On the loop, with which the other engines are compared elsewhere.
     ascent = schuss.create_optimizer(name, [up], maximize=True, lr=0.1, foreach=False)
     descent = schuss.create_optimizer(name, [down], lr=0.1, foreach=False)
     for step in range(5):
-        up.grad = torch.tensor([1.0, -step])
+        up.grad = fitting(name, torch.tensor([1.0, -step]))
         down.grad = -up.grad
         ascent.step()
         descent.step()
     assert torch.equal(up, down)
 
 
-@pytest.mark.parametrize(("name", "engine"), in_turn(ALL, ON))
+@pytest.mark.parametrize(("name", "engine"), in_turn(EVERY, ON))
 def test_a_copied_or_pickled_optimizer_goes_on_by_itself(name, engine):
-    param, options = weight(), {"weight_decay": schuss.L1Decay(0.1), "lr": 0.1}
-    optimizer = schuss.create_optimizer(name, [param], **options, **ON[engine])
+    param, options = weight(of=name), {"weight_decay": schuss.L1Decay(0.1), "lr": 0.1}
+    optimizer = schuss.create_optimizer(name, [param], **options, **on(ON[engine], name))
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
     stepped(optimizer, param)
     scheduler.step()
@@ -339,7 +340,7 @@ def test_named_parameters_keep_their_names_through_a_checkpoint():
 def test_empty_groups_empty_parameters_and_scalars_are_fine():
     empty, scalar = nn.Parameter(torch.zeros(0, 3)), nn.Parameter(torch.tensor(2.0))
     empty.grad, scalar.grad = torch.zeros(0, 3), torch.tensor(1.0)
-    for name in ALL:
+    for name in TRACED:
         optimizer = schuss.create_optimizer(name, [{"params": []}, {"params": [empty, scalar]}])
         before = scalar.item()
         for _ in range(5):  # some wait in the first
@@ -370,10 +371,11 @@ def test_a_parameter_that_two_modules_share_moves_once():
 
 
 @pytest.mark.filterwarnings("ignore:SM3 cannot run:UserWarning")  # of four dimensions
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_layout_of_a_gradient_or_a_parameter_does_not_matter(name):
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(2, 3, 4, 4, generator=generator)
+    options = {"matrices": "flatten"} if name in OF_MATRICES else {}
     results = []
     for layout in ("contiguous", "channels last", "transposed", "strided gradient"):
         param = nn.Parameter(start.clone())
@@ -381,7 +383,7 @@ def test_the_layout_of_a_gradient_or_a_parameter_does_not_matter(name):
             param = nn.Parameter(start.to(memory_format=torch.channels_last))
         elif layout == "transposed":
             param = nn.Parameter(start.transpose(0, 3).contiguous().transpose(0, 3))
-        optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1)
+        optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1, **options)
         for _ in range(3):
             grad = param.detach().cos()
             if layout == "strided gradient":
@@ -393,10 +395,10 @@ def test_the_layout_of_a_gradient_or_a_parameter_does_not_matter(name):
     assert all(torch.equal(result, results[0]) for result in results)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_frozen_parameter_with_a_gradient_moves_as_in_torch(name):
-    frozen = torch.tensor([1.0], requires_grad=False)
-    frozen.grad = torch.tensor([1.0])
+    frozen = fitting(name, torch.tensor([1.0]))
+    frozen.grad = torch.ones_like(frozen)
     optimizer = schuss.create_optimizer(name, [frozen], lr=0.1)
     for _ in range(5):  # some wait in the first
         optimizer.step()
@@ -413,7 +415,7 @@ def test_statistics_of_rows_and_columns_are_not_of_complex_parameters(name):
     assert (param == 1).all()
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in REAL_ONLY])
+@pytest.mark.parametrize("name", [name for name in TRACED if name not in REAL_ONLY])
 def test_a_complex_parameter_moves_as_its_two_parts_do(name):
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(5, dtype=torch.complex64, generator=generator)
@@ -436,15 +438,16 @@ def test_a_complex_parameter_moves_as_its_two_parts_do(name):
 # GradScaler
 
 
-@pytest.mark.parametrize(("name", "dtype"), in_turn(ALL, (torch.float32, torch.float16)), ids=str)
+@pytest.mark.parametrize(("name", "dtype"), in_turn(EVERY, (torch.float32, torch.float16)), ids=str)
 def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(name, dtype):
-    scaled, plain = (nn.Parameter(torch.tensor([1.0, -2.0], dtype=dtype)) for _ in range(2))
+    start = fitting(name, torch.tensor([1.0, -2.0], dtype=dtype))
+    scaled, plain = (nn.Parameter(start.clone()) for _ in range(2))
     # A half-precision weight does not see a step of a millionth.
     options = {"d0": 0.1} if name in ONE_RATE else {}
     options |= {"reps_rel": 0.1} if name in ("dog", "ldog") else {}
     options |= {"silent_sgd_phase": False} if name == "radamschedulefree" else {}
     # So that the scaler hands over its scale and its verdict.
-    ours = schuss.create_optimizer(name, [scaled], lr=0.5, fused=True, **options)
+    ours = schuss.create_optimizer(name, [scaled], lr=0.5, **on({"fused": True}, name), **options)
     unscaled = schuss.create_optimizer(name, [plain], lr=0.5, **options)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     for loss_factor in (1.0, float("inf"), 0.5):
@@ -458,7 +461,7 @@ def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(n
             unscaled.step()
     # A norm of scaled gradients is rounded otherwise.
     torch.testing.assert_close(scaled, plain, rtol=1e-6, atol=0)
-    assert not torch.equal(plain, torch.tensor([1.0, -2.0], dtype=dtype))
+    assert not torch.equal(plain, start)
     assert scaler.get_scale() == 512.0
 
 

@@ -10,6 +10,7 @@ from torch import nn
 import schuss
 from schuss import optimizers
 from schuss.registry import parse_spec
+from tests.algorithms import EVERY, fitting
 
 
 def test_every_optimizer_is_listed_with_a_description_a_source_and_its_memory():
@@ -37,11 +38,11 @@ def test_a_pattern_selects():
     assert schuss.list_optimizers("nothing*") == []
 
 
-@pytest.mark.parametrize("name", [info.name for info in schuss.list_optimizers()])
+@pytest.mark.parametrize("name", EVERY)
 def test_the_memory_that_is_listed_is_the_memory_that_is_kept(name):
     (info,) = schuss.list_optimizers(name)
-    param = nn.Parameter(torch.ones(10))
-    param.grad = torch.ones(10)
+    param = nn.Parameter(fitting(name, torch.ones(10)))
+    param.grad = torch.ones_like(param)
     optimizer = schuss.create_optimizer(name, [param])
     optimizer.step()
     kept = sum(torch.is_tensor(v) and v.numel() == 10 for v in optimizer.state[param].values())

@@ -75,6 +75,13 @@ FAMILIES = (
         ("lion", "signum", "tiger", "rprop"),
     ),
     Family(
+        "matrices",
+        "Matrices",
+        "The weight of a layer is a matrix, and the step has about the same size in all of its "
+        "directions. Parameters that are no matrices are trained by another optimizer.",
+        ("muon",),
+    ),
+    Family(
         "sums",
         "Sums and means of squares",
         "Gradients are divided by the root of a sum or a mean of their squares, without a mean of "

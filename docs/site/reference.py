@@ -17,6 +17,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
         "hyper",
         "rate",
     ),
+    "Matrices": ("orthogonalized",),
     "Weight decay": ("WeightDecay", "L1Decay", "CorrectedDecay", "InUpdate"),
     "What a step does": ("Explanation", "CohortExplanation"),
 }

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from schuss import optimizers, schedules, transforms
+from schuss import matrices, optimizers, schedules, transforms
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.declarations import hyper, rate
 from schuss.engines import CohortExplanation, Explanation
 from schuss.hyperparameters import Options
+from schuss.matrices import orthogonalized
 from schuss.optimizer import Optimizer
 from schuss.registry import OptimizerInfo, create_optimizer, list_optimizers
 from schuss.transforms import CorrectedDecay, InUpdate, L1Decay, Transform, WeightDecay
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         LaProp,
         LDoG,
         Lion,
+        Muon,
         NAdam,
         NAdamW,
         Noam,
@@ -148,6 +150,7 @@ __all__ = [
     "LaProp",
     "Lion",
     "Lookahead",
+    "Muon",
     "NAdam",
     "NAdamW",
     "Noam",
@@ -177,6 +180,8 @@ __all__ = [
     "create_optimizer",
     "hyper",
     "list_optimizers",
+    "matrices",
+    "orthogonalized",
     "rate",
     "schedules",
 ]

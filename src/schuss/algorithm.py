@@ -11,6 +11,7 @@ from schuss.contract import Group, Measure, Rule, State
 from schuss.domains import Domains
 from schuss.engines import check_engine
 from schuss.hyperparameters import Checked
+from schuss.matrices.shapes import check_all
 from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.chain import Chain
 from schuss.transforms.weight_decay import Decay, as_weight_decay, decay_in_update
@@ -41,6 +42,10 @@ class Algorithm(Checked):
     """Whether the methods of a class are functions of their arguments: they read nothing else, and
     nothing that changes. The engine then calls them once, and from then on computes only the
     numbers anew. Every class that does not come with this library has to say so itself.
+    """
+    takes_matrices_only: ClassVar[bool] = False
+    """Whether the rule takes only matrices, as the option `matrices` of a group describes them; see
+    `schuss.matrices`.
     """
     takes_sparse_gradients: ClassVar[bool] = False
     """Whether the rule is right for sparse gradients too; set it beside the rule, because a
@@ -184,6 +189,16 @@ class Algorithm(Checked):
         check_engine(group)
         self.weight_decay.check_group(group)
         self._chain.check_group(group)
+
+    def check_parameters(self, group: Group) -> None:
+        """Check that the algorithm takes the parameters of a group; extend it if some are refused.
+
+        Raises:
+            ValueError: The algorithm takes matrices only, and the shape of a parameter is of none.
+            TypeError: The same, and a parameter is complex, or divided among several ranks.
+        """
+        if self.takes_matrices_only:
+            check_all(group)
 
     def read_group(self, saved: Group) -> Group:
         """Return a group of a checkpoint as this optimizer takes it; override it if it differs."""

@@ -7,6 +7,7 @@ the step after it was changed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from operator import is_
 from typing import Any, Final, Protocol
@@ -27,6 +28,9 @@ class Grouped(Protocol):
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
+
+    def check_parameters(self, group: Group) -> None:
+        """Check that the algorithm takes the parameters of one group."""
 
 
 class GroupChecks:
@@ -51,14 +55,9 @@ class GroupChecks:
             ValueError: A hyper-parameter is missing, or lies outside of its domain.
             TypeError: One is of the wrong type.
         """
-        place = f"({type(optimizer).__name__}, parameter group {number})"
-        try:
+        with _named(optimizer, number):
             _check_keys(group, optimizer.defaults)
             optimizer.check_group(group)
-        except ValueError as error:
-            raise ValueError(f"{error} {place}") from None
-        except TypeError as error:
-            raise TypeError(f"{error} {place}") from None
         self._has_other_numbers = self._has_other_numbers or bool(self.domains.plain(group))
 
     def check_changed(self, optimizer: Grouped) -> None:
@@ -80,14 +79,15 @@ class GroupChecks:
             same = False
         if same:
             return
-        self.check_listed(groups)
+        self.check_listed(optimizer)
         for number, group in enumerate(groups):
             for key in OPTION_DEFAULTS.keys() - group.keys():
                 group[key] = optimizer.defaults.get(key, OPTION_DEFAULTS[key])
             self.check(optimizer, number, group)
+            self._check_parameters(optimizer, number, group)
         self._values = list(_values_of(groups))
 
-    def check_listed(self, groups: Sequence[Group]) -> None:
+    def check_listed(self, optimizer: Grouped) -> None:
         """Check the parameters that groups list, if they are not those that they listed before.
 
         The engine asks for it when it plans a step anew. A step that goes on with parameters as
@@ -95,21 +95,41 @@ class GroupChecks:
 
         Raises:
             TypeError: A group is no dictionary, or its parameters are not tensors in a list.
-            ValueError: A parameter is listed twice.
+            ValueError: A parameter is listed twice, or the algorithm does not take it.
         """
+        groups = optimizer.param_groups
         try:
             same = all(map(is_, _params_of(groups), self._params))
         except (AttributeError, KeyError, TypeError):
             same = False
         if not same:
             check_params(groups)
+            for number, group in enumerate(groups):
+                self._check_parameters(optimizer, number, group)
             self._params = list(_params_of(groups))
+
+    def _check_parameters(self, optimizer: Grouped, number: int, group: Group) -> None:
+        """Check that the algorithm takes the parameters of a group, which rules may read."""
+        with _named(optimizer, number):
+            optimizer.check_parameters({**optimizer.defaults, **group})
 
     def for_rules(self, groups: Sequence[Group]) -> Sequence[Group]:
         """Return groups as rules see them: with Python's numbers and tensors of no dimensions."""
         if not self._has_other_numbers:
             return groups
         return [{**group, **self.domains.plain(group)} for group in groups]
+
+
+@contextmanager
+def _named(optimizer: Grouped, number: int) -> Iterator[None]:
+    """Let errors in the block name an optimizer and a group."""
+    place = f"({type(optimizer).__name__}, parameter group {number})"
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error} {place}") from None
+    except TypeError as error:
+        raise TypeError(f"{error} {place}") from None
 
 
 def _check_keys(group: Group, defaults: Mapping[str, Any]) -> None:

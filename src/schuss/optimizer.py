@@ -263,14 +263,14 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
 
         Raises:
             ValueError: A hyper-parameter lies outside of its domain, or a parameter has a group
-                already.
+                already, or is none that the algorithm takes.
             TypeError: A hyper-parameter or a parameter is of the wrong type.
         """
         if isinstance(param_group, dict):
             param_group = as_group_values(param_group, self.weight_decay)
             whole = {**self.defaults, **param_group}
             self._group_checks.check(self, len(self.param_groups), whole)
-        with adding_group(self.param_groups):
+        with adding_group(self.param_groups, self.check_listed):
             super().add_param_group(param_group)
 
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
@@ -281,7 +281,7 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
 
     def check_listed(self) -> None:
         """Check what the lists of parameters hold, if that is not what it was."""
-        self._group_checks.check_listed(self.param_groups)
+        self._group_checks.check_listed(self)
 
     @called_while_tracing
     def begin_compiled(self) -> None:

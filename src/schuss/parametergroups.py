@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,20 +45,24 @@ def check_params(groups: Sequence[object]) -> None:
 
 
 @contextmanager
-def adding_group(groups: list[Any]) -> Iterator[None]:
-    """Check a group that torch adds to `groups` in the block, and take it away if it is refused.
+def adding_group(groups: list[Any], check: Callable[[], None]) -> Iterator[None]:
+    """Check groups after torch has added one in the block, and take it away if it is refused.
 
     The warning of torch about a parameter that is listed twice is left out: it is an error here.
 
+    Args:
+        groups: The groups, to which torch adds one.
+        check: Checks the parameters of all groups, as `check_params` does.
+
     Raises:
-        TypeError: The parameters of the group are not tensors in a list.
-        ValueError: A parameter is listed twice.
+        TypeError: `check` refuses a parameter.
+        ValueError: `check` refuses a parameter.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "optimizer contains a parameter group with duplicate")
         yield
     try:
-        check_params(groups)
+        check()
     except (TypeError, ValueError):
         groups.pop()
         raise

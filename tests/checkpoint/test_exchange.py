@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 import schuss
+from tests.algorithms import fitting
 
 TABLE = [
     ("Adadelta", {"weight_decay": 0.1}),
@@ -19,6 +21,8 @@ TABLE = [
     ("AdamW", {"amsgrad": True}),
     ("Adamax", {}),
     ("ASGD", {"t0": 3, "lambd": 0.1}),
+    ("Muon", {}),
+    ("Muon", {"adjust_lr_fn": "match_rms_adamw", "nesterov": False}),
     ("NAdam", {"decoupled_weight_decay": True, "weight_decay": 0.1}),
     ("RAdam", {}),
     ("RMSprop", {}),
@@ -42,9 +46,9 @@ def float64_by_default():
 
 
 def created(where, name, params, options):
-    return getattr(schuss if where == "ours" else torch.optim, name)(
-        params, foreach=False, **options
-    )
+    cls = getattr(schuss if where == "ours" else torch.optim, name)
+    on_the_loop = {"foreach": False} if "foreach" in inspect.signature(cls).parameters else {}
+    return cls(params, **on_the_loop, **options)
 
 
 def close(found, expected):
@@ -59,16 +63,17 @@ def walk(optimizer, steps, seed):
         optimizer.step()
 
 
-def start():
+def start(name):
     shapes = ((3, 2), (4,), ())
-    return [nn.Parameter(torch.full(shape, 0.5, dtype=torch.float64)) for shape in shapes]
+    starts = [torch.full(shape, 0.5, dtype=torch.float64) for shape in shapes]
+    return [nn.Parameter(fitting(getattr(schuss, name), each)) for each in starts]
 
 
 @pytest.mark.usefixtures("float64_by_default")
 @BOTH_WAYS
 @pytest.mark.parametrize(("name", "options"), TABLE, ids=str)
 def test_a_run_goes_on_elsewhere_as_it_would_have_where_it_began(name, options, there, here):
-    first = created(there, name, start(), options)
+    first = created(there, name, start(name), options)
     walk(first, 6, seed=1)
     buffer = io.BytesIO()
     torch.save((first.state_dict(), [p.detach() for p in first.param_groups[0]["params"]]), buffer)
@@ -90,7 +95,7 @@ def test_a_run_goes_on_elsewhere_as_it_would_have_where_it_began(name, options, 
 
 @pytest.mark.parametrize(("name", "options"), TABLE, ids=str)
 def test_a_group_has_every_hyperparameter_that_torchs_has(name, options):
-    ours, theirs = (created(where, name, start(), options) for where in ("ours", "torch"))
+    ours, theirs = (created(where, name, start(name), options) for where in ("ours", "torch"))
     assert theirs.param_groups[0].keys() <= ours.param_groups[0].keys()
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import schuss
+from tests.algorithms import fitting
 
 SHAPES = ((3, 2), (4,))
 
@@ -20,7 +21,7 @@ def trained(
     **options: Any,
 ) -> Any:
     """Return an optimizer of parameters of ones, after steps with gradients of 1/2."""
-    params = [nn.Parameter(torch.ones(shape, dtype=dtype)) for shape in shapes]
+    params = [nn.Parameter(fitting(cls, torch.ones(shape, dtype=dtype))) for shape in shapes]
     optimizer = cls(params, **options)
     train(optimizer, steps)
     return optimizer

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import schuss
 from schuss.storage.precision import HALF
+from tests.algorithms import TRACED
 from tests.conformance.trajectories import (
     FLAT,
     ON,
@@ -27,7 +28,6 @@ from tests.conformance.trajectories import (
 )
 from tests.covers import EXHAUSTIVE, combinations, in_turn
 
-ALL = [info.name for info in schuss.list_optimizers()]
 ENGINES = ("foreach", "fused")
 
 PLAIN, TOGETHER = "plain", "decay, maximize, master weights"
@@ -88,7 +88,7 @@ def can_be(name: str, option: str, dtype: torch.dtype, engine: str) -> bool:
 
 
 GRID = [
-    *combinations(ALL, OPTIONS, TOLERANCE, ENGINES, where=can_be),
+    *combinations(TRACED, OPTIONS, TOLERANCE, ENGINES, where=can_be),
     *(
         (OF_THEIR_OWN[option][0], option, dtype, engine)
         for option, dtype, engine in combinations(OF_THEIR_OWN, TOLERANCE, ENGINES)
@@ -104,7 +104,7 @@ def test_an_engine_takes_the_path_of_the_loop(name, option, dtype, engine):
 
 @pytest.mark.parametrize(
     ("name", "first", "then"),
-    combinations(ALL, ON, ON, where=lambda name, first, then: first != then),
+    combinations(TRACED, ON, ON, where=lambda name, first, then: first != then),
 )
 def test_a_checkpoint_of_one_engine_continues_on_another(name, first, then):
     create = partial(schuss.create_optimizer, name, lr=3e-2)
@@ -177,7 +177,7 @@ def test_the_path_does_not_depend_on_the_number_of_threads():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 0.0])
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", TRACED)
 def test_what_is_not_a_number_goes_where_the_loop_lets_it_go(name, value):
     ends = []
     for options in ({"foreach": False}, {"foreach": True}, {"fused": True}):
@@ -192,7 +192,9 @@ def test_what_is_not_a_number_goes_where_the_loop_lets_it_go(name, value):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("name", "dtype"), in_turn(ALL, (torch.float32, torch.float16)), ids=str)
+@pytest.mark.parametrize(
+    ("name", "dtype"), in_turn(TRACED, (torch.float32, torch.float16)), ids=str
+)
 def test_a_grad_scaler_is_obeyed(name, engine, dtype):
     ends = []
     for options in (ON["loop"], ON[engine]):

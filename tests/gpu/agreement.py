@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from schuss.storage.precision import HALF
+from tests.algorithms import TRACED
 from tests.conformance.trajectories import REAL_ONLY, TOLERANCE, distance
 from tests.covers import combinations
 from tests.engines.devices.gpu import paths
 from tests.engines.devices.gpu.options import OPTIONS, PLAIN, TRANSFORMED
 from tests.gpu.machine import Machine
 from tests.gpu.notes import Notes
-from tests.gpu.rules import NAMES
 
 SHAPES = ((5, 3), (7,), (), (2, 3, 4, 4), (1, 1), (4096,), (513, 1027), (12_301,), (0, 3))
 """Among them whole chunks, and a matrix whose rows begin anywhere."""
@@ -33,7 +33,7 @@ def _can_be(name: str, dtype: torch.dtype, option: str) -> bool:
 
 def agreement(machine: Machine, notes: Notes) -> None:
     """Compare every optimizer with itself on the loop: in all dtypes, and with all options."""
-    cases = combinations(NAMES, DTYPES, ASKED, where=_can_be, exhaustive=False)
+    cases = combinations(TRACED, DTYPES, ASKED, where=_can_be, exhaustive=False)
     for name, dtype, option in machine.share(cases):
         case = f"{name}, {dtype}, {option}".replace("torch.", "")
         if machine.is_late:
@@ -47,7 +47,7 @@ def agreement(machine: Machine, notes: Notes) -> None:
 
 def twice(machine: Machine, notes: Notes) -> None:
     """Train every optimizer twice, and compare all bits."""
-    for name in machine.share(NAMES):
+    for name in machine.share(TRACED):
         if machine.is_late:
             return notes.note(name, ok=None, told="no time was left")
         with notes.failing_softly(name):

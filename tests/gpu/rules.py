@@ -11,11 +11,11 @@ from torch import nn
 
 import schuss
 from schuss import Optimizer, transforms
+from tests.algorithms import TRACED
 from tests.conformance.trajectories import ONE_RATE
 
 Make: TypeAlias = Callable[..., Optimizer]
 
-NAMES = [info.name for info in schuss.list_optimizers()]
 
 _TRANSFORMS: dict[str, Callable[[], Any]] = {
     "Accumulate": lambda: transforms.Accumulate(2),
@@ -49,7 +49,7 @@ def _transformed(name: str, params: Sequence[nn.Parameter], **options: Any) -> O
 
 def rules() -> dict[str, Make]:
     """Return constructors by name: of all optimizers, and of AdamW with each transform."""
-    found: dict[str, Make] = {name: partial(_optimizer, name) for name in NAMES}
+    found: dict[str, Make] = {name: partial(_optimizer, name) for name in TRACED}
     found |= {f"adamw, {name}": partial(_transformed, name) for name in _TRANSFORMS}
     found["adamw, tensor lr"] = _with_tensor_lr
     return found

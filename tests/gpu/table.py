@@ -20,12 +20,12 @@ from schuss.cli.bench.contenders import (
     TORCH_COMPILE,
     TORCH_FUSED,
 )
+from tests.algorithms import TRACED
 from tests.conformance.trajectories import ONE_RATE
 from tests.gpu.machine import Machine
 from tests.gpu.models import model
 from tests.gpu.notes import Notes
 from tests.gpu.race import Times, race
-from tests.gpu.rules import NAMES
 
 Step: TypeAlias = Callable[[], object]
 Build: TypeAlias = Callable[[Sequence[nn.Parameter]], Any]
@@ -89,7 +89,7 @@ def several(machine: Machine, notes: Notes) -> None:
 
 def elementwise(machine: Machine, notes: Notes) -> None:
     """Time every other rule of one pass beside AdamW, for each byte that they move."""
-    names = [name for name in NAMES if name != "adamw"]
+    names = [name for name in TRACED if name != "adamw"]
     size = 3 if machine.rehearses else 6
     for at in range(0, size if machine.rehearses else len(names), size):
         some = names[at : at + size]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import schuss
+from tests.algorithms import EVERY, fitting
 
 ENGINES = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
-ALL = [info.name for info in schuss.list_optimizers()]
 
 
 @contextmanager
@@ -26,7 +26,8 @@ def by_default(dtype: torch.dtype) -> Iterator[None]:
 
 def path(create, dtype: torch.dtype, **options) -> list[Tensor]:
     """Return two parameters after each of six steps."""
-    params = [nn.Parameter(torch.tensor(x, dtype=dtype)) for x in ([[1.0, -2.0], [0.3, 0.7]], 0.7)]
+    starts = [torch.tensor(x, dtype=dtype) for x in ([[1.0, -2.0], [0.3, 0.7]], 0.7)]
+    params = [nn.Parameter(fitting(create, start)) for start in starts]
     optimizer = create(params, **options)
     visited = []
     for step in range(6):
@@ -44,7 +45,7 @@ def assert_the_same(create, default: torch.dtype, dtype: torch.dtype, **options)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EVERY)
 def test_an_optimizer_ignores_a_default_of_half_precision(name):
     create = schuss.list_optimizers(name)[0].cls
     for dtype in (torch.float32, torch.bfloat16):
@@ -58,7 +59,7 @@ def test_so_do_the_engines(name, engine):
     assert_the_same(create, torch.bfloat16, torch.float32, **ENGINES[engine])
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name != "nadam"])
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "nadam"])
 def test_an_optimizer_ignores_a_default_of_double_precision(name):
     create = schuss.list_optimizers(name)[0].cls
     assert_the_same(create, torch.float64, torch.float32, foreach=False)

@@ -11,6 +11,7 @@ from torch import nn
 
 import schuss
 from schuss import Transform
+from tests.algorithms import EVERY, fitting, on
 from tests.conformance.trajectories import ON, TOLERANCE, Training, distance, trajectory
 from tests.covers import combinations, in_turn
 
@@ -215,9 +216,7 @@ def created_by(chain, params, **options):
     return created(params, *chain, name="nadam", **options)
 
 
-@pytest.mark.parametrize(
-    ("name", "engine"), in_turn([info.name for info in schuss.list_optimizers()], ENGINES)
-)
+@pytest.mark.parametrize(("name", "engine"), in_turn(EVERY, ENGINES))
 def test_every_optimizer_takes_them(name, engine):
     (info,) = schuss.list_optimizers(name)
     writes_its_step = info.cls.step_param is not schuss.Optimizer.step_param
@@ -225,11 +224,11 @@ def test_every_optimizer_takes_them(name, engine):
     if not writes_its_step:
         chain.append(schuss.Cautious())
     ends = []
-    for options in (ON["loop"], ON[engine]):
-        param = nn.Parameter(torch.tensor([1.0, -2.0]))
+    for options in (ON["loop"], on(ON[engine], name)):
+        param = nn.Parameter(fitting(name, torch.tensor([1.0, -2.0])))
         optimizer = created([param], *chain, name=name, **options)
         for grad in ([3.0, 1.0], [-1.0, 0.5]):
-            param.grad = torch.tensor(grad)
+            param.grad = fitting(name, torch.tensor(grad))
             optimizer.step()
         ends.append(torch.stack([param.detach(), optimizer.state[param]["ema"]]))
     torch.testing.assert_close(ends[1], ends[0])

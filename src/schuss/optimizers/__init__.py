@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.lion import Lion
     from schuss.optimizers.madgrad import MADGRAD
     from schuss.optimizers.mars import MARS
+    from schuss.optimizers.muon import Muon
     from schuss.optimizers.nadam import NAdam
     from schuss.optimizers.nadamw import NAdamW
     from schuss.optimizers.noam import Noam
@@ -100,6 +101,7 @@ __all__ = [
     "LDoG",
     "LaProp",
     "Lion",
+    "Muon",
     "NAdam",
     "NAdamW",
     "Noam",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import schuss
 from schuss.engines.devices.tables.chunks import CHUNK
 from schuss.engines.devices.tables.tiles import TILE, WIDTH
+from tests.algorithms import TRACED
 from tests.conformance.trajectories import TOLERANCE
 from tests.engines.child import report
 from tests.engines.memory.guarded import Memory, engines_in
@@ -46,9 +47,7 @@ GROUPS: dict[str, Shapes] = {
 }
 
 
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    info.name: (info.name, {}) for info in schuss.list_optimizers()
-}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in TRACED}
 """Optimizers with options: their names in the registry, and the options."""
 
 VARIANTS |= {

@@ -16,6 +16,7 @@ from schuss.engines.program.schedule import (
     schedule,
 )
 from schuss.engines.tracing import tracer
+from tests.algorithms import TRACED
 from tests.conformance.matrices import ALONG, rows_and_columns, with_state_from_the_start
 from tests.conformance.strangers import ELEMENTWISE, REDUCING, Ruled
 from tests.conformance.trajectories import FLAT, SHAPES
@@ -89,7 +90,7 @@ def step(create, shapes):
         optimizer.step()
 
 
-@pytest.mark.parametrize("name", [info.name for info in schuss.list_optimizers()])
+@pytest.mark.parametrize("name", TRACED)
 def test_every_optimizer_reads_what_has_been_made(name, traced):
     shapes = FLAT if name == "sm3" else SHAPES
     step(lambda params: schuss.create_optimizer(name, params, foreach=True), shapes)

@@ -19,6 +19,7 @@ from schuss.engines.cohorts.divided import divided
 from schuss.engines.tracing.replay import Replay
 from schuss.engines.tracing.tracer import Trace
 from schuss.repeating import pure
+from tests.algorithms import TRACED
 from tests.conformance.strangers import Ruled
 from tests.transforms.test_transforms import ALL
 
@@ -144,7 +145,6 @@ def test_rules_at_random_compute_the_same_numbers_for_a_thousand_steps(one, othe
         return
 
 
-NAMES = [info.name for info in schuss.list_optimizers()]
 MEASURED = (schuss.ClipByGlobalNorm, schuss.SkipNonFinite)
 """Transforms that put sums of the gradients into the group, as tensors."""
 
@@ -160,7 +160,7 @@ READING = {
 """Optimizers that are traced in every step, and why."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TRACED)
 def test_every_optimizer_computes_the_same_numbers_for_a_thousand_steps(name, monkeypatch):
     optimizer = created(name)
     cohort = cohort_of(optimizer)

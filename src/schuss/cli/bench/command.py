@@ -240,3 +240,15 @@ def show_command(record: Record, markdown: Markdown = None, section: Section = N
 
     with shown_as_message():
         launch_show(record, Document(markdown, section) if markdown else None)
+
+
+@bench.command("orthogonal")
+def orthogonal_command(markdown: Markdown = None) -> None:
+    """Measure how far `orthogonalized` is from the exact polar factor, by condition number.
+
+    A table follows, with a line for each set of coefficients.
+    """
+    from schuss.cli.bench.orthogonal import launch_orthogonal
+
+    with shown_as_message():
+        launch_orthogonal(markdown)

@@ -171,7 +171,8 @@ def launch_optimizers(options: Options, document: Document | None, memory: float
         UserError: Something that the user can put right.
     """
     names = _known("--workload", options.workloads, WORKLOADS)
-    every = options.optimizers or [info.name.lower() for info in list_optimizers()]
+    fused = [info.name for info in list_optimizers() if not info.cls.takes_matrices_only]
+    every = options.optimizers or fused
     cases, settings = _prepare(
         replace(options, optimizers=every), document, OPTIMIZERS, _STEP_BLOCK
     )

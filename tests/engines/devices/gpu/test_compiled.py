@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import schuss
+from tests.algorithms import TRACED
 from tests.covers import in_turn
 from tests.engines.devices.gpu.machine_code import compiled, wide_expected
 from tests.engines.devices.gpu.stubbed import Launched, stubbed_gpu
 
-ALL = [info.name for info in schuss.list_optimizers()]
 ARCHITECTURES = (80, 90, 100)  # Ampere, Hopper, Blackwell
 DTYPES = (torch.float32, torch.bfloat16, torch.float64, torch.float16)
 WAYS = list(
@@ -59,7 +59,7 @@ def launched(name: str, dtype: torch.dtype, *, several: bool) -> list[Launched]:
     return stub.launched
 
 
-@pytest.mark.parametrize(("name", "way"), in_turn(ALL, WAYS), ids=str)
+@pytest.mark.parametrize(("name", "way"), in_turn(TRACED, WAYS), ids=str)
 def test_a_kernel_reads_and_writes_128_bits_at_once(name, way, record_property):
     arch, dtype, several = way
     for function in launched(name, dtype, several=several):

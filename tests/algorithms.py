@@ -1,0 +1,52 @@
+"""The optimizers that a test goes through, and the parameters that they take.
+
+Most tests are of every optimizer. One of matrices alone takes no vectors, and no kernel can express
+it, so that a test chooses from `TRACED`, or lets its parameters and engines be `fitting` ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor
+
+import schuss
+
+EVERY = [info.name for info in schuss.list_optimizers()]
+"""The names of all."""
+
+OF_MATRICES = [info.name for info in schuss.list_optimizers() if info.cls.takes_matrices_only]
+"""Those that take matrices only, on engines that can multiply them."""
+
+TRACED = [name for name in EVERY if name not in OF_MATRICES]
+"""Those that take parameters of every shape, on every engine."""
+
+
+MATRIX_SHAPES = ((5, 3), (3, 4), (1, 1), (4, 4), (2, 6))
+"""Shapes of parameters that all of them take."""
+
+
+def engines(name: str, among: Iterable[str]) -> list[str]:
+    """Return the engines that an optimizer can run on."""
+    return [engine for engine in among if name in TRACED or engine == "loop"]
+
+
+def fitting(algorithm: Any, numbers: Tensor) -> Tensor:
+    """Return numbers in a shape that an optimizer takes: as they are, or in rows.
+
+    Args:
+        algorithm: Its name or its class.
+        numbers: A tensor of any shape.
+    """
+    if isinstance(algorithm, str):
+        [info] = schuss.list_optimizers(algorithm)
+        algorithm = info.cls
+    if not getattr(algorithm, "takes_matrices_only", False):
+        return numbers
+    return numbers.reshape(1, -1) if numbers.dim() < 2 else numbers.flatten(1)
+
+
+def on(engine: dict[str, bool], name: str) -> dict[str, bool]:
+    """Return the options that choose an engine, or none where an optimizer cannot run on it."""
+    return engine if name in TRACED else {}

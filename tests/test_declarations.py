@@ -49,6 +49,7 @@ schuss.Accumulate(4)
 Mine(params, 0.1, maximize=True)
 Smaller(params, betas=(0.9, 0.99))
 Older(params, 0.1)
+Smaller(weight_decay=0.1).param_groups  # without parameters: a recipe
 schuss.Lion(params, lr="fast")  # wrong
 schuss.Lion(params, momentum=0.9)  # wrong
 schuss.Lion(params, 1e-3, (0.9, 0.99), 0.0, True)  # wrong
@@ -57,7 +58,6 @@ schuss.AdamW(params, decoupled_weight_decay=False)  # wrong
 schuss.Accumulate()  # wrong
 schuss.EMA(ema_decay="long")  # wrong
 Mine(params, eps=1e-8)  # wrong
-Smaller()  # wrong
 Older(params, lr=0.1)  # wrong
 """
 

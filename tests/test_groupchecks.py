@@ -24,13 +24,16 @@ class Owner:
             {"params": params[2:], **self.defaults, "lr": 0.25},
         ]
         self.checked: list[object] = []
-        self.domains = Domains(lr=at_least(0), beta=DECAY_RATE)
-        self.checks = GroupChecks(self.domains)
+        self.group_domains = Domains(lr=at_least(0), beta=DECAY_RATE)
+        self.checks = GroupChecks()
         self.longest = 2
+
+    def algorithm_of(self, group):
+        return self
 
     def check_group(self, group):
         self.checked.append(group["lr"])
-        self.domains.check(group)
+        self.group_domains.check(group)
 
     def check_parameters(self, group):
         if any(len(param) > self.longest for param in group["params"]):
@@ -110,11 +113,11 @@ def test_lists_of_parameters_are_checked_when_they_hold_others():
 def test_rules_see_the_groups_themselves_or_copies_with_numbers_of_python():
     owner = Owner()
     owner.changed()
-    assert owner.checks.for_rules(owner.param_groups) is owner.param_groups
+    assert owner.checks.for_rules(owner, owner.param_groups) is owner.param_groups
     owner.param_groups[0]["lr"] = np.float32(0.5)
     owner.param_groups[1]["beta"] = torch.tensor([0.75])
     owner.changed()
-    first, second = owner.checks.for_rules(owner.param_groups)
+    first, second = owner.checks.for_rules(owner, owner.param_groups)
     assert type(first["lr"]) is float
     assert second["beta"].shape == ()
     assert type(owner.param_groups[0]["lr"]) is np.float32

@@ -15,7 +15,7 @@ from schuss.engines import CompiledSteps
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
 from schuss.hyperparameters import OPTION_DEFAULTS
-from schuss.stepping import Steps, takes_scaled_gradients
+from schuss.stepping import Steps, for_all, takes_scaled_gradients
 from schuss.transforms.chain import Chain
 from schuss.transforms.measured import HELD_ONLY
 
@@ -34,12 +34,12 @@ class Recorder:
     def exposed_state(self):
         return self.states
 
-    def measured(self, optimizer, measures, groups, scale):
-        self.events.extend(["measure"] * len(measures))
+    def measured(self, optimizer, passes, groups, scale):
+        self.events.extend(["measure"] * len(passes))
         return [{**group, "sums_over_all": self.sums} for group in groups]
 
-    def run(self, optimizer, rule, groups, scale=None, pure=None, verdict=None):
-        self.events.append(rule.__name__)
+    def run(self, optimizer, rules, groups, scale=None, verdict=None):
+        self.events.extend(rule.__name__ for rule, _ in rules)
         self.scale = scale
         return True
 
@@ -52,6 +52,7 @@ class Subject:
     """An optimizer of one parameter, with the parts that a step calls."""
 
     weight_decay = WeightDecay()
+    group_domains = Domains()
     grad_scale: Tensor | None = None
     found_inf: Tensor | None = None
 
@@ -68,14 +69,20 @@ class Subject:
         self.rule = rule
         self.evaluation = Evaluation()
         self.engine: Any = Recorder(self.events, sums or {})
-        parts = (GroupChecks(Domains()), self.evaluation, CompiledSteps(), self.engine)
+        parts = (GroupChecks(), self.evaluation, CompiledSteps(), self.engine)
         self.steps = Steps(self.chain, *parts)
 
     def check_group(self, group):
         self.events.append("check")
 
-    def measurements(self):
-        return self.measures
+    def check_parameters(self, group):
+        pass
+
+    def algorithm_of(self, group):
+        return self
+
+    def passes(self):
+        return for_all(self.measures, self.param_groups)
 
     def whole_rule(self):
         return self.rule

@@ -42,7 +42,7 @@ class GenericAdaptiveOptimizer(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT | None,
         defaults: Mapping[str, Any],
         lr: float | Tensor,
         betas: tuple[float | Tensor, ...],

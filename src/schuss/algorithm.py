@@ -36,6 +36,7 @@ class Algorithm(Checked):
 
     weight_decay: Decay
     transforms: Sequence[Transform]
+    group_domains: Domains
     _chain: Chain
 
     traced_once: ClassVar[bool]
@@ -53,9 +54,19 @@ class Algorithm(Checked):
     """
 
     def __init__(self, weight_decay: WeightDecay, transforms: Sequence[Transform]) -> None:
+        self.weight_decay = weight_decay
+        self.surround(transforms)
+
+    def surround(self, transforms: Sequence[Transform]) -> None:
+        """Take other transforms than before.
+
+        Raises:
+            TypeError: The rule cannot be surrounded by them.
+            ValueError: They do not go together.
+        """
         self._chain = Chain(transforms)
         self.transforms = self._chain.transforms
-        self.weight_decay = weight_decay
+        self.group_domains = self._all_domains()
         self._check_rule(type(self).__name__)
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -239,10 +250,14 @@ class Algorithm(Checked):
             )
         return None
 
-    def measurements(self) -> list[Measure]:
-        """Return the measurements that a step makes of all parameters before the rule."""
+    def measurements(self, after: int = 0) -> list[Measure]:
+        """Return the measurements that a step makes of all parameters before the rule.
+
+        Args:
+            after: Without those of the first transforms, as many as this.
+        """
         measures = self.overrides("measure")
-        return self._chain.measures(self.measure if measures else None)
+        return self._chain.measures(self.measure if measures else None, after)
 
     def whole_rule(self) -> Rule:
         """Return the rule that a step calls for each parameter, transforms included."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from schuss import loading
 from schuss.contract import Group, Measure, Rule, State, Stateful
-from schuss.groupchecks import GroupChecks, Grouped
+from schuss.groupchecks import Checking, GroupChecks, Grouped
 from schuss.storage.numbers import as_number, as_tensor
 
 _Checkpoint = TypeVar("_Checkpoint")
@@ -27,8 +27,8 @@ TRAINED = "trained_param"
 """The key of the trained weights in a checkpoint that is taken while evaluating."""
 
 
-class Loadable(Stateful, Grouped, Protocol):
-    """The part of an optimizer that a checkpoint is made to fit."""
+class Loading(Checking, Protocol):
+    """The part of an optimizer that the checkpoint of one group is made to fit."""
 
     def whole_rule(self) -> Rule:
         """Return the rule that a step calls for each parameter, transforms included."""
@@ -38,6 +38,13 @@ class Loadable(Stateful, Grouped, Protocol):
 
     def read_group(self, saved: Group) -> Group:
         """Return a group of a checkpoint as the optimizer takes it."""
+
+
+class Loadable(Stateful, Grouped, Protocol):
+    """The part of an optimizer that a checkpoint is made to fit."""
+
+    def algorithm_of(self, group: Group) -> Loading:
+        """Return the optimizer whose rule and hyper-parameters a group has."""
 
 
 class Loaded(NamedTuple):
@@ -113,15 +120,13 @@ def loaded(optimizer: Loadable, checks: GroupChecks, state_dict: Any) -> Loaded:
         TypeError: It is no checkpoint.
     """
     checkpoint = loading.read(state_dict, optimizer.param_groups)
-    name = type(optimizer).__name__
-    foreign = loading.foreign(name, optimizer.param_groups, checkpoint.groups)
-    groups = _groups(optimizer, checks, checkpoint.groups)
-    states = loading.States(optimizer, optimizer.whole_rule(), optimizer.measurements(), foreign)
+    groups, states_of = _groups(optimizer, checks, checkpoint.groups)
     made = Loaded(groups, defaultdict(dict), {})
     # State that belongs to no parameter is kept as it is, as torch.optim does.
     others = dict(checkpoint.state)
-    pairs = zip(checks.for_rules(groups), checkpoint.groups, strict=True)
+    pairs = zip(checks.for_rules(optimizer, groups), checkpoint.groups, strict=True)
     for number, (group, saved_group) in enumerate(pairs):
+        states = states_of[id(optimizer.algorithm_of(group))]
         for position, param in enumerate(group["params"]):
             where = loading.described(number, group, position)
             found = loading.of_parameter(where, others.pop(saved_group["params"][position], {}))
@@ -133,23 +138,35 @@ def loaded(optimizer: Loadable, checks: GroupChecks, state_dict: Any) -> Loaded:
     return made
 
 
-def _groups(optimizer: Loadable, checks: GroupChecks, saved_groups: Sequence[Group]) -> list[Group]:
-    """Return the groups with the hyper-parameters of saved ones, checked."""
-    groups = []
-    for number, saved_group in enumerate(saved_groups):
-        read = optimizer.read_group(saved_group)
-        group = loading.merged(optimizer.param_groups[number], read)
-        try:
-            checks.check(optimizer, number, group)
-        except ValueError:
-            raise
-        except Exception as error:  # of a check that did not expect such a type
-            raise ValueError(
-                f"the loaded parameter group {number} does not fit {type(optimizer).__name__}: "
-                f"{error}; was it saved by another optimizer?"
-            ) from error
-        groups.append(group)
-    return groups
+def _groups(
+    optimizer: Loadable, checks: GroupChecks, saved_groups: Sequence[Group]
+) -> tuple[list[Group], dict[int, loading.States]]:
+    """Return the groups with the hyper-parameters of saved ones, checked; and what makes states.
+
+    The latter is by the identity of the algorithm whose states they are.
+    """
+    own = optimizer.param_groups
+    groups = list(own)
+    algorithms = {id(found): found for found in map(optimizer.algorithm_of, own)}
+    states = {}
+    for key, algorithm in algorithms.items():
+        numbers = [n for n, group in enumerate(own) if optimizer.algorithm_of(group) is algorithm]
+        name = type(algorithm).__name__
+        foreign = loading.foreign(name, *([g[n] for n in numbers] for g in (own, saved_groups)))
+        rule, measures = algorithm.whole_rule(), algorithm.measurements()
+        states[key] = loading.States(name, optimizer, rule, measures, foreign)
+        for number in numbers:
+            groups[number] = loading.merged(own[number], algorithm.read_group(saved_groups[number]))
+            try:
+                checks.check(optimizer, number, groups[number])
+            except ValueError:
+                raise
+            except Exception as error:  # of a check that did not expect such a type
+                raise ValueError(
+                    f"the loaded parameter group {number} does not fit {name}: {error}; was it "
+                    "saved by another optimizer?"
+                ) from error
+    return groups, states
 
 
 def hooked(hooks: Mapping[int, Any], optimizer: object, checkpoint: _Checkpoint) -> _Checkpoint:

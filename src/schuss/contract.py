@@ -7,7 +7,7 @@ gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -101,6 +101,18 @@ class Work(NamedTuple):
     rule: Rule
     grad_scale: float | Tensor | None = None
     pure: object = None
+
+
+class Pass(NamedTuple):
+    """A pass over the gradients before a step, in which something is measured.
+
+    Attributes:
+        measures: The measurement for each group, in their order; None where nothing is measured.
+        sharing: A value for each group. Groups with the same value find the same sums.
+    """
+
+    measures: Sequence[Measure | None]
+    sharing: Sequence[object]
 
 
 class Batch(NamedTuple):

@@ -229,7 +229,7 @@ class Declared:
         """Initialize the instance from the values of the arguments.
 
         Args:
-            values: Of those that are declared, and of `params` if there is one.
+            values: Of those that are declared.
             given: The names of the arguments that were given; the others have their defaults.
             others: Further keyword arguments.
         """
@@ -259,8 +259,8 @@ def _gathered(cls: type) -> dict[str, Hyper]:
 
 def _constructor(cls: type[Declared]) -> Callable[..., None]:
     """Return an `__init__` that takes what a class declares."""
-    first = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("self", *_leading(cls))]
-    signature = Signature([*first, *(each.parameter for each in arguments(cls))])
+    instance = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    signature = Signature([instance, *(each.parameter for each in arguments(cls))])
     fixed_values = {name: each.default for name, each in cls.hypers.items() if not each.is_argument}
 
     def constructor(self: Declared, *args: Any, **kwargs: Any) -> None:
@@ -282,12 +282,6 @@ def _constructor(cls: type[Declared]) -> Callable[..., None]:
     constructor.__doc__ = "Take the arguments that the class declares."
     vars(constructor)["__signature__"] = signature
     return constructor
-
-
-def _leading(cls: type) -> list[str]:
-    """Return the arguments before those that are declared: `params`, if there are any."""
-    annotated = [vars(base).get("__annotations__", {}) for base in cls.__mro__]
-    return ["params"] if any("params" in names for names in annotated) else []
 
 
 def _documented(doc: str, hypers: list[Hyper]) -> str:

@@ -13,6 +13,13 @@ from schuss.storage import master
 from schuss.storage.precision import HALF
 
 
+class Evaluating(Protocol):
+    """The part of an optimizer that gives the weights to evaluate with, of one group."""
+
+    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
+        """Return the weights to evaluate with: a new tensor, or `param` itself."""
+
+
 class Evaluated(Protocol):
     """The part of an optimizer that gives the weights to evaluate with."""
 
@@ -22,8 +29,8 @@ class Evaluated(Protocol):
     def state(self) -> defaultdict[Any, State]:
         """The state of every parameter."""
 
-    def evaluated(self, state: State, group: Group, param: Tensor) -> Tensor:
-        """Return the weights to evaluate with: a new tensor, or `param` itself."""
+    def algorithm_of(self, group: Group) -> Evaluating:
+        """Return the optimizer whose rule and hyper-parameters a group has."""
 
 
 class Evaluation:
@@ -88,7 +95,7 @@ class Evaluation:
     def _swap_in(self, optimizer: Evaluated, state: State, group: Group, param: Tensor) -> None:
         weight = state.get(master.KEY, param)
         weight = weight.float() if weight.dtype in HALF else weight
-        evaluated = optimizer.evaluated(state, group, weight)
+        evaluated = optimizer.algorithm_of(group).evaluated(state, group, weight)
         if evaluated is not weight:
             self.trained[param] = param.detach().clone()
             param.copy_(evaluated)

@@ -20,11 +20,16 @@ from schuss.hyperparameters import OPTION_DEFAULTS
 from schuss.parametergroups import check_params
 
 
-class Grouped(Protocol):
-    """The part of an optimizer that its groups are checked by."""
+class Checking(Protocol):
+    """The part of an optimizer that one group is checked by.
 
-    param_groups: list[Group]
+    Attributes:
+        defaults: The hyper-parameters that a group has, and what they are if nobody gives them.
+        group_domains: The domains of all hyper-parameters: of the algorithm, decay and transforms.
+    """
+
     defaults: dict[str, Any]
+    group_domains: Domains
 
     def check_group(self, group: Group) -> None:
         """Check the hyper-parameters of one group."""
@@ -33,15 +38,19 @@ class Grouped(Protocol):
         """Check that the algorithm takes the parameters of one group."""
 
 
+class Grouped(Protocol):
+    """The part of an optimizer that its groups are checked by."""
+
+    param_groups: list[Group]
+
+    def algorithm_of(self, group: Group) -> Checking:
+        """Return the optimizer whose rule and hyper-parameters a group has."""
+
+
 class GroupChecks:
-    """Checks the groups of one optimizer, and knows which of their values have been checked.
+    """Checks the groups of one optimizer, and knows which of their values have been checked."""
 
-    Args:
-        domains: The domains of all hyper-parameters: of the algorithm, decay and transforms.
-    """
-
-    def __init__(self, domains: Domains) -> None:
-        self.domains = domains
+    def __init__(self) -> None:
         # The keys and the values of all groups, and their lists with the parameters in them, when
         # they were last checked.
         self._values: list[object] = [None]
@@ -55,10 +64,12 @@ class GroupChecks:
             ValueError: A hyper-parameter is missing, or lies outside of its domain.
             TypeError: One is of the wrong type.
         """
-        with _named(optimizer, number):
-            _check_keys(group, optimizer.defaults)
-            optimizer.check_group(group)
-        self._has_other_numbers = self._has_other_numbers or bool(self.domains.plain(group))
+        algorithm = optimizer.algorithm_of(group)
+        with _named(algorithm, number):
+            _check_keys(group, algorithm.defaults)
+            algorithm.check_group(group)
+        if algorithm.group_domains.plain(group):
+            self._has_other_numbers = True
 
     def check_changed(self, optimizer: Grouped) -> None:
         """Check all groups, if one holds other objects than when it was last checked.
@@ -82,7 +93,8 @@ class GroupChecks:
         self.check_listed(optimizer)
         for number, group in enumerate(groups):
             for key in OPTION_DEFAULTS.keys() - group.keys():
-                group[key] = optimizer.defaults.get(key, OPTION_DEFAULTS[key])
+                defaults = optimizer.algorithm_of(group).defaults
+                group[key] = defaults.get(key, OPTION_DEFAULTS[key])
             self.check(optimizer, number, group)
             self._check_parameters(optimizer, number, group)
         self._values = list(_values_of(groups))
@@ -110,18 +122,22 @@ class GroupChecks:
 
     def _check_parameters(self, optimizer: Grouped, number: int, group: Group) -> None:
         """Check that the algorithm takes the parameters of a group, which rules may read."""
-        with _named(optimizer, number):
-            optimizer.check_parameters({**optimizer.defaults, **group})
+        algorithm = optimizer.algorithm_of(group)
+        with _named(algorithm, number):
+            algorithm.check_parameters({**algorithm.defaults, **group})
 
-    def for_rules(self, groups: Sequence[Group]) -> Sequence[Group]:
+    def for_rules(self, optimizer: Grouped, groups: Sequence[Group]) -> Sequence[Group]:
         """Return groups as rules see them: with Python's numbers and tensors of no dimensions."""
         if not self._has_other_numbers:
             return groups
-        return [{**group, **self.domains.plain(group)} for group in groups]
+        return [
+            {**group, **optimizer.algorithm_of(group).group_domains.plain(group)}
+            for group in groups
+        ]
 
 
 @contextmanager
-def _named(optimizer: Grouped, number: int) -> Iterator[None]:
+def _named(optimizer: object, number: int) -> Iterator[None]:
     """Let errors in the block name an optimizer and a group."""
     place = f"({type(optimizer).__name__}, parameter group {number})"
     try:

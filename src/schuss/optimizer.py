@@ -1,16 +1,9 @@
 """The base class of every optimizer.
 
-An optimizer is an `Algorithm`, which changes one parameter. It has parts that run it for all:
-
-- `Chain`, of the algorithm: the transforms around the rule.
-- `GroupChecks` checks the values in the groups.
-- `Engine` keeps the state, and runs the rule for all parameters.
-- `CompiledSteps` takes the steps that `torch.compile` traces.
-- `Evaluation` keeps the trained weights while the parameters are others.
-- `Steps` calls all of these in the order of a step.
-
-No part refers to the optimizer. Each call gives it to the part, and a `Protocol` in the file of the
-part names the methods that the part needs.
+An optimizer is an `Algorithm`, which changes one parameter. It has parts that run it for all: the
+checks of its groups, the engine, the steps that `torch.compile` traces, the evaluation, and
+`Steps`, which calls these in their order. No part refers to the optimizer. Each call gives it to
+the part, and a `Protocol` in the file of the part names the methods that the part needs.
 """
 
 from __future__ import annotations
@@ -26,7 +19,7 @@ from torch import Tensor
 
 from schuss import checkpoint
 from schuss.algorithm import Algorithm
-from schuss.contract import Group, State
+from schuss.contract import Group, Pass, State
 from schuss.declarations import option
 from schuss.domains import Domains, at_least
 from schuss.engines import CompiledSteps, Engine, Explanation, called_while_tracing
@@ -35,7 +28,7 @@ from schuss.groupchecks import GroupChecks
 from schuss.hyperparameters import OPTION_DEFAULTS, CommonOptions, Options, check_options
 from schuss.observed import observed
 from schuss.parametergroups import adding_group
-from schuss.stepping import Steps, takes_scaled_gradients
+from schuss.stepping import Steps, for_all, takes_scaled_gradients
 from schuss.storage.ranks import check_whole
 from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.weight_decay import as_group_values
@@ -60,7 +53,8 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
 
     Args:
         params: Parameters, named parameters, or groups of them as dictionaries with
-            hyper-parameters of their own.
+            hyper-parameters of their own. Without any, the optimizer is a recipe, for a part of a
+            `Composite`, and takes no steps.
         defaults: Hyper-parameters of the algorithm by name, among them `lr`. Not changed.
         weight_decay: Decay object. Its hyper-parameters are added to the groups.
         **options: See `schuss.Options`.
@@ -85,7 +79,7 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
         tensor([ 0.5000, -1.5000])
     """
 
-    params: ParamsT
+    params: ParamsT | None = option("to be trained", None, default=None, kw_only=False)
     defaults: dict[str, Any] = option("of a subclass", None, default={}, kw_only=True)
     transforms: Sequence[Transform] = option("around", None, default=(), kw_only=True)
 
@@ -93,7 +87,7 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT | None,
         defaults: Mapping[str, Any],
         *,
         weight_decay: WeightDecay | None = None,
@@ -102,13 +96,15 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
         decay = WeightDecay() if weight_decay is None else weight_decay
         Algorithm.__init__(self, decay, options.pop("transforms", ()))
         check_options(type(self).__name__, options)
-        self._group_checks = GroupChecks(self._all_domains())
+        self._group_checks = GroupChecks()
         self._evaluation = Evaluation()
         self._compiled_steps = CompiledSteps()
         self._start_engine()
-        around = {**decay.defaults(), **self._chain.defaults()}
-        defaults = {**OPTION_DEFAULTS, **around, **options, **defaults}
-        torch.optim.Optimizer.__init__(self, params, defaults)
+        around = {**OPTION_DEFAULTS, **decay.defaults(), **self._chain.defaults(), **options}
+        given = [{"params": ()}] if params is None else params  # a group, to check the values
+        torch.optim.Optimizer.__init__(self, given, {**around, **defaults})
+        if params is None:
+            self.param_groups.clear()
         check_whole(self._summing(), [p for group in self.param_groups for p in group["params"]])
 
     def _start_engine(self) -> None:
@@ -267,17 +263,27 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
             TypeError: A hyper-parameter or a parameter is of the wrong type.
         """
         if isinstance(param_group, dict):
-            param_group = as_group_values(param_group, self.weight_decay)
-            whole = {**self.defaults, **param_group}
-            self._group_checks.check(self, len(self.param_groups), whole)
+            algorithm = self.algorithm_of(param_group)
+            given = as_group_values(param_group, algorithm.weight_decay)
+            param_group = {**algorithm.defaults, **given}
+            self._group_checks.check(self, len(self.param_groups), param_group)
         with adding_group(self.param_groups, self.check_listed):
             super().add_param_group(param_group)
 
     def begin_state(self, state: State, group: Group, param: Tensor) -> None:
         """Fill the empty `state` of `param`, with what the transforms remember too."""
-        [group] = self._group_checks.for_rules([group])
-        self.init_state(state, group, param)
-        self._chain.init_state(state, group, param)
+        [group] = self._group_checks.for_rules(self, [group])
+        algorithm = self.algorithm_of(group)
+        algorithm.init_state(state, group, param)
+        algorithm._chain.init_state(state, group, param)
+
+    def algorithm_of(self, group: Group) -> Optimizer:
+        """Return the optimizer whose rule a group has: this one, or a part of a `Composite`."""
+        return self
+
+    def passes(self) -> list[Pass]:
+        """Return the measurements that a step makes of all parameters before the rule."""
+        return for_all(self.measurements(), self.param_groups)
 
     def check_listed(self) -> None:
         """Check what the lists of parameters hold, if that is not what it was."""

@@ -89,7 +89,7 @@ def decay_groups(model: nn.Module) -> list[dict[str, Any]]:
         id(param)
         for module in model.modules()
         for name, param in module.named_parameters(recurse=False)
-        if name.endswith("bias") or param.ndim < 2 or _is_norm(module)
+        if name.endswith("bias") or param.ndim < 2 or is_norm(module)
     }
     named = trainable(model)
     groups: list[dict[str, Any]] = [
@@ -100,5 +100,6 @@ def decay_groups(model: nn.Module) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def _is_norm(module: nn.Module) -> bool:
+def is_norm(module: nn.Module) -> bool:
+    """Tell whether a module normalizes: one of torch's, or a class with "Norm" in its name."""
     return isinstance(module, _NORMS) or "norm" in type(module).__name__.lower()

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, Measure, Rule
+from schuss.contract import Group, Measure, Pass, Rule
 from schuss.engines import (
     CompiledSteps,
     Engine,
@@ -20,19 +20,26 @@ from schuss.engines import (
     keeps_numbers,
 )
 from schuss.evaluation import Evaluation
-from schuss.groupchecks import GroupChecks, Grouped
+from schuss.groupchecks import Checking, GroupChecks, Grouped
 from schuss.repeating import Repeatable, pure
 from schuss.transforms.chain import Chain
 from schuss.transforms.measured import HELD_ONLY
 
 
-class Stepped(Traced, Grouped, Repeatable, Protocol):
-    """The part of an optimizer that a step consists of."""
+class Ruling(Checking, Repeatable, Protocol):
+    """The part of an optimizer that a step of one group consists of."""
 
     def whole_rule(self) -> Rule:
         """Return the rule that a step calls for each parameter, transforms included."""
 
-    def measurements(self) -> list[Measure]:
+
+class Stepped(Traced, Grouped, Protocol):
+    """The part of an optimizer that a step consists of."""
+
+    def algorithm_of(self, group: Group) -> Ruling:
+        """Return the optimizer whose rule and hyper-parameters a group has."""
+
+    def passes(self) -> list[Pass]:
         """Return the measurements that a step makes of all parameters before the rule."""
 
     def summed(self, groups: Sequence[Group]) -> None:
@@ -92,6 +99,11 @@ class Steps:
         """Take one step with every parameter that has a gradient; see `Optimizer.step`."""
         if torch.compiler.is_compiling() and self.is_decided_on_the_host(optimizer):
             return self.take_outside_of_graphs(optimizer, closure)
+        if not optimizer.param_groups:
+            raise RuntimeError(
+                f"{type(optimizer).__name__} has no parameters: it is a recipe, for a part of a "
+                "Composite; give it parameters to take steps with them"
+            )
         self._evaluation.check_training(optimizer)
         self._checks.check_changed(optimizer)
         loss = None
@@ -101,7 +113,7 @@ class Steps:
             self._checks.check_changed(optimizer)
         chain = self._chain
         if not chain:
-            self.run(optimizer, optimizer.whole_rule(), optimizer.measurements(), is_step=True)
+            self._run(optimizer, None, optimizer.passes())
         elif chain.holds_back(optimizer.param_groups):
             if self.run(optimizer, chain.hold, chain.hold_measures()):
                 chain.held(optimizer.param_groups)
@@ -109,39 +121,42 @@ class Steps:
             if chain.overriding("climb"):
                 self._climb(optimizer, closure)
             with self._due_gradients(optimizer):
-                self.run(optimizer, optimizer.whole_rule(), optimizer.measurements(), is_step=True)
+                self._run(optimizer, None, optimizer.passes())
         return loss
 
     def explained(self, optimizer: Stepped) -> Explanation:
         """Return how a step would be taken; see `Optimizer.explain`."""
         self._checks.check_changed(optimizer)
-        groups = self._checks.for_rules(optimizer.param_groups)
-        rule, measures = optimizer.whole_rule(), optimizer.measurements()
+        groups = self._checks.for_rules(optimizer, optimizer.param_groups)
+        rules = [rule for rule, _ in _rules(optimizer, groups)]
         with torch.no_grad():
-            return explained(self._engine, optimizer, rule, groups, measures)
+            return explained(self._engine, optimizer, rules, groups, optimizer.passes())
 
-    def run(
-        self,
-        optimizer: Stepped,
-        rule: Rule,
-        measures: Sequence[Measure] = (),
-        *,
-        is_step: bool = False,
-    ) -> bool:
-        """Run a rule for every parameter that has a gradient, and tell whether it was run."""
+    def run(self, optimizer: Stepped, rule: Rule, measures: Sequence[Measure] = ()) -> bool:
+        """Run a rule for every parameter that has a gradient, and tell whether it was run.
+
+        Args:
+            optimizer: Whose parameters they are.
+            rule: The rule, the same for all groups.
+            measures: The measurements whose sums the rule needs.
+        """
+        return self._run(optimizer, rule, for_all(measures, optimizer.param_groups))
+
+    def _run(self, optimizer: Stepped, rule: Rule | None, passes: Sequence[Pass]) -> bool:
+        """Run a rule, or take a step with the rule of each group, and tell whether it was run."""
         if torch.compiler.is_compiling():
             scale: Tensor | None = getattr(optimizer, "grad_scale", None)
-            self._compiled.run(optimizer, self._engine, rule, scale, measures)
+            groups = optimizer.param_groups
+            rules = [rule or optimizer.algorithm_of(group).whole_rule() for group in groups]
+            self._compiled.run(optimizer, self._engine, rules, scale, passes)
             return True
-        return self._run_eagerly(optimizer, rule, measures, is_step=is_step)
+        return self._run_eagerly(optimizer, rule, passes)
 
-    def _run_eagerly(
-        self, optimizer: Stepped, rule: Rule, measures: Sequence[Measure], *, is_step: bool
-    ) -> bool:
+    def _run_eagerly(self, optimizer: Stepped, rule: Rule | None, passes: Sequence[Pass]) -> bool:
         scale: Tensor | None = getattr(optimizer, "grad_scale", None)
         self._compiled.take_numbers(optimizer, self._engine)
         found_inf: Tensor | None = getattr(optimizer, "found_inf", None)
-        chain, for_rules = self._chain, self._checks.for_rules
+        chain, for_rules, is_step = self._chain, self._checks.for_rules, rule is None
         waits = not is_step or chain.waits
         was_enabled = torch.is_grad_enabled()
         torch._C._set_grad_enabled(False)  # noqa: FBT003  # less than torch.no_grad() takes
@@ -151,9 +166,9 @@ class Steps:
                     self._put_away(optimizer, chain.call_skipped)
                     return False
                 found_inf = None
-            groups = for_rules(optimizer.param_groups)
-            if measures:
-                groups = self._engine.measured(optimizer, measures, groups, scale)
+            groups = for_rules(optimizer, optimizer.param_groups)
+            if passes:
+                groups = self._engine.measured(optimizer, passes, groups, scale)
             verdict = None if waits else self._verdict(optimizer, found_inf, groups)
             is_host = verdict is None and bool(chain)
             if is_host and chain.skips_call(groups, optimizer.param_groups):
@@ -163,12 +178,12 @@ class Steps:
                 self._put_away(optimizer, chain.step_skipped)
                 chain.stepped(optimizer.param_groups)
                 return False
-            if is_step and measures and optimizer.overrides("summed"):
+            if is_step and passes and optimizer.overrides("summed"):
                 optimizer.summed(groups)
-                changed = for_rules(optimizer.param_groups)
+                changed = for_rules(optimizer, optimizer.param_groups)
                 groups = [{**g, **now} for g, now in zip(groups, changed, strict=True)]
-            work = rule, groups, scale, pure(optimizer, rule)
-            taken = self._engine.run(optimizer, *work, verdict)
+            rules = _rules(optimizer, groups, rule)
+            taken = self._engine.run(optimizer, rules, groups, scale, verdict)
             if is_step and chain:
                 chain.stepped(optimizer.param_groups)
         finally:
@@ -190,7 +205,8 @@ class Steps:
     def _put_away(self, optimizer: Stepped, rule: Rule) -> None:
         """Let the transforms put away what they prepared for a step that is not taken."""
         if self._chain.overriding("skipped"):
-            self._engine.run(optimizer, rule, self._checks.for_rules(optimizer.param_groups))
+            groups = self._checks.for_rules(optimizer, optimizer.param_groups)
+            self._engine.run(optimizer, [(rule, None)] * len(groups), groups)
 
     def _climb(self, optimizer: Stepped, closure: Callable[[], float] | None) -> None:
         """Go to where the transforms want the gradient, and take it there."""
@@ -246,6 +262,34 @@ def takes_scaled_gradients(groups: Sequence[Group]) -> bool:
         group["fused"] or any(param.dtype is torch.float16 for param in group["params"])
         for group in groups
     )
+
+
+def for_all(measures: Sequence[Measure], groups: Sequence[Group]) -> list[Pass]:
+    """Return a pass for each measurement, whose sums are those over all groups."""
+    count = len(groups)
+    return [Pass([measure] * count, [None] * count) for measure in measures]
+
+
+def _rules(
+    optimizer: Stepped, groups: Sequence[Group], rule: Rule | None = None
+) -> list[tuple[Rule, object]]:
+    """Return the rule of each group and what stands for it if it may be repeated; see `pure`.
+
+    Args:
+        optimizer: Whose groups they are.
+        groups: The groups.
+        rule: The rule of all; None for that which a step calls.
+    """
+    found: list[tuple[Rule, object]] = []
+    before: object = None
+    for group in groups:
+        algorithm = optimizer.algorithm_of(group)
+        if algorithm is before:
+            found.append(found[-1])
+            continue
+        before, own = algorithm, rule or algorithm.whole_rule()
+        found.append((own, pure(algorithm, own)))
+    return found
 
 
 def _params(optimizer: Stepped) -> list[Tensor]:

@@ -26,7 +26,10 @@ class Owner(Algorithm):
         self.params = [torch.tensor([1.0, 2.0]), torch.tensor([3.0])]
         self.param_groups = [{"params": [param], **self.defaults} for param in self.params]
         self.state: dict[Any, Any] = {}
-        self.checks = GroupChecks(self._all_domains())
+        self.checks = GroupChecks()
+
+    def algorithm_of(self, group):
+        return self
 
     def begin_state(self, state, group, param):
         state["step"] = 0

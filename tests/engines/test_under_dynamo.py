@@ -17,6 +17,7 @@ from torch._dynamo.utils import counters
 
 import schuss
 from schuss import Optimizer
+from schuss.contract import Pass
 from schuss.engines import CompiledSteps, Engine
 from tests.algorithms import TRACED
 from tests.conformance.trajectories import ON_THE_HOST
@@ -373,7 +374,7 @@ def test_numbers_are_tensors_from_a_compiled_step_until_its_end():
     owner = Owner()
     owner.steps.end(owner, owner.engine)  # nothing to end
     for _ in range(2):
-        owner.steps.run(owner, owner.engine, owner.rule, None, [])
+        owner.steps.run(owner, owner.engine, [owner.rule], None, [])
     state = owner.engine.kept.states[owner.param]
     assert torch.equal(state["step"], torch.tensor(2.0, dtype=torch.float64))
     assert state["name"] == "kept"
@@ -389,6 +390,7 @@ def test_sums_and_the_scale_of_gradients_reach_the_rule_of_a_compiled_step():
         return {"grad": grad.sum()}
 
     owner = Owner()
-    owner.steps.run(owner, owner.engine, owner.rule, torch.tensor(2.0), [measure])
+    passes = [Pass([measure], [None])]
+    owner.steps.run(owner, owner.engine, [owner.rule], torch.tensor(2.0), passes)
     # The gradient is 3 / 2, and so is the sum.
     assert owner.param.item() == 1 - 0.5 * 1.5 * 1.5

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Measure, Rule, State, Stateful, Work
+from schuss.contract import Batch, Group, Pass, Rule, State, Stateful, Work
 from schuss.engines import loop
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import Request, UnfusableError
@@ -67,47 +67,50 @@ class Engine:
     def measured(
         self,
         optimizer: Stateful,
-        measures: Sequence[Measure],
+        passes: Sequence[Pass],
         groups: Sequence[Group],
         grad_scale: Tensor | None = None,
     ) -> Sequence[Group]:
         """Return the groups with the sums of what is measured of parameters that have a gradient.
 
-        Takes and raises what `run` does, and `measures`: each is called for all parameters, as
-        `measure(state, group, grad, param)`, and finds the sums of those before it in the group.
+        Args:
+            optimizer: Whose parameters they are.
+            passes: The measurements, each of which finds the sums of earlier passes in the group.
+            groups: The parameters by group.
+            grad_scale: The factor of the gradients, as for `run`.
+
+        Raises:
+            RuntimeError: See `run`.
         """
-        if not measures:
-            return groups
         scale = None if grad_scale is None else _scale(grad_scale)
-        for measure in measures:
+        for measures, sharing in passes:
             known = self._known_of(groups)
-            work = Work(measuring(measure), scale)
             try:
-                pairs = zip(known, groups, strict=True)
-                sums = [self._sums(optimizer, work, of, group) for of, group in pairs]
+                sums = [
+                    measure and self._sums(optimizer, Work(measuring(measure), scale), of, group)
+                    for measure, of, group in zip(measures, known, groups, strict=True)
+                ]
             finally:
                 self._release()
-            groups = with_sums(groups, sums)
+            groups = with_sums(groups, sums, sharing)
         return groups
 
     def run(
         self,
         optimizer: Stateful,
-        rule: Rule,
+        rules: Sequence[tuple[Rule, object]],
         groups: Sequence[Group],
         grad_scale: Tensor | None = None,
-        pure: object = None,
         verdict: Verdict | None = None,
     ) -> bool:
-        """Run `rule` for every parameter that has a gradient, and tell whether it was run.
+        """Run a rule for every parameter that has a gradient, and tell whether it was run.
 
         Args:
-            optimizer: Whose rule it is.
-            rule: Called as `rule(state, group, grad, param)`.
+            optimizer: Whose parameters they are.
+            rules: The rule of each group, called as `rule(state, group, grad, param)`; and, if it
+                is a function of its arguments alone, what stands for it, see `Work`.
             groups: The parameters by group.
-            grad_scale: The factor of the gradients, as `torch.amp.GradScaler` sets it, or
-                None.
-            pure: If the rule is a function of its arguments alone, what stands for it; see `Work`.
+            grad_scale: The factor of the gradients, as `torch.amp.GradScaler` sets it, or None.
             verdict: The decision of a device on the step. Where its kernels take the whole step,
                 the host does not wait for it; a step that was left out is put right before the
                 next one.
@@ -116,10 +119,15 @@ class Engine:
             RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
                 engine that cannot run the rule. Nothing has been changed then.
         """
-        work = Work(rule, None if grad_scale is None else _scale(grad_scale), pure)
+        scale = None if grad_scale is None else _scale(grad_scale)
+        works: list[Work] = []
+        before: object = None
+        for each in rules:
+            works.append(works[-1] if each is before else Work(each[0], scale, each[1]))
+            before = each
         known = self._known_of(groups)
         try:
-            taken = self._step(optimizer, work, list(zip(known, groups, strict=True)), verdict)
+            taken = self._step(optimizer, zip(works, known, groups, strict=True), verdict)
         finally:
             self._release()
         if self._exposed:
@@ -200,15 +208,14 @@ class Engine:
     def _step(
         self,
         optimizer: Stateful,
-        work: Work,
-        pairs: Sequence[tuple[Known, Group]],
+        tasks: Iterable[tuple[Work, Known, Group]],
         verdict: Verdict | None,
     ) -> bool:
         """Plan the step of all groups, and take it, unless a verdict is to leave it out."""
         turns: list[Turn] = []
         self.kept.begin()
         try:
-            for known, group in pairs:
+            for work, known, group in tasks:
                 turn = self._replanned(work, known, group)
                 if turn is None:
                     anew = self._planned(optimizer, work, known, group)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, Measure, Rule, Stateful
+from schuss.contract import Group, Measure, Pass, Rule, Stateful
 from schuss.engines.engine import Engine
 from schuss.engines.loop import initial_state
 from schuss.engines.planning import Piece
@@ -49,6 +49,7 @@ class CohortExplanation:
         kernel: The source of the kernel; None but on `fused`.
         path: The file of that source; None if none could be kept.
         device: The device of the parameters.
+        algorithm: The part of a composite that steps them; empty in another optimizer.
         stacks: The shape of each stack, its parameters first; None but on `stacked`.
     """
 
@@ -65,6 +66,7 @@ class CohortExplanation:
     kernel: str | None = None
     path: Path | None = None
     device: torch.device = CPU
+    algorithm: str = ""
     stacks: tuple[tuple[int, ...], ...] | None = None
 
     @property
@@ -80,7 +82,8 @@ class CohortExplanation:
         what = f"{self.parameters} parameters, {self.numbers:,} numbers of {dtype}"
         if self.device.type != "cpu":
             what += f" on {self.device}"
-        lines = [f"group {self.group}: {what}, on the {self.engine} engine"]
+        part = f" ({self.algorithm})" if self.algorithm else ""
+        lines = [f"group {self.group}{part}: {what}, on the {self.engine} engine"]
         lines.append(f"  because {self.reason}")
         if self.seconds is not None:
             lines.append(
@@ -120,40 +123,65 @@ class Explanation:
 def explained(
     engine: Engine,
     optimizer: Stateful,
-    rule: Rule,
+    rules: Sequence[Rule],
     groups: Sequence[Group],
-    measures: Sequence[Measure],
+    passes: Sequence[Pass],
 ) -> Explanation:
     """Return how an optimizer would take a step in which every parameter has a gradient."""
-    cohorts = []
+    cohorts: list[CohortExplanation] = []
     measured: dict[tuple[int, int], list[_Traffic]] = defaultdict(list)
-    for measure in measures:
-        for number, group in enumerate(groups):
-            planned, _ = engine.planned_for_all(optimizer, measuring(measure), group)
-            for position, piece in enumerate(planned.pieces):
-                if piece.kernel:
-                    measured[number, position].append(_traffic(piece))
-        groups = with_sums(groups, [_of_one(optimizer, measure, group) for group in groups])
-    for number, whole in enumerate(groups):
-        sparse = [p for p in whole["params"] if p.grad is not None and p.grad.is_sparse]
-        if sparse:
-            cohorts.append(_on_the_loop(number, sparse, "their gradients are sparse"))
-        dense = [p for p in whole["params"] if p.grad is None or not p.grad.is_sparse]
-        group = {**whole, "params": dense}
-        if not group["params"]:
-            continue
-        planned, known = engine.planned_for_all(optimizer, rule, group)
-        reason = _reason(group, planned.engine, known.passed_over)
-        if planned.pieces:
-            cohorts += [
-                _explained(number, planned.engine, reason, piece, measured[number, position])
-                for position, piece in enumerate(planned.pieces)
-            ]
-        elif planned.stacked:
-            cohorts += _in_stacks(number, planned.stacked, reason)
-        else:
-            cohorts.append(_on_the_loop(number, group["params"], reason))
+    for measures, sharing in passes:
+        pairs = list(zip(measures, groups, strict=True))
+        for number, (measure, group) in enumerate(pairs):
+            if measure is not None:
+                planned, _ = engine.planned_for_all(optimizer, measuring(measure), group)
+                for position, piece in enumerate(planned.pieces):
+                    if piece.kernel:
+                        measured[number, position].append(_traffic(piece))
+        sums = [measure and _of_one(optimizer, measure, group) for measure, group in pairs]
+        groups = with_sums(groups, sums, sharing)
+    for number, (rule, group) in enumerate(zip(rules, groups, strict=True)):
+        of_group = _of_group(engine, optimizer, rule, number, group, measured)
+        algorithm = group.get("algorithm", "")
+        cohorts += [replace(each, algorithm=algorithm) for each in of_group]
     return Explanation(type(optimizer).__name__, tuple(cohorts))
+
+
+def _of_group(
+    engine: Engine,
+    optimizer: Stateful,
+    rule: Rule,
+    number: int,
+    whole: Group,
+    measured: Mapping[tuple[int, int], Sequence[_Traffic]],
+) -> Iterator[CohortExplanation]:
+    """Yield how the step of one group would be taken.
+
+    Args:
+        engine: The engine.
+        optimizer: Whose parameters they are.
+        rule: The rule.
+        number: The number of the group.
+        whole: The group.
+        measured: The traffic of kernels that measure, by group and kind of parameters.
+    """
+    sparse = [p for p in whole["params"] if p.grad is not None and p.grad.is_sparse]
+    if sparse:
+        yield _on_the_loop(number, sparse, "their gradients are sparse")
+    dense = [p for p in whole["params"] if p.grad is None or not p.grad.is_sparse]
+    group = {**whole, "params": dense}
+    if not dense:
+        return
+    planned, known = engine.planned_for_all(optimizer, rule, group)
+    reason = _reason(group, planned.engine, known.passed_over)
+    if planned.pieces:
+        for position, piece in enumerate(planned.pieces):
+            traffic = measured.get((number, position), ())
+            yield _explained(number, planned.engine, reason, piece, traffic)
+    elif planned.stacked:
+        yield from _in_stacks(number, planned.stacked, reason)
+    else:
+        yield _on_the_loop(number, dense, reason)
 
 
 def _on_the_loop(number: int, params: Sequence[Tensor], reason: str) -> CohortExplanation:

@@ -76,8 +76,10 @@ def run_one(
     _run_one(rule, state, in_precision_of(grad, group), grad, param)
 
 
-_writers: WeakKeyDictionary[Stateful, dict[str, bool]] = WeakKeyDictionary()
-"""Whether a rule of an optimizer writes into the gradient that it is given, by the rule's name."""
+_writers: WeakKeyDictionary[object, dict[str, bool]] = WeakKeyDictionary()
+"""Whether a rule writes into the gradient that it is given: by the object whose method it is, or by
+the optimizer, and by the rule's name.
+"""
 
 
 def _run_guarded(
@@ -87,7 +89,8 @@ def _run_guarded(
 
     The first gradient of a rule is a copy, and tells whether the rule needs copies of the others.
     """
-    known, name = _writers.setdefault(optimizer, {}), rule.__qualname__
+    known = _writers.setdefault(getattr(rule, "__self__", optimizer), {})
+    name = rule.__qualname__
     given = grad.clone() if known.get(name, True) else grad
     version = given._version
     _run_one(rule, state, group, given, param)

@@ -43,24 +43,33 @@ def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tens
     return sums
 
 
-def with_sums(groups: Sequence[Group], sums: Sequence[Mapping[str, Tensor | float]]) -> list[Group]:
-    """Return copies of groups in which a rule finds sums over parameters, beside earlier ones.
+def with_sums(
+    groups: Sequence[Group],
+    sums: Sequence[Mapping[str, Tensor | float] | None],
+    sharing: Sequence[object],
+) -> list[Group]:
+    """Return groups in which a rule finds sums over parameters, beside earlier ones.
 
     Args:
         groups: The groups.
-        sums: For each of them, what was measured of its parameters, added up.
+        sums: For each of them, what was measured of its parameters, added up; None where nothing
+            was measured, and the group stays as it is.
+        sharing: Groups with the same value here share their sums, as in a `Pass`.
     """
-    over_all: dict[str, Tensor | float] = {}
-    for found in sums:
-        for key, value in found.items():
-            over_all[key] = _plus(over_all[key], value) if key in over_all else value
+    over_all: dict[object, dict[str, Tensor | float]] = {}
+    for found, by in zip(sums, sharing, strict=True):
+        shared = over_all.setdefault(by, {})
+        for key, value in (found or {}).items():
+            shared[key] = _plus(shared[key], value) if key in shared else value
     return [
-        {
+        group
+        if found is None
+        else {
             **group,
             "sums_over_group": {**group.get("sums_over_group", {}), **_for(group, found)},
-            "sums_over_all": {**group.get("sums_over_all", {}), **_for(group, over_all)},
+            "sums_over_all": {**group.get("sums_over_all", {}), **_for(group, over_all[by])},
         }
-        for group, found in zip(groups, sums, strict=True)
+        for group, found, by in zip(groups, sums, sharing, strict=True)
     ]
 
 

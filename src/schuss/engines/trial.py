@@ -64,6 +64,6 @@ def _step(
     for measure in measures:
         seen = {param: dict(state) or loop.initial_state(optimizer, group, param)}
         loop.run(optimizer, seen, measuring(measure), batch, None)
-        (summed,) = with_sums([batch.group], [added_up([seen[param]])])
+        (summed,) = with_sums([batch.group], [added_up([seen[param]])], [None])
         batch = batch._replace(group=summed)
     loop.run(optimizer, {param: state}, rule, batch, None)

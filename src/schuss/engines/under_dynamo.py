@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Measure, Rule, State, Stateful
+from schuss.contract import Batch, Group, Measure, Pass, Rule, State, Stateful
 from schuss.engines import loop
 from schuss.engines.engine import Engine
 from schuss.engines.groups import with_gradient
@@ -47,22 +47,23 @@ class CompiledSteps:
         self,
         optimizer: Traced,
         engine: Engine,
-        rule: Rule,
+        rules: Sequence[Rule],
         grad_scale: Tensor | None,
-        measures: Sequence[Measure],
+        passes: Sequence[Pass],
     ) -> None:
-        """Run `rule` for every parameter that has a gradient, on the loop; to be traced."""
+        """Run the rule of each group for every parameter that has a gradient; to be traced."""
         optimizer.begin_compiled()
         self._in_tensors = True
         groups: Sequence[Group] = optimizer.param_groups
         with torch.no_grad():
-            for measure in measures:
+            for measures, sharing in passes:
                 sums = [
-                    measured(optimizer, engine.kept.states, measure, group, grad_scale)
-                    for group in groups
+                    measure and measured(optimizer, engine.kept.states, measure, group, grad_scale)
+                    for measure, group in zip(measures, groups, strict=True)
                 ]
-                groups = with_sums(groups, sums)
-            run(optimizer, engine.kept.states, rule, groups, grad_scale)
+                groups = with_sums(groups, sums, sharing)
+            for rule, group in zip(rules, groups, strict=True):
+                run(optimizer, engine.kept.states, rule, group, grad_scale)
 
     def begin(self, optimizer: Traced, engine: Engine) -> None:
         """Create the state that is missing, where the traced program will find it."""
@@ -117,7 +118,7 @@ def measured(
     def rule(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         found.append(measure(state, group, grad, param))
 
-    run(optimizer, states, rule, [group], grad_scale)
+    run(optimizer, states, rule, group, grad_scale)
     return added_up(found)
 
 
@@ -125,19 +126,18 @@ def run(
     optimizer: Stateful,
     states: MutableMapping[Tensor, State],
     rule: Rule,
-    groups: Sequence[Group],
+    group: Group,
     grad_scale: Tensor | None,
 ) -> None:
-    """Run `rule` for every parameter, on the loop; to be traced."""
-    for group in groups:
-        batch = with_gradient(optimizer, group)
-        for param in batch.params:
-            if states[param]:
-                _hold_in_tensors(states[param], param)
-            else:  # the gradient was computed within the traced function
-                _begin_one(optimizer, states, group, param)
-        traceable = Batch(_traceable(group), batch.params, batch.grads)
-        loop.run(optimizer, states, rule, traceable, grad_scale)
+    """Run `rule` for every parameter of a group, on the loop; to be traced."""
+    batch = with_gradient(optimizer, group)
+    for param in batch.params:
+        if states[param]:
+            _hold_in_tensors(states[param], param)
+        else:  # the gradient was computed within the traced function
+            _begin_one(optimizer, states, group, param)
+    traceable = Batch(_traceable(group), batch.params, batch.grads)
+    loop.run(optimizer, states, rule, traceable, grad_scale)
 
 
 def take_numbers(

@@ -25,21 +25,23 @@ class States:
     """Makes the states of an optimizer's parameters.
 
     Args:
-        optimizer: The optimizer.
-        rule: Its rule.
+        name: The name of the optimizer whose rule it is, in messages.
+        optimizer: The optimizer that keeps the states.
+        rule: The rule.
         measures: The measurements whose sums the rule needs.
         foreign: Hyper-parameters of the checkpoint that the optimizer does not have.
     """
 
     def __init__(
         self,
+        name: str,
         optimizer: Stateful,
         rule: Rule,
         measures: Sequence[Measure],
         foreign: Collection[str],
     ) -> None:
         self._optimizer = optimizer
-        self._name = type(optimizer).__name__
+        self._name = name
         self._rule = rule
         self._measures = measures
         self._foreign = foreign

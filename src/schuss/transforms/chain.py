@@ -151,7 +151,7 @@ class Chain:
         for transform in self.transforms:
             transform.parameter(state, group, param)
 
-    def measures(self, of_optimizer: Measure | None) -> list[Measure]:
+    def measures(self, of_optimizer: Measure | None, after: int = 0) -> list[Measure]:
         """Return the measurements before a step, one for each pass over the gradients.
 
         A transform that measures changed gradients needs a pass of its own, if the change depends
@@ -159,20 +159,23 @@ class Chain:
 
         Args:
             of_optimizer: The `measure` of the optimizer, if it has one.
+            after: Without the measurements of the first transforms, as many as this.
         """
-        if of_optimizer is not None:
-            return self._passes(self.transforms, [of_optimizer])
-        return self._measures
+        if of_optimizer is None and not after:
+            return self._measures
+        return self._passes(self.transforms, [m for m in (of_optimizer,) if m is not None], after)
 
     def hold_measures(self) -> list[Measure]:
         """Return the measurements of gradients that are held back, like `measures`."""
         return self._passes(self._of_call, [])
 
-    def _passes(self, transforms: Sequence[Transform], last: Sequence[Measure]) -> list[Measure]:
+    def _passes(
+        self, transforms: Sequence[Transform], last: Sequence[Measure], after: int = 0
+    ) -> list[Measure]:
         passes: list[list[tuple[int, Measure]]] = []
         changed = True
         for place, transform in enumerate(transforms):
-            if type(transform).measure is not Transform.measure:
+            if place >= after and type(transform).measure is not Transform.measure:
                 passes = [*passes, []] if changed else passes
                 passes[-1].append((place, transform.measure))
                 changed = type(transform).gradient is not Transform.gradient

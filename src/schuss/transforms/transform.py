@@ -9,7 +9,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.declarations import Constructed
-from schuss.hyperparameters import Checked, refuse
+from schuss.hyperparameters import Checked
 
 
 class Transform(Checked, Constructed):
@@ -83,7 +83,11 @@ class Transform(Checked, Constructed):
         Raises:
             TypeError: There are others.
         """
-        refuse(others, type(self))
+        if others:
+            raise TypeError(
+                f"{type(self).__name__} got an unexpected keyword argument {next(iter(others))!r}; "
+                f"it takes {', '.join(values)}"
+            )
         Transform.__init__(self, **values)
 
     def __repr__(self) -> str:

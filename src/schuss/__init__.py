@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from schuss import matrices, optimizers, schedules, transforms
 from schuss.adaptive import GenericAdaptiveOptimizer
+from schuss.composite import Composite
 from schuss.declarations import hyper, rate
 from schuss.engines import CohortExplanation, Explanation
 from schuss.hyperparameters import Options
@@ -133,6 +134,7 @@ __all__ = [
     "ClipByValue",
     "ClipUpdate",
     "CohortExplanation",
+    "Composite",
     "CorrectedDecay",
     "DAdaptAdam",
     "DAdaptLion",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from schuss.contract import Group
-from schuss.declarations import Constructed, Declared, Hyper, option
+from schuss.declarations import Constructed, Declared, Hyper, arguments, option
 from schuss.domains import FLAG, Domains, or_none
 
 if TYPE_CHECKING:
@@ -72,6 +72,20 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
                 f"{name} got an unexpected keyword argument {key!r}; beside its own, every "
                 f"optimizer takes {', '.join(OPTION_DEFAULTS)} and transforms"
             )
+
+
+def refuse(others: Mapping[str, Any], cls: type[Declared]) -> None:
+    """Refuse keyword arguments that a class does not declare.
+
+    Raises:
+        TypeError: There are some.
+    """
+    if others:
+        takes = ", ".join(each.name for each in arguments(cls))
+        raise TypeError(
+            f"{cls.__name__} got an unexpected keyword argument {next(iter(others))!r}; "
+            f"it takes {takes}"
+        )
 
 
 class Checked(Declared):

@@ -21,6 +21,7 @@ from schuss.cli.trained.figure import write_figure
 from schuss.cli.trained.trials import Outcome, Trial
 from schuss.declarations import hyper, rate
 from schuss.domains import whole
+from schuss.transforms import CorrectedDecay, InUpdate, L1Decay, WeightDecay
 from tests.algorithms import TRACED
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +109,13 @@ def test_the_legend_binds_symbols_to_arguments_with_their_defaults_and_domains()
     )
     assert "| *γ* | `lr` <small>0.5</small> |" in legend(Warm)
     assert "maximize" not in legend(Warm)
+
+
+@pytest.mark.parametrize("decay", [WeightDecay, L1Decay, CorrectedDecay, InUpdate])
+def test_decays_have_a_legend_too(decay: type[WeightDecay]) -> None:
+    assert "| *λ* | `weight_decay` <small>0.0</small> | Coefficient. <small>must" in legend(decay)
+    assert ("`max_lr`" in legend(decay)) == (decay is CorrectedDecay)
+    assert ("`weight_decouple` <small>True" in legend(decay)) == (decay is not CorrectedDecay)
 
 
 def test_formulas_are_elements_and_wrong_ones_an_error() -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 import schuss
 from schuss import L1Decay, WeightDecay
+from schuss.domains import at_least
 from tests.algorithms import EVERY, fitting
 
 GRAD = torch.tensor([1.0, 1.0])
@@ -159,3 +162,30 @@ def test_l1_decay_puts_useless_weights_at_zero_and_l2_decay_does_not():
     # after it was decayed to zero.
     assert useless[L1Decay] < 0.01 * 0.2
     assert useless[WeightDecay] > 0.05
+
+
+class Declared(WeightDecay):
+    floor: float = schuss.hyper("", "weights below it stay", at_least(0), default=0.25)
+
+
+class WithConstructor(WeightDecay):
+    def __init__(self, coefficient):
+        super().__init__(coefficient, absolute=True)
+
+
+@pytest.mark.parametrize(
+    ("decay", "more"), [(Declared(0.5, absolute=True), {"floor": 0.25}), (WithConstructor(0.5), {})]
+)
+def test_a_decay_of_ones_own_declares_what_it_takes_or_has_a_constructor(decay, more):
+    assert decay.defaults() == {**WeightDecay(0.5, absolute=True).defaults(), **more}
+    param = torch.tensor([2.0])
+    decay(param, torch.zeros(1), {"lr": 1.0, **decay.defaults()})
+    assert param.tolist() == [1.0]
+    assert copy.deepcopy(decay).defaults() == decay.defaults()
+
+
+def test_an_argument_that_no_decay_has_is_refused():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'lambd'; it takes weight_de"):
+        L1Decay(lambd=0.5)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="floor"):
+        Declared(0.5, floor=-1)

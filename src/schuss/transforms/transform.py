@@ -9,7 +9,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.declarations import Constructed
-from schuss.hyperparameters import Checked
+from schuss.hyperparameters import Checked, refuse
 
 
 class Transform(Checked, Constructed):
@@ -83,11 +83,7 @@ class Transform(Checked, Constructed):
         Raises:
             TypeError: There are others.
         """
-        if others:
-            raise TypeError(
-                f"{type(self).__name__} got an unexpected keyword argument {next(iter(others))!r}; "
-                f"it takes {', '.join(values)}"
-            )
+        refuse(others, type(self))
         Transform.__init__(self, **values)
 
     def __repr__(self) -> str:

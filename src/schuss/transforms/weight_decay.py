@@ -33,8 +33,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from schuss.contract import Group
+from schuss.declarations import Constructed, fixed, flag, hyper
 from schuss.domains import FLAG, Domains, above, at_least, or_none
-from schuss.hyperparameters import Checked
+from schuss.hyperparameters import Checked, refuse
 from schuss.scalar_math import where
 
 
@@ -48,17 +49,12 @@ class Decay:
         def __set__(self, instance: object, value: float | WeightDecay) -> None: ...
 
 
-class WeightDecay(Checked):
+class WeightDecay(Checked, Constructed):
     """Decay weights by a share of themselves ($L_2$).
 
     Any optimizer takes one as its `weight_decay`. All three arguments become hyper-parameters of
     the parameter group (`weight_decay`, `decoupled_weight_decay`, `absolute_weight_decay`), where
     they can differ from group to group, and are saved.
-
-    Args:
-        weight_decay: Coefficient λ, at least 0.
-        weight_decouple: Act on the parameter, not on the gradient.
-        absolute: When decoupled, do not multiply by the learning rate.
 
     Raises:
         ValueError: `weight_decay` is negative.
@@ -72,17 +68,21 @@ class WeightDecay(Checked):
         True
     """
 
-    domains = Domains(
-        weight_decay=at_least(0), decoupled_weight_decay=FLAG, absolute_weight_decay=FLAG
-    )
+    weight_decay: float = hyper("λ", "coefficient", at_least(0), default=0.0)
+    weight_decouple: bool = flag("act on the parameter, not on the gradient", default=True)
+    absolute: bool = flag("when decoupled, do not multiply by the learning rate", default=False)
 
-    def __init__(
-        self, weight_decay: float = 0.0, weight_decouple: bool = True, absolute: bool = False
-    ) -> None:
-        self._defaults: dict[str, Any] = {
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": weight_decouple,
-            "absolute_weight_decay": absolute,
+    domains = Domains(decoupled_weight_decay=FLAG, absolute_weight_decay=FLAG)
+
+    def _construct(self, values: dict[str, Any], given: set[str], others: dict[str, Any]) -> None:
+        """Begin, with the values of declared arguments.
+
+        Raises:
+            TypeError: There are others.
+        """
+        refuse(others, type(self))
+        self._defaults = {
+            _ARGUMENTS.get(name, name): values[name] for name in self.hypers if name in values
         }
         self.check_group(self._defaults)
 
@@ -212,18 +212,17 @@ class CorrectedDecay(WeightDecay):
     Defazio, *Why Gradients Rapidly Increase Near the End of Training*, 2025, section 4.
     <https://arxiv.org/abs/2506.02285>
 
-    Args:
-        weight_decay: Coefficient λ, at least 0.
-        max_lr: The largest learning rate of the schedule, above 0; None for `initial_lr`, which
-            schedulers put into the groups, and without a scheduler the learning rate itself.
     """
 
-    domains = Domains(max_lr=or_none(above(0)))
-
-    def __init__(self, weight_decay: float = 0.0, max_lr: float | None = None) -> None:
-        super().__init__(weight_decay)
-        self._defaults |= {"max_lr": max_lr}
-        self.check_group(self._defaults)
+    weight_decouple: bool = fixed(default=True)
+    absolute: bool = fixed(default=False)
+    max_lr: float | None = hyper(
+        "",
+        "the largest learning rate of the schedule; None for `initial_lr`, which "
+        "schedulers put into the groups, and without a scheduler the learning rate itself",
+        or_none(above(0)),
+        default=None,
+    )
 
     def __repr__(self) -> str:
         """Name the class and its arguments."""

@@ -261,6 +261,8 @@ class Engine:
                 return sums(planned.kernels)
             except UnfusableError:
                 planned = planner.on("loop", known, batch)
+        if planned.engine != "foreach":
+            known.bound = None  # a measurement on the loop may keep what it sees of the states
         for call in planned.calls:
             call()
         for piece in planned.pieces:

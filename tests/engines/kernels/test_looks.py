@@ -17,7 +17,7 @@ from schuss.engines.kernels import gradients
 from schuss.engines.kernels.fast_gradients import FastGradients
 from schuss.engines.kernels.fast_gradients import fast_gradients as fast
 from schuss.engines.kernels.gradients import Gradients
-from schuss.engines.memory import strided_like
+from schuss.engines.memory import ranges, strided_like
 
 
 class Scene:
@@ -51,7 +51,7 @@ class Scene:
         return look
 
     def compiled(self) -> Callable[[list[Tensor]], Any]:
-        found = fast(self.params, [0, 1, 2, -2], self.own, self.likes)
+        found = fast(self.params, [0, 1, 2, -2], self.own, self.likes, ranges(self.own))
         assert isinstance(found, FastGradients)
         self.fast = found
         return found.look

@@ -58,6 +58,8 @@ class Cohort:
         aliases: Keys of the state under which the parameters themselves are kept.
         has_master: They have master weights.
         is_capturable: A graph may capture their steps.
+        unseen: The tensors, by their `id`, that steps write to without raising their versions,
+            because nobody can reach them to compare these.
         is_broken: A step has made their states unlike each other, or unlike `inputs`.
     """
 
@@ -92,6 +94,7 @@ class Cohort:
             for axes in islice(product(*along.values()), TRIALS)
         ]
         self.is_capturable = bool(group["capturable"])
+        self.unseen: dict[int, Tensor] = {}
         self.is_broken = False
         self._stale = False
         self._together = True
@@ -260,8 +263,13 @@ class Cohort:
         return False
 
     def write_scalars(self) -> None:
-        """Write `scalars` into the states, if these hold old values."""
+        """Write `scalars` into the states, if these hold old values, before somebody looks.
+
+        The versions of what has been written unseen are raised, by one for all steps.
+        """
         if self._stale:
+            if self.unseen:
+                torch.autograd.graph.increment_version(self.unseen.values())
             for state, scalars in zip(self.states, self.scalars.of_each(), strict=True):
                 write(state, scalars)
             self._stale = False

@@ -60,6 +60,7 @@ class Binding:
         self.likes = [strided_like(array, cohort.grad_dtype) for array in self._arrays]
         self._copies: list[tuple[int, Tensor, Tensor]] = []
         self._launches: dict[tuple[int, MatrixAxes | None, int], tuple[Program, Launch]] = {}
+        self._unseen: frozenset[int] = frozenset()
         bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
         self.places = frozenset(place.name for place in cohort.inputs)
         self._addresses = {place.name: addresses(tensors) for place, tensors in bound.items()}
@@ -79,6 +80,18 @@ class Binding:
             launch = self._new_launch(trace)
             self._launches[key] = trace.program, launch  # which keeps the id its own
         return launch
+
+    def hidden_tensors(self) -> list[Tensor]:
+        """Return the tensors of states that kernels alone read and write, while all goes well."""
+        if self._copies or self.cohort.is_capturable:  # which torch reads and writes
+            return []
+        params = set(map(id, self.cohort.params))
+        return [tensor for tensor in own_tensors(self.cohort) if id(tensor) not in params]
+
+    def hide(self, unseen: Iterable[Tensor]) -> None:
+        """Let launches not raise the versions of tensors that nobody can reach; see `Cohort`."""
+        self._unseen = frozenset(map(id, unseen))
+        self._launches.clear()
 
     @property
     def has_copies(self) -> bool:
@@ -140,6 +153,7 @@ class Binding:
         )
         made = kernel(trace.program, self.kinds, self._device)
         versions = [self._versions(place) for place, _ in trace.program.outputs]
+        versions = [of_place for of_place in versions if any(of_place)]
         cohort = self.cohort
         about = Tensors(cohort.like.device, self._counts, sizes, versions, cohort.is_capturable)
         launch = self._device.launch(made, about)
@@ -155,7 +169,13 @@ class Binding:
         known = torch_layout()
         if known is None or place.name not in self.places:
             return [0] * len(self.likes)
-        return [version_of(known, tensor) for tensor in self.cohort.tensors(place)]
+        tensors = self.cohort.tensors(place)
+        versions = [version_of(known, tensor) for tensor in tensors]
+        for index, (tensor, version) in enumerate(zip(tensors, versions, strict=True)):
+            if version and id(tensor) in self._unseen:
+                self.cohort.unseen[id(tensor)] = tensor
+                versions[index] = 0
+        return versions
 
     @cached_property
     def _counts(self) -> list[int]:

@@ -33,7 +33,7 @@ from schuss.engines.devices.cpu.words import (
     SHARE_OWN,
     SHARE_WORDS,
 )
-from schuss.engines.memory import StridedLike, ranges
+from schuss.engines.memory import Bounds, StridedLike
 
 _SOURCE = Path(__file__).with_name("fast_gradients_compiled.py")
 
@@ -53,8 +53,10 @@ class FastGradients:
         layout: How torch keeps its tensors.
         listed: The parameters of the group.
         indices: For each of these its position in the batch, or -1.
-        own: The tensors that belong to the optimizer: parameters, and those of their states.
+        own: The tensors that belong to the optimizer: parameters, and those of their states, but
+            for tensors that cannot have changed.
         likes: For each parameter of the batch, what its gradients have to be like.
+        bounds: Where the memory of all tensors of the optimizer begins and ends.
 
     Attributes:
         missing: How many parameters of the batch had no gradient in the last look.
@@ -67,6 +69,7 @@ class FastGradients:
         indices: Sequence[int],
         own: Sequence[Tensor],
         likes: Sequence[StridedLike],
+        bounds: tuple[Bounds, Bounds],
     ) -> None:
         self.missing = 0
         self._kept = (*listed, *own)  # so that their addresses remain theirs
@@ -75,7 +78,7 @@ class FastGradients:
         batch = {index: id(param) for param, index in pairs if index >= 0}
         self._found = np.zeros(len(likes), dtype=np.int64)
         shares = _Shares(layout, indices, own, likes)
-        starts, ends = ranges(own)
+        starts, ends = bounds
         self._arrays = [
             _words([id(param) for param in listed]),
             _words(indices),
@@ -133,13 +136,14 @@ def fast_gradients(
     indices: Sequence[int],
     own: Sequence[Tensor],
     likes: Sequence[StridedLike],
+    bounds: tuple[Bounds, Bounds],
 ) -> FastGradients | None:
     """Return a fast look at tensors, or None if torch does not let these be read."""
     layout = torch_layout()
     dims = [tensor.dim() for tensor in (*listed, *own)] + [len(like.shape) for like in likes]
     if layout is None or max(dims, default=0) > DIMENSIONS:
         return None
-    return FastGradients(layout, listed, indices, own, likes)
+    return FastGradients(layout, listed, indices, own, likes, bounds)
 
 
 def is_compiled() -> bool:

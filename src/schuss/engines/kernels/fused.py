@@ -34,7 +34,10 @@ class FusedBatch:
         index = {id(param): number for number, param in enumerate(batch)}
         self._indices = [np.array([index[id(param)] for param in c.params]) for c in cohorts]
         own = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
-        self._gradients = Gradients(params, batch, own, [likes[id(param)] for param in batch])
+        states = [tensor for binding in self._bindings for tensor in binding.hidden_tensors()]
+        fitting = [likes[id(param)] for param in batch]
+        self._gradients = Gradients(params, batch, own, fitting, states)
+        self._unseen: Sequence[Tensor] = ()
 
     def is_broken(self) -> bool:
         """Tell whether some cohort is none any more."""
@@ -61,6 +64,10 @@ class FusedBatch:
         found = self._gradients.look(group["params"])
         if found is None:
             return None
+        if self._gradients.unseen is not self._unseen:
+            self._unseen = self._gradients.unseen
+            for binding in self._bindings:
+                binding.hide(self._unseen)
         begins = [found] if len(self._bindings) == 1 else [found[at] for at in self._indices]
         return self._planned(work, group, begins, whole=not self._gradients.missing)
 

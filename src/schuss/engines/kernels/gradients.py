@@ -9,28 +9,37 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from schuss.engines.devices.cpu.torch_layout import torch_layout
 from schuss.engines.devices.cpu.words import IDLE, WITHOUT
+from schuss.engines.kernels.alone import alone
 from schuss.engines.kernels.fast_gradients import FastGradients, fast_gradients, is_compiled
 from schuss.engines.memory import StridedLike, has_memory, is_within_storage, overlaps, ranges
 
 PATIENCE = 2
 """Steps before the fast look is compiled, so that the first one need not wait for it."""
 
+HOLDERS = 3
+"""How many containers of ours hold a tensor of a state: the state, and two lists of `Gradients`."""
+
 
 class Gradients:
     """The gradients of a group, and all that must not have changed for them to be of use.
 
     Of every parameter and every tensor of the states it is checked in each step that it is the
-    tensor that it was, of the same dtype, sizes and strides, in the same memory.
+    tensor that it was, of the same dtype, sizes and strides, in the same memory. Left out are
+    tensors of states that nobody else has a reference to: whoever asks the engine for one makes it
+    plan the step anew, and without one nobody can change them.
 
     Args:
         listed: The parameters of the group.
         batch: Those that may get a gradient.
         own: All tensors of the optimizer: these parameters, and the tensors of their states.
         likes: The form that a gradient of each has to have, in the order of the batch.
+        states: Those of `own` that only the dictionaries of the states hold, as far as we know.
 
     Attributes:
         missing: How many parameters of the batch had no gradient in the last look.
+        unseen: The tensors that are not looked at, because nobody else can reach them.
     """
 
     def __init__(
@@ -39,6 +48,7 @@ class Gradients:
         batch: Sequence[Tensor],
         own: Sequence[Tensor],
         likes: Sequence[StridedLike],
+        states: Sequence[Tensor] = (),
     ) -> None:
         index = {id(param): number for number, param in enumerate(batch)}
         self._listed = list(listed)
@@ -47,6 +57,8 @@ class Gradients:
         ]
         self._own = [*own, *(param for param in listed if not param.numel())]
         self._likes = likes
+        self._states = list(states)
+        self.unseen: Sequence[Tensor] = ()
         self._identities = [_identity(tensor) for tensor in self._own]
         self._bounds = ranges(self._own)
         self._fast: FastGradients | None = None
@@ -72,9 +84,20 @@ class Gradients:
             return found
         found = self._look_by_python(list(params))
         if found is not None and self._fast is None and self._is_time():
-            # Now that everything is known to be as it was when the batch was made.
-            self._fast = fast_gradients(self._listed, self._indices, self._own, self._likes)
+            self._begin_fast()
         return found
+
+    def _begin_fast(self) -> None:
+        """Look in compiled code from here on: everything is as it was when the batch was made."""
+        if torch_layout() is None:
+            return
+        unseen = alone(self._states, HOLDERS) if self._states else []
+        known = set(map(id, unseen))
+        own = [tensor for tensor in self._own if id(tensor) not in known]
+        about = self._indices, own, self._likes, self._bounds
+        self._fast = fast_gradients(self._listed, *about)
+        if self._fast is not None:
+            self.unseen = unseen
 
     def _is_time(self) -> bool:
         return self._steps == PATIENCE or is_compiled()

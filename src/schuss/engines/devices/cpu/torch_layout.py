@@ -214,6 +214,15 @@ def kinds_of(layout: TorchLayout, tensor: Tensor) -> list[int]:
     return [_signed(words[place // 8] & mask & (2**64 - 1)) for place, mask in pairs]
 
 
+def references(counted: Tensor | torch.UntypedStorage) -> int:
+    """Return how many references to what stands behind a tensor or a storage torch has counted.
+
+    In the number are strong ones, weak ones, and whether there is an object of Python. It is equal
+    for those of which torch has counted equally many.
+    """
+    return _word(counted._cdata + REFERENCES)
+
+
 def version_of(layout: TorchLayout, tensor: Tensor) -> int:
     """Return the address of the version of a tensor, or 0 if it has none."""
     counter = _word(tensor._cdata + layout.version)

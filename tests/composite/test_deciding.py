@@ -164,10 +164,12 @@ def test_the_table_shows_every_parameter_the_parts_and_what_looks_wrong():
     text = str(composite.routes())
     assert re.search(r"^2\.weight +12x16 +hidden +ndim is 2, lr=0\.5$", text, re.MULTILINE)
     assert re.search(r"^0\.weight +20x8 +hidden +ndim is 2, lr=0\.5 \(!\)$", text, re.MULTILINE)
-    assert re.search(r"^3\.bias +12 +rest +everything else$", text, re.MULTILINE)
+    assert re.search(
+        r"^3\.bias +12 +rest +everything else: normalization, LayerNorm$", text, re.MULTILINE
+    )
     assert "  hidden (Lion): 4 parameters, 523 numbers" in text
-    assert "  0.weight: the table of an Embedding, and no matrix within the model" in text
-    assert "  6.weight: the last layer of a Sequential, and no matrix within the model" in text
+    assert "  0.weight: embedding, Embedding: no matrix within the model" in text
+    assert "  6.weight: output layer, the last of a Sequential: no matrix within the model" in text
 
 
 def test_no_warning_comes_from_a_route_that_is_right():

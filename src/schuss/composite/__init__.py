@@ -21,9 +21,11 @@ from schuss.composite.predicates import (
     named,
     ndim,
     norms,
+    qkv,
     routers,
     shorter_side,
     tied,
+    transposed,
 )
 from schuss.composite.table import Routes, Row
 from schuss.composite.usual import usual_route
@@ -46,8 +48,10 @@ __all__ = [
     "named",
     "ndim",
     "norms",
+    "qkv",
     "routers",
     "shorter_side",
     "tied",
+    "transposed",
     "usual_route",
 ]

@@ -29,17 +29,19 @@ def doubts_about(
     """Return why decisions look wrong, by parameter, for those that do.
 
     A part is for matrices if it is called `hidden`, or if its optimizer has the hyper-parameter
-    `matrices`.
+    `matrices`. Without such a part there are no doubts.
     """
-    for_matrices = {k for k, p in parts.items() if k == HIDDEN or "matrices" in p.defaults}
-    if not for_matrices:
+    with_views = {name for name, part in parts.items() if "matrices" in part.defaults}
+    if not with_views and HIDDEN not in parts:
         return {}
     tables = [d.fact for d in decisions.values() if "embedding" in (d.fact.roles or {})]
     counts = {fact.param.shape[0]: fact.names[0] for fact in tables if fact.param.ndim == 2}
     found = {}
     for param, decision in decisions.items():
-        if decision.part in for_matrices:
-            doubt = _in_matrices(decision, counts)
+        if decision.part in {*with_views, HIDDEN}:
+            doubt = _in_matrices(decision.fact, counts)
+            if not doubt and decision.part in with_views:
+                doubt = _about_views(decision)
         else:
             doubt = _in_others(decision)
         if doubt:
@@ -47,42 +49,45 @@ def doubts_about(
     return found
 
 
-def _in_matrices(decision: Decision, counts: Mapping[int, str]) -> str:
-    fact, roles = decision.fact, decision.fact.roles or {}
+def _in_matrices(fact: Fact, counts: Mapping[int, str]) -> str:
+    roles = fact.roles or {}
     for role in _NO_MATRICES:
         if role in roles:
-            return f"{roles[role]}, and no matrix within the model"
+            return f"{roles[role]}: no matrix within the model"
     if fact.param.ndim < 2:
         return "no matrix"
     rows, columns = matrix_sides(fact)
-    largest = max(counts, default=0)
-    if rows == largest and rows > columns:
+    if rows == max(counts, default=0) and rows > columns:
         return f"as many rows as {counts[rows]!r} has, as an output layer would have"
-    if "matrices" in decision.options:
-        return ""
-    if rows == 3 * columns and _is_fused(fact):
-        return (
-            "three times as many rows as columns, as query, key and value in one matrix; the "
-            "hyper-parameter `matrices` can say so"
-        )
-    if columns == 3 * rows and "Conv1D" in roles.get("linear", "") and _is_fused(fact):
-        return "query, key and value in one matrix, of inputs by outputs"
     return ""
 
 
-def _is_fused(fact: Fact) -> bool:
-    return any(part in name for name in fact.names for part in _FUSED)
+def _about_views(decision: Decision) -> str:
+    """Return whether a matrix consists of others, or is transposed, and nothing says so."""
+    fact, is_said = decision.fact, "matrices" in decision.options
+    if fact.param.ndim != 2:
+        return ""
+    rows, columns = fact.param.shape
+    is_fused = any(part in name for name in fact.names for part in _FUSED)
+    if "transposed" in (fact.roles or {}):
+        if is_fused and columns == 3 * rows:
+            return "query, key and value are one matrix, and not divided"
+        dims = "matrices=Dims(rows=(1,), cols=(0,))"
+        return "" if is_said else f"outputs are in the last dimension; {dims} says so"
+    if is_fused and rows == 3 * columns and not is_said:
+        return "query, key and value are one matrix; matrices=Heads(3) makes it three"
+    return ""
 
 
 def _in_others(decision: Decision) -> str:
     fact, roles = decision.fact, decision.fact.roles
-    if roles is None or fact.param.ndim < 2 or 1 in fact.param.shape[:1]:
+    if roles is None or fact.param.ndim < 2 or fact.param.shape[0] == 1:
         return ""
     if roles.get("head") == GUESSED:
-        return f"taken for the output layer, because it is {GUESSED}"
+        return GUESSED
     if not roles.keys() - {"tied"}:
-        return "no known layer, so that it cannot be told whether it is a matrix within the model"
-    if roles.keys() & {*_NO_MATRICES, "depthwise"}:
+        return "of no known layer, so that nothing tells whether it is a matrix within the model"
+    if roles.keys() & {*_NO_MATRICES, "depthwise"} or min(matrix_sides(fact)) < 4:
         return ""
     rows, columns = matrix_sides(fact)
-    return "" if min(rows, columns) < 4 else f"{rows} by {columns}, {decision.reason}"
+    return f"{rows} by {columns}, {decision.reason}"

@@ -78,7 +78,10 @@ def _roles_in(model: nn.Module) -> dict[int, Roles]:
         for role, reason in roles_of(place, root).items():
             roles.setdefault(role, reason)
     for place, other in shared_names(places):
-        found[id(place.param)]["tied"] = f"is {other} too"
+        roles = found[id(place.param)]
+        roles["tied"] = f"also {other}"
+        if "embedding" in roles:
+            roles["embedding"] += f", also {other}"
     return found
 
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from torch import nn
 
-from schuss.composite.roles import Place, is_transposed, roles_of
+from schuss.composite.roles import Place, roles_of
 
 ASKED: Final = ("get_output_embeddings", "get_classifier")
 """Methods by which models of transformers and of timm tell their output layer."""
 
-GUESSED: Final = "the last layer that the model registers"
-"""The reason where nothing tells the output layer; the table of routes says so."""
+GUESSED: Final = "output layer, as it seems: the last that the model registers"
+"""The reason where nothing tells the output layer; the table of routes doubts it."""
 
 
 def heads_in(model: nn.Module, places: Sequence[Place]) -> dict[str, str]:
@@ -27,17 +27,17 @@ def heads_in(model: nn.Module, places: Sequence[Place]) -> dict[str, str]:
     told = _told(model)
     if told is not None:
         names = {id(module): name for name, module in model.named_modules()}
-        return {names[id(each)]: "the output layer, says the model" for each in told}
+        return {names[id(each)]: "output layer, says the model" for each in told}
     layers = [place for place in places if _is_layer(place, model)]
     rows = {place.param.shape[0] for place in places if isinstance(place.module, nn.Embedding)}
     for count in sorted(rows, reverse=True):
         alike = [place for place in layers if _outputs(place) == count]
         if len(alike) == 1:
-            return {alike[0].path: f"has {count} outputs, as many as an embedding has rows"}
+            return {alike[0].path: f"output layer, with {count} outputs as an embedding has rows"}
     if not layers:
         return {}
     certain = isinstance(model, nn.Sequential)
-    return {layers[-1].path: "the last layer of a Sequential" if certain else GUESSED}
+    return {layers[-1].path: "output layer, the last of a Sequential" if certain else GUESSED}
 
 
 def _is_layer(place: Place, model: nn.Module) -> bool:
@@ -46,7 +46,7 @@ def _is_layer(place: Place, model: nn.Module) -> bool:
 
 
 def _outputs(place: Place) -> int:
-    return place.param.shape[1 if is_transposed(place) else 0]
+    return place.param.shape[1 if "transposed" in roles_of(place, place.module) else 0]
 
 
 def _told(model: nn.Module) -> list[nn.Module] | None:

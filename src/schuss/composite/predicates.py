@@ -200,7 +200,13 @@ def _in_role(name: str, *roles: str) -> Predicate:
     return Predicate(name, reason)
 
 
-everything: Final = Predicate("everything", lambda _: "everything else")
+def _rest(fact: Fact) -> str:
+    """Return "everything else", with a role of the parameter that no line before was about."""
+    role = next((reason for role, reason in (fact.roles or {}).items() if role != "tied"), "")
+    return f"everything else: {role}" if role else "everything else"
+
+
+everything: Final = Predicate("everything", _rest)
 """Holds for every parameter: the last line of most routes."""
 
 embeddings: Final = _in_role("embeddings", "embedding")
@@ -226,6 +232,13 @@ experts: Final = _in_role("experts", "experts")
 
 convolutions: Final = _in_role("convolutions", "convolution")
 """Kernels of convolutions, but for those with one input channel for each output channel."""
+
+transposed: Final = _in_role("transposed", "transposed")
+"""Weights of linear layers and experts whose outputs are in the last dimension, as in the class
+`Conv1D` of transformers."""
+
+qkv: Final = _in_role("qkv", "qkv")
+"""Weights of `torch.nn.MultiheadAttention` that are three matrices below one another."""
 
 matrices: Final = _in_role("matrices", "linear", "convolution", "experts")
 """Weights by which a layer multiplies: linear layers, convolutions, attention, experts."""

@@ -16,7 +16,7 @@ from schuss.parametergroups import is_norm
 
 Roles: TypeAlias = dict[str, str]
 """Reasons by role: embedding, head, tied, norm, bias, router, experts, linear, convolution,
-depthwise."""
+depthwise, qkv, transposed."""
 
 
 class Place(NamedTuple):
@@ -56,24 +56,26 @@ def places_in(model: nn.Module) -> list[Place]:
 def roles_of(place: Place, model: nn.Module) -> Roles:
     """Return the roles that a parameter has by its module and the one around that."""
     checks = {
-        "norm": f"of a {place.kind}" if is_norm(place.module) else "",
-        "bias": "a bias" if place.leaf.endswith("bias") else "",
+        "norm": f"normalization, {place.kind}" if is_norm(place.module) else "",
+        "bias": "bias" if place.leaf.endswith("bias") else "",
         "embedding": _as_embedding(place, model),
         "router": _as_router(place),
         "experts": _as_experts(place),
         "linear": _as_linear(place),
         "convolution": _as_convolution(place),
         "depthwise": _as_depthwise(place),
+        "qkv": "queries, keys and values in one" if _is_qkv(place) else "",
+        "transposed": "outputs in the last dimension" if _is_transposed(place) else "",
     }
     return {role: reason for role, reason in checks.items() if reason}
 
 
 def _as_embedding(place: Place, model: nn.Module) -> str:
     if isinstance(place.module, (nn.Embedding, nn.EmbeddingBag)):
-        return f"the table of an {place.kind}" if place.leaf == "weight" else ""
+        return f"embedding, {place.kind}" if place.leaf == "weight" else ""
     around = [each for each in (place.module, place.parent) if each is not None]
     kinds = [type(each).__name__ for each in around if each is not model]
-    return next((f"of a {kind}" for kind in kinds if "embed" in kind.lower()), "")
+    return next((f"embedding, in {kind}" for kind in kinds if "embed" in kind.lower()), "")
 
 
 def _as_router(place: Place) -> str:
@@ -83,8 +85,8 @@ def _as_router(place: Place) -> str:
     if isinstance(experts, nn.Module) and experts is not place.module:
         count = len(experts) if isinstance(experts, nn.ModuleList) else _count_of(experts)
         if count == place.param.shape[0]:
-            return f"scores {count} experts"
-    return f"of a {place.kind}" if "router" in place.kind.lower() else ""
+            return f"router of {count} experts"
+    return f"router, {place.kind}" if "router" in place.kind.lower() else ""
 
 
 def _count_of(experts: nn.Module) -> int | None:
@@ -96,7 +98,7 @@ def _count_of(experts: nn.Module) -> int | None:
 def _as_experts(place: Place) -> str:
     if place.param.ndim != 3 or "expert" not in place.kind.lower():
         return ""
-    return f"{place.param.shape[0]} matrices of a {place.kind}"
+    return f"{place.param.shape[0]} experts, {place.kind}"
 
 
 def _as_linear(place: Place) -> str:
@@ -107,7 +109,7 @@ def _as_linear(place: Place) -> str:
         is_matrix = leaf.startswith("weight_")
     else:
         is_matrix = leaf == "weight" and shape in (_of_linear(module), _of_transposed(module))
-    return f"the matrix of a {place.kind}" if is_matrix else ""
+    return f"linear layer, {place.kind}" if is_matrix else ""
 
 
 def _of_linear(module: nn.Module) -> tuple[object, object]:
@@ -120,21 +122,28 @@ def _of_transposed(module: nn.Module) -> tuple[object, object]:
     return getattr(module, "nx", None), getattr(module, "nf", None)
 
 
-def is_transposed(place: Place) -> bool:
-    """Tell whether the weight of a linear layer has its outputs in the second dimension."""
+def _is_qkv(place: Place) -> bool:
+    return isinstance(place.module, nn.MultiheadAttention) and place.leaf == "in_proj_weight"
+
+
+def _is_transposed(place: Place) -> bool:
+    """Tell whether the outputs of linear layers or experts are in the last dimension."""
+    if _as_experts(place):
+        return bool(getattr(place.module, "is_transposed", False))
     return place.leaf == "weight" and tuple(place.param.shape) == _of_transposed(place.module)
 
 
 def _as_convolution(place: Place) -> str:
     is_kernel = isinstance(place.module, _ConvNd) and place.leaf == "weight"
-    return f"the kernel of a {place.kind}" if is_kernel and not _as_depthwise(place) else ""
+    return f"convolution, {place.kind}" if is_kernel and not _as_depthwise(place) else ""
 
 
 def _as_depthwise(place: Place) -> str:
     module = place.module
     if not isinstance(module, _ConvNd) or place.leaf != "weight":
         return ""
-    return "a kernel for each channel" if 1 < module.groups == module.in_channels else ""
+    single = 1 < module.groups == module.in_channels
+    return f"convolution of single channels, {place.kind}" if single else ""
 
 
 def shared_names(places: list[Place]) -> Iterator[tuple[Place, str]]:

@@ -16,9 +16,12 @@ from schuss.composite.predicates import (
     matrices,
     ndim,
     norms,
+    qkv,
     routers,
     shorter_side,
+    transposed,
 )
+from schuss.matrices.shapes import Dims, Heads
 
 HIDDEN: Final = "hidden"
 REST: Final = "rest"
@@ -35,12 +38,18 @@ def usual_route(*, with_views: bool) -> list[tuple[str, Predicate, dict[str, Any
         with_views: Say how convolutions and experts are matrices, in the hyper-parameter
             `matrices`.
     """
-    flat, batch = ({"matrices": "flatten"}, {"matrices": "batch"}) if with_views else ({}, {})
+
+    def seen_as(matrices: Any) -> dict[str, Any]:
+        return {"matrices": matrices} if with_views else {}
+
     return [
         (REST, embeddings | heads | norms | routers | biases | ndim < 2, {}),
         (REST, matrices & ((shorter_side < 4) | (aspect > 128)), {}),
-        (HIDDEN, experts, batch),
-        (HIDDEN, convolutions, flat),
+        (HIDDEN, experts & transposed, seen_as(Dims(rows=(2,), cols=(1,)))),
+        (HIDDEN, experts, seen_as("batch")),
+        (HIDDEN, convolutions, seen_as("flatten")),
+        (HIDDEN, matrices & qkv, seen_as(Heads(3))),
+        (HIDDEN, matrices & transposed, seen_as(Dims(rows=(1,), cols=(0,)))),
         (HIDDEN, matrices, {}),
         (REST, everything, {}),
     ]

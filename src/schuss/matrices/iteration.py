@@ -1,8 +1,8 @@
 """The Newton-Schulz iteration on stacks of matrices, in its two forms.
 
-All functions take stacks of shape (batch, rows, cols). A *tall* matrix has more rows than columns.
-It is multiplied from the right in place of the left, so that the products of its rows or columns
-always make the smaller square matrix, and no transposed copy is needed.
+All functions take stacks of shape (batch, rows, cols), or one matrix. A *tall* matrix has more rows
+than columns. It is multiplied from the right in place of the left, so that the products of its rows
+or columns always make the smaller square matrix, and no transposed copy is needed.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def by_gram_matrix(y: Tensor, coefficients: Sequence[Step], *, tall: bool) -> Te
         gram, q = _gram(y, tall=tall), None
         for a, b, c in first:
             u = _quadratic(gram, b, c)
-            q = _shifted(u, a) if q is None else torch.baddbmm(q, u, q, beta=a)
+            q = _shifted(u, a) if q is None else _plus(q, a, u, q)
             # P G P without forming P, whose diagonal would be rounded.
-            half = torch.baddbmm(gram, u, gram, beta=a)
-            gram = torch.baddbmm(half, half, u, beta=a)
+            half = _plus(gram, a, u, gram)
+            gram = _plus(half, a, half, u)
         a, b, c = last
         u = _quadratic(gram, b, c)
-        q = _shifted(u, a) if q is None else torch.baddbmm(q, u, q, beta=a)
+        q = _shifted(u, a) if q is None else _plus(q, a, u, q)
         y = y @ q if tall else q @ y
     return y
 
@@ -105,11 +105,17 @@ def _gram(y: Tensor, *, tall: bool) -> Tensor:
 
 
 def _quadratic(gram: Tensor, b: float, c: float) -> Tensor:
-    return torch.baddbmm(gram, gram, gram, beta=b, alpha=c) if c else gram * b
+    return _plus(gram, b, gram, gram, c) if c else gram * b
 
 
 def _plus_product(y: Tensor, a: float, u: Tensor, *, tall: bool) -> Tensor:
-    return torch.baddbmm(y, y, u, beta=a) if tall else torch.baddbmm(y, u, y, beta=a)
+    return _plus(y, a, y, u) if tall else _plus(y, a, u, y)
+
+
+def _plus(x: Tensor, a: float, first: Tensor, second: Tensor, b: float = 1.0) -> Tensor:
+    """Return `a` times a matrix plus `b` times the product of two, rounded once."""
+    add = torch.addmm if x.dim() == 2 else torch.baddbmm
+    return add(x, first, second, beta=a, alpha=b)
 
 
 def _shifted(u: Tensor, a: float) -> Tensor:

@@ -36,8 +36,9 @@ _EPS: Final[Domain] = at_least(0)
 CHUNK = 2**19
 """The numbers that are computed with at a time on a CPU, so that caches hold them: 1 MB of 16 bits.
 Measured with stacks of matrices of 16 to 512 rows."""
-ALONE = 128**2
-"""The numbers of a matrix in 32 bits from which on a CPU computes faster with one at a time."""
+ALONE = {16: 256**2, 32: 128**2, 64: 128**2}
+"""The numbers of a matrix from which on a CPU computes faster with one at a time, by the bits of a
+number. The product of a stack of one takes up to twice as long as that of a matrix, in bfloat16."""
 
 
 def orthogonalized(
@@ -138,6 +139,7 @@ class Way:
         if not x.numel():
             return torch.zeros_like(x)
         y = self._begin(x.reshape(-1, *x.shape[-2:]))
+        y = y[0] if len(y) == 1 and self._is_alone(x) else y
         tall = x.shape[-2] > x.shape[-1]
         with _multiplying(self.precision):
             if self.scales_rows:
@@ -162,9 +164,11 @@ class Way:
         size = x.shape[-2] * x.shape[-1]
         if x.device.type != "cpu" or not size:
             return x.numel()
-        if self.dtype(x.dtype) is not torch.bfloat16 and size >= ALONE:
-            return 1
-        return max(1, CHUNK // size)
+        return 1 if self._is_alone(x) else max(1, CHUNK // size)
+
+    def _is_alone(self, x: Tensor) -> bool:
+        """Tell whether matrices are so large that each is multiplied alone."""
+        return x.shape[-2] * x.shape[-1] >= ALONE[torch.finfo(self.dtype(x.dtype)).bits]
 
     def _begin(self, x: Tensor) -> Tensor:
         """Return matrices of Frobenius norm 1 in the dtype of the products.
@@ -173,17 +177,38 @@ class Way:
         small or too large. The norm is taken of the rounded numbers, and a sum over all of them
         is the sum of the sums of rows, so that it does not depend on the other matrices.
         """
-        wide = x if x.dtype is torch.float64 else x.float()
-        largest = wide.abs().amax((-2, -1), keepdim=True)
-        mantissa, _ = torch.frexp(largest)
-        power = torch.where(largest > 0, largest / (2 * mantissa), 1.0)
-        y = (wide / power).to(self.dtype(x.dtype))
-        accumulating = torch.promote_types(y.dtype, torch.float32)
+        dtype = self.dtype(x.dtype)
+        y = x.to(dtype) if x.dtype is not torch.float64 and x.dtype is not torch.float16 else x
+        power = _power_of_two(y)
+        y = (y / power).to(dtype)
+        accumulating = torch.promote_types(dtype, torch.float32)
         rows = torch.linalg.vector_norm(y, dim=-1, keepdim=True, dtype=accumulating)
         norm = torch.linalg.vector_norm(rows, dim=-2, keepdim=True)
-        # Of zeros the norm is 0; any other one is 1 at least.
-        least = (torch.full_like(power, self.eps) / power).clamp(min=0.5)
-        return y / torch.maximum(norm.to(y.dtype), least.to(y.dtype))
+        norm = norm.clamp(min=1e-17)  # which only that of zeros is less than
+        if self.eps:
+            norm = torch.maximum(norm, self.eps / power)
+        normalized: Tensor = y / norm.to(dtype)
+        return normalized
+
+
+def _power_of_two(y: Tensor) -> Tensor:
+    """Return the power of two up to the largest magnitude of each matrix, by its exponent bits.
+
+    It is at least the smallest normal number, also of zeros.
+    """
+    largest = y.detach().abs().amax((-2, -1), keepdim=True)
+    whole_numbers, exponent = _EXPONENTS[y.dtype]
+    power = largest.view(whole_numbers).bitwise_and(exponent).view(y.dtype)
+    return power.clamp(min=torch.finfo(y.dtype).tiny)
+
+
+_EXPONENTS: Final = {
+    torch.float64: (torch.int64, 0x7FF0_0000_0000_0000),
+    torch.float32: (torch.int32, 0x7F80_0000),
+    torch.bfloat16: (torch.int16, 0x7F80),
+    torch.float16: (torch.int16, 0x7C00),
+}
+"""Whole numbers of the same size, and which of their bits are the exponent of a number."""
 
 
 def _hashable(value: Any) -> Any:

@@ -101,6 +101,11 @@ def from_matrices(stacks: Sequence[Tensor], shape: Sequence[int], matrices: Matr
     return whole.movedim(0, second).flatten(second, second + 1)
 
 
+def keyed(key: str, index: int) -> str:
+    """Return the key of the state of a stack: the first one has the key as it is."""
+    return key if index == 0 else f"{key}.{index}"
+
+
 def matrix_shapes(shape: Sequence[int], matrices: Matrices) -> list[tuple[int, int, int]]:
     """Return the shapes (batch, rows, cols) of the stacks of a parameter of this shape."""
     like = torch.empty(tuple(shape), device="meta")

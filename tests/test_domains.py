@@ -141,6 +141,7 @@ ITERATION = {
         ["rows", ("heads", 0, 0), ("split", (), 0), (2, 2)],
     ),
 }
+MUON = {**ITERATION, "momentum": RATE, "nesterov": FLAG}
 DOG = {"reps_rel": POSITIVE, "eps": NOT_NEGATIVE}
 
 OPTIMIZERS = {
@@ -182,6 +183,11 @@ OPTIMIZERS = {
     "AdEMAMix": {"betas": rates(3), "eps": NOT_NEGATIVE, "alpha": NOT_NEGATIVE}
     | {"t_alpha_beta3": or_none(kind([0, 3, 2.5], outside=[-1, inf, *NO_VALUES]))},
     "AdaBelief": {**ADAM, **ADAM_FLAGS, **RADAM, "rectify": FLAG},
+    "AdaMuon": {
+        **{key: value for key, value in MUON.items() if key != "adjust_lr_fn"},
+        "sign": FLAG,
+        "rms": NOT_NEGATIVE,
+    },
     "AdaHessian": {**ADAM, "hessian_power": SHARE},
     "Adadelta": {"rho": SHARE, "eps": NOT_NEGATIVE},
     "Adafactor": {
@@ -242,10 +248,11 @@ OPTIMIZERS = {
     "LDoG": DOG,
     "LaProp": ADAM,
     "Lion": {"betas": rates(2)},
-    "Muon": {**ITERATION, "momentum": RATE, "nesterov": FLAG},
+    "Muon": MUON,
     "NAdam": {**ADAM, "momentum_decay": NOT_NEGATIVE, "decoupled_weight_decay": FLAG},
     "NAdamW": {**ADAM, **ADAM_FLAGS},
     "Noam": {**ADAM, **ADAM_FLAGS, "warmup": COUNT, "d_model": COUNT_FROM_1},
+    "NorMuon": {**MUON, "beta2": RATE},
     "NovoGrad": {**ADAM, "grad_averaging": FLAG},
     "Prodigy": {
         **ADAM,

@@ -1,33 +1,17 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from schuss import Muon
 from schuss.matrices import SETS, Dims, Heads, Split, orthogonalized
+from tests.optimizers.orthogonal import EXACT, polar, random
+from tests.optimizers.orthogonal import after as walked
 
-# Exact in the products that a test computes by hand.
-EXACT = {"ns_coefficients": "ns5", "ns_steps": 20, "precision": "float32", "weight_decay": 0.0}
-
-
-def after(grads, start: Tensor, **hyperparameters) -> Tensor:
-    """Return where a parameter is after steps with these gradients."""
-    param = nn.Parameter(start.clone())
-    optimizer = Muon([param], **hyperparameters)
-    for grad in grads:
-        param.grad = grad.clone()
-        optimizer.step()
-    return param.detach()
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def polar(x: Tensor) -> Tensor:
-    left, _, right = torch.linalg.svd(x, full_matrices=False)
-    return left @ right
+after = partial(walked, Muon)
 
 
 def test_two_steps_worked_by_hand():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.adamc import AdamC
     from schuss.optimizers.adammini import AdamMini
     from schuss.optimizers.adamp import AdamP
+    from schuss.optimizers.adamuon import AdaMuon
     from schuss.optimizers.adamw import AdamW
     from schuss.optimizers.adamwarmup import AdamWarmup
     from schuss.optimizers.adamwarmupcosinedecay import AdamWarmupCosineDecay
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.nadam import NAdam
     from schuss.optimizers.nadamw import NAdamW
     from schuss.optimizers.noam import Noam
+    from schuss.optimizers.normuon import NorMuon
     from schuss.optimizers.novograd import NovoGrad
     from schuss.optimizers.prodigy import Prodigy
     from schuss.optimizers.radam import RAdam
@@ -80,6 +82,7 @@ __all__ = [
     "AdEMAMix",
     "AdaBelief",
     "AdaHessian",
+    "AdaMuon",
     "Adadelta",
     "Adafactor",
     "Adagrad",
@@ -105,6 +108,7 @@ __all__ = [
     "NAdam",
     "NAdamW",
     "Noam",
+    "NorMuon",
     "NovoGrad",
     "Prodigy",
     "RAdam",

@@ -114,12 +114,16 @@ class Muon(Optimizer):
         b.lerp_(grad, 1 - mu)
         b = grad.lerp(b, mu) if group["nesterov"] else b
         stacks = as_matrices(b, group["matrices"])
-        directions = [self.direction(group, stack) for stack in stacks]
+        directions = [self.direction(state, group, x, index) for index, x in enumerate(stacks)]
         return from_matrices(directions, param.shape, group["matrices"])
 
-    def direction(self, group: Group, x: Tensor) -> Tensor:
-        """Return $u_t$ of a stack of matrices, of shape (batch, rows, cols)."""
-        o = orthogonalized(
+    def direction(self, state: State, group: Group, x: Tensor, index: int) -> Tensor:
+        """Return $u_t$ of the stack of matrices with this index, of shape (batch, rows, cols)."""
+        return self.orthogonal(group, x) * scale(group["adjust_lr_fn"], x.shape)
+
+    def orthogonal(self, group: Group, x: Tensor) -> Tensor:
+        """Return $O_t$ of a stack of matrices."""
+        return orthogonalized(
             x,
             coefficients=group["ns_coefficients"],
             steps=group["ns_steps"],
@@ -127,4 +131,3 @@ class Muon(Optimizer):
             form=group["form"],
             eps=group["eps"],
         )
-        return o * scale(group["adjust_lr_fn"], x.shape)

@@ -1,20 +1,28 @@
-"""Muon, beside that of torch."""
+"""Muon and its kin: those of torch and of a collection, and the papers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+import pytorch_optimizer
 import torch
 
 from tests.algorithms import MATRIX_SHAPES
-from tests.ledger.row import EVERYTHING, Row
+from tests.ledger.row import EVERYTHING, STEADY, Row
+from tests.ledger.transcription import Array, transcribed
 
 # torch multiplies one matrix, and ours a stack of one; about 1 of 300 matrices of bfloat16 are
 # rounded otherwise in a last place.
 TOLERANCE = 1e-4
+IN_BFLOAT16 = "products are in bfloat16, as theirs are"
 DECAY = {"lr": 3e-2, "weight_decay": 0.3}
+EXACT = {**DECAY, "precision": "float32"}
+JORDAN = (3.4445, -4.7750, 2.0315)
+MATRICES = replace(EVERYTHING, shapes=MATRIX_SHAPES)
 
 
 def _row(options: str, **both: Any) -> Row:
@@ -25,10 +33,71 @@ def _row(options: str, **both: Any) -> Row:
         {**DECAY, **both},
         "torch",
         options,
-        replace(EVERYTHING, shapes=MATRIX_SHAPES),
+        MATRICES,
         tolerance=TOLERANCE,
-        deviation="products are in bfloat16, as theirs are",
+        deviation=IN_BFLOAT16,
     )
+
+
+def _collected(name: str, theirs: Any, ours: dict[str, Any], **options: Any) -> Row:
+    """Return a row of a class that asks of each group whether it is of matrices."""
+
+    def create(groups: Any) -> torch.optim.Optimizer:
+        marked = [{**group, "use_muon": True} for group in groups]
+        optimizer: torch.optim.Optimizer = theirs(marked, **DECAY, **options)
+        return optimizer
+
+    return Row(
+        name,
+        create,
+        theirs.__name__,
+        {**DECAY, **ours},
+        "pytorch-optimizer",
+        training=replace(STEADY, shapes=MATRIX_SHAPES),
+        tolerance=TOLERANCE,
+        deviation=IN_BFLOAT16,
+    )
+
+
+def newton_schulz(x: Array) -> Array:
+    if x.shape[0] > x.shape[1]:
+        transposed: Array = newton_schulz(x.T).T
+        return transposed
+    x = x / max(float(np.linalg.norm(x)), 1e-7)
+    a, b, c = JORDAN
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + b * gram @ x + c * gram @ gram @ x
+    return x
+
+
+def _orthogonal(s: dict[str, Any], g: Array, of: Callable[[Array], Array] = newton_schulz) -> Array:
+    s["m"] = 0.95 * s.get("m", 0 * g) + 0.05 * g
+    return of(0.95 * s["m"] + 0.05 * g)
+
+
+def _moved(x: Array, u: Array, h: dict[str, Any]) -> Array:
+    moved: Array = x * (1 - h["lr"] * h["weight_decay"]) - h["lr"] * u
+    return moved
+
+
+def muon(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    return _moved(x, max(1, x.shape[0] / x.shape[1]) ** 0.5 * _orthogonal(s, g), h)
+
+
+def normuon(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    o = _orthogonal(s, g)
+    s["v"] = 0.9 * s.get("v", 0) + 0.1 * (o * o).mean(axis=1, keepdims=True)
+    u = o / (np.sqrt(s["v"]) + 1e-10)
+    u = u * np.linalg.norm(o) / (np.linalg.norm(u) + 1e-10)
+    return _moved(x, max(1, x.shape[0] / x.shape[1]) ** 0.5 * u, h)
+
+
+def adamuon(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    o = _orthogonal(s, g, lambda b: newton_schulz(np.sign(b) if h["sign"] else b))
+    s["v"] = 0.95 * s.get("v", 0) + 0.05 * o * o
+    u = o / (np.sqrt(s["v"]) + 1e-8)
+    return _moved(x, 0.2 * x.size**0.5 * u / (np.linalg.norm(u) + 1e-8), h)
 
 
 ROWS = [
@@ -39,5 +108,31 @@ ROWS = [
         nesterov=False,
         ns_coefficients=(3.0, -3.2, 1.2),
         ns_steps=7,
+    ),
+    Row("muon", transcribed(muon, **DECAY), "the blog", EXACT, options="exact", training=MATRICES),
+    _collected("normuon", pytorch_optimizer.NorMuon, {}),
+    Row(
+        "normuon",
+        transcribed(normuon, **DECAY),
+        "Algorithm 1",
+        {**EXACT, "beta2": 0.9},
+        options="exact",
+        training=MATRICES,
+    ),
+    Row(
+        "adamuon",
+        transcribed(adamuon, **DECAY, sign=True),
+        "Algorithm 1",
+        EXACT,
+        options="exact",
+        training=MATRICES,
+    ),
+    Row(
+        "adamuon",
+        transcribed(adamuon, **DECAY, sign=False),
+        "Algorithm 1",
+        {**EXACT, "sign": False},
+        options="exact, no signs",
+        training=MATRICES,
     ),
 ]

@@ -2,7 +2,9 @@
 
 A fault that depends on how three things meet is rare, and one that depends on how two meet is not.
 So `make test` chooses combinations in which every two values of two factors meet at least once,
-the same ones each time, and `make exhaustive` takes all combinations.
+the same ones each time. Even these are many where each costs a compile: `make test` then takes some
+for each optimizer, so that whatever can meet does so with one or the other. `make exhaustive` takes
+all combinations.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import heapq
 import itertools
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 EXHAUSTIVE = os.environ.get("SCHUSS_TESTS") == "exhaustive"
@@ -49,6 +52,35 @@ def in_turn(
     if exhaustive:
         return list(itertools.product(values, others))
     return list(zip(values, itertools.cycle(others)))
+
+
+def some_of_each(
+    cases: Mapping[Any, Iterable[tuple[Hashable, ...]]],
+    count: int,
+    *,
+    exhaustive: bool = EXHAUSTIVE,
+) -> list[tuple[Any, ...]]:
+    """Return each key with some of its cases, those that have been taken least often by then.
+
+    Cases that many keys have come about equally often, and so do the values in them.
+
+    Args:
+        cases: For each key what it may meet.
+        count: How many of these it meets.
+        exhaustive: Let each key meet all of them.
+    """
+    times: Counter[Any] = Counter()
+    chosen = []
+    for key, of_key in cases.items():
+        left = list(of_key)
+        for _ in range(len(left) if exhaustive else min(count, len(left))):
+            least = min(
+                left, key=lambda case: (times[case], sum(times[v] for v in enumerate(case)))
+            )
+            left.remove(least)
+            times.update([least, *enumerate(least)])
+            chosen.append((key, *least))
+    return chosen
 
 
 def _cover(product: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.covers import combinations, in_turn, pairs
+from tests.covers import combinations, in_turn, pairs, some_of_each
 
 FACTORS = st.lists(st.integers(1, 6).map(lambda size: list(range(size))), min_size=2, max_size=4)
 
@@ -40,3 +41,22 @@ def test_in_turn_each_value_has_one_of_the_others_or_all():
     expected = [("a", 1), ("b", 2), ("c", 1)]
     assert in_turn("abc", [1, 2], exhaustive=False) == expected
     assert len(in_turn("abc", [1, 2], exhaustive=True)) == 6
+
+
+def test_some_of_each_meet_all_that_can_be_met_equally_often():
+    cases = {key: list(itertools.product("abc", range(4))) for key in range(9)}
+    found = some_of_each(cases, 4, exhaustive=False)
+    assert [key for key, *_ in found] == sorted(list(range(9)) * 4)
+    # 9 * 4 cases are each of 12 three times, but for none twice with one key.
+    times = Counter((letter, number) for _, letter, number in found)
+    assert set(times.values()) == {3}
+    assert len(set(found)) == len(found)
+    # The cases of one key have other values as long as there are others.
+    assert {number for key, _, number in found if key == 0} == set(range(4))
+
+
+def test_some_of_each_are_all_where_there_are_no_more_or_all_are_asked_for():
+    cases = {"x": [("a", 1)], "y": [("a", 2), ("b", 2)]}
+    assert len(some_of_each(cases, 5, exhaustive=False)) == 3
+    assert len(some_of_each(cases, 1, exhaustive=False)) == 2
+    assert len(some_of_each(cases, 1, exhaustive=True)) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import pickle
 
 import pytest
@@ -18,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 import schuss
 from schuss import GenericAdaptiveOptimizer, Optimizer, WeightDecay
 from tests.algorithms import EVERY, OF_MATRICES, TRACED, fitting, on
-from tests.conformance.trajectories import ON, ONE_RATE, REAL_ONLY
+from tests.conformance.trajectories import ON, ONE_RATE, REAL_ONLY, in_little_time
 from tests.covers import in_turn
 
 
@@ -384,13 +385,14 @@ def test_the_layout_of_a_gradient_or_a_parameter_does_not_matter(name):
         elif layout == "transposed":
             param = nn.Parameter(start.transpose(0, 3).contiguous().transpose(0, 3))
         optimizer = schuss.create_optimizer(name, [param], weight_decay=0.1, **options)
-        for _ in range(3):
-            grad = param.detach().cos()
-            if layout == "strided gradient":
-                grad = torch.stack([grad, grad], dim=-1)[..., 0]
-                assert not grad.is_contiguous()
-            param.grad = grad
-            optimizer.step()
+        with in_little_time(name):
+            for _ in range(3):
+                grad = param.detach().cos()
+                if layout == "strided gradient":
+                    grad = torch.stack([grad, grad], dim=-1)[..., 0]
+                    assert not grad.is_contiguous()
+                param.grad = grad
+                optimizer.step()
         results.append(param.detach())
     assert all(torch.equal(result, results[0]) for result in results)
 
@@ -438,17 +440,24 @@ def test_a_complex_parameter_moves_as_its_two_parts_do(name):
 # GradScaler
 
 
-@pytest.mark.parametrize(("name", "dtype"), in_turn(EVERY, (torch.float32, torch.float16)), ids=str)
-def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(name, dtype):
+# A scaler hands over its scale and its verdict to kernels, and in half precision to all engines.
+@pytest.mark.parametrize(
+    ("name", "way"),
+    in_turn(EVERY, itertools.product(ON, (torch.float32, torch.float16))),
+    ids=str,
+)
+def test_a_grad_scaler_changes_nothing_and_skips_steps_with_infinite_gradients(name, way):
+    engine, dtype = way
     start = fitting(name, torch.tensor([1.0, -2.0], dtype=dtype))
     scaled, plain = (nn.Parameter(start.clone()) for _ in range(2))
     # A half-precision weight does not see a step of a millionth.
     options = {"d0": 0.1} if name in ONE_RATE else {}
     options |= {"reps_rel": 0.1} if name in ("dog", "ldog") else {}
     options |= {"silent_sgd_phase": False} if name == "radamschedulefree" else {}
-    # So that the scaler hands over its scale and its verdict.
-    ours = schuss.create_optimizer(name, [scaled], lr=0.5, **on({"fused": True}, name), **options)
-    unscaled = schuss.create_optimizer(name, [plain], lr=0.5, **options)
+    ours, unscaled = (
+        schuss.create_optimizer(name, [param], lr=0.5, **on(ON[engine], name), **options)
+        for param in (scaled, plain)
+    )
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     for loss_factor in (1.0, float("inf"), 0.5):
         scaled.grad = plain.grad = None

@@ -1,4 +1,9 @@
-"""Statistics of rows and columns take the path of the loop, on every engine."""
+"""Statistics of rows and columns take the path of the loop, on every engine.
+
+Their kernels take a second each to compile, and are many: one for each way in which dimensions of
+one number meet others. So the kernels of all rules are interpreted, in pieces of a few numbers, and
+those of some are compiled.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +20,17 @@ from tests.conformance.matrices import (
     factoring,
     flattening,
     following_views,
+    one_for_each_output,
     rows_and_columns,
     with_state_from_the_start,
 )
 from tests.conformance.strangers import Ruled
 from tests.conformance.trajectories import distance
 from tests.covers import EXHAUSTIVE, combinations
+from tests.engines.kernels.interpreted import kernels_interpreted
 
 ENGINES = ("foreach", "fused")
+INTERPRETED = "fused, interpreted"
 
 SHAPES = (
     *((7, 5), (5, 5), (3,), ()),
@@ -35,13 +43,9 @@ MANY_CHUNKS = ((300, 257), (5, 40_000), (20_000, 3), (2, 70, 300), (9_000, 2, 3)
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 3e-6, torch.bfloat16: 2e-2}
 
 
-def can_be(rule, engine, dtype):
-    """Tell whether a combination is worth the time: there are nine kernels of a rule and dtype."""
-    of_all_dtypes = rule in (factoring, centering)
-    return EXHAUSTIVE or engine != "fused" or dtype is torch.float64 or of_all_dtypes
-
-
-GRID = combinations(ALONG, ENGINES, TOLERANCE, where=can_be)
+SOME = {(one_for_each_output, torch.float32)}
+SOME_OF_MANY_CHUNKS = {(rule, torch.float64) for rule in (factoring, covering, centering)}
+"""Rules and precisions whose kernels are compiled."""
 
 
 def name_of(value):
@@ -63,6 +67,14 @@ def ends(rule, shapes, dtype=torch.float64, steps=3, **options):
     return params, [optimizer.state[param] for param in params]
 
 
+def ends_on(engine, rule, shapes, dtype=torch.float64):
+    """Return the same on an engine, or where Python interprets the kernels of one."""
+    if engine == INTERPRETED:
+        with kernels_interpreted():
+            return ends(rule, shapes, dtype, fused=True)
+    return ends(rule, shapes, dtype, **{engine: True})
+
+
 def check_alike(ours, theirs, tolerance):
     for param, expected, state, wanted in zip(ours[0], theirs[0], ours[1], theirs[1], strict=True):
         assert state.keys() == wanted.keys()
@@ -76,30 +88,48 @@ def check_alike(ours, theirs, tolerance):
                 assert distance([found], [right]) <= tolerance
 
 
-@pytest.mark.parametrize(("rule", "engine", "dtype"), GRID, ids=name_of)
+def grid(compiled, engines=("foreach", "fused")):
+    """Return rules, engines and precisions, and of kernels to compile only those."""
+    return combinations(
+        ALONG,
+        engines,
+        TOLERANCE,
+        where=lambda rule, engine, dtype: (
+            EXHAUSTIVE or engine != "fused" or (rule, dtype) in compiled
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "engine", "dtype"), grid(SOME, ("foreach", INTERPRETED, "fused")), ids=name_of
+)
 def test_statistics_along_dimensions_are_those_of_the_loop(rule, engine, dtype):
     # torch refuses the largest of no numbers, and to see no numbers as a matrix.
     refused = (covering, centering, following_views, flattening)
     shapes = SHAPES if rule in refused else (*SHAPES, *EMPTY)
     expected = ends(rule, shapes, dtype, foreach=False)
-    check_alike(ends(rule, shapes, dtype, **{engine: True}), expected, TOLERANCE[dtype])
+    check_alike(ends_on(engine, rule, shapes, dtype), expected, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize(("rule", "engine", "dtype"), GRID, ids=name_of)
+@pytest.mark.parametrize(("rule", "engine", "dtype"), grid(SOME_OF_MANY_CHUNKS), ids=name_of)
 def test_statistics_are_right_over_many_chunks(rule, engine, dtype):
     expected = ends(rule, MANY_CHUNKS, dtype, foreach=False)
     tolerance = 1e-12 if dtype is torch.float64 else TOLERANCE[dtype]
-    check_alike(ends(rule, MANY_CHUNKS, dtype, **{engine: True}), expected, tolerance)
+    check_alike(ends_on(engine, rule, MANY_CHUNKS, dtype), expected, tolerance)
 
 
 @pytest.mark.parametrize(
     ("rule", "shape", "engine"),
-    combinations(ALONG, [(5, 5), (4, 4, 3, 3), (6, 5, 1, 1), (1, 7), (7, 1)], ENGINES),
+    combinations(
+        ALONG,
+        [(5, 5), (4, 4, 3, 3), (6, 5, 1, 1), (1, 7), (7, 1)],
+        ("foreach", "fused" if EXHAUSTIVE else INTERPRETED),
+    ),
     ids=name_of,
 )
 def test_a_single_parameter_leaves_no_doubt_what_is_a_row(rule, shape, engine):
     expected = ends(rule, [shape], foreach=False)
-    check_alike(ends(rule, [shape], **{engine: True}), expected, 1e-13)
+    check_alike(ends_on(engine, rule, [shape]), expected, 1e-13)
 
 
 LAYOUTS = {
@@ -153,6 +183,13 @@ def test_statistics_do_not_depend_on_the_number_of_threads(rule):
         check_alike(other, found[0], 0.0)
 
 
+@pytest.fixture
+def interpreted_kernels():
+    with kernels_interpreted():
+        yield
+
+
+@pytest.mark.usefixtures("interpreted_kernels")
 def test_a_checkpoint_of_statistics_goes_on_bit_for_bit():
     torch.manual_seed(0)
     params = [nn.Parameter(torch.randn(shape)) for shape in SHAPES]

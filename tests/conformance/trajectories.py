@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 
 import schuss
 from schuss.distance import DistanceAdaptive
+from tests.covers import EXHAUSTIVE
+from tests.engines.kernels.interpreted import kernels_interpreted
 
 ON = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 """The options that choose an engine."""
@@ -33,6 +36,13 @@ REAL_ONLY = {"adafactor", "adammini", "came", "sm3"}
 """What makes statistics of rows and columns, which complex numbers would be."""
 SLOW = {*REAL_ONLY, "adamp", "sgdp"}
 """What has kernels that are compiled for seconds: `make test` does that for few combinations."""
+
+
+def in_little_time(name: str) -> AbstractContextManager[None]:
+    """Interpret the kernels of an optimizer that is slow to compile, but in an exhaustive run."""
+    return kernels_interpreted() if name in SLOW and not EXHAUSTIVE else nullcontext()
+
+
 LATE, INTERMITTENT = 1, 2
 
 # The loop rounds after every operation; the other engines may contract a product and a sum into one

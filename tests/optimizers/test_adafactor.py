@@ -136,7 +136,7 @@ def test_a_matrix_keeps_a_row_and_a_column():
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["from torch", "to torch"])
 def test_a_checkpoint_of_torch_continues_here_and_ours_there(turn):
-    options = {"lr": 3e-2, "weight_decay": 0.3}
+    options = {"lr": 3e-2, "weight_decay": 0.3, "foreach": False}
     first, then = (partial(cls, **options) for cls in (torch.optim.Adafactor, Adafactor)[::turn])
     expected = trajectory(partial(torch.optim.Adafactor, **options), Training(scheduled=True))
     found = trajectory(first, Training(scheduled=True, saved_after=20), then=then)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
+from schuss.engines.devices import device as devices
 from schuss.engines.devices.cpu.device import OnCPU
 from schuss.engines.devices.device import Device, Tensors
+from schuss.engines.devices.tables import chunks, tiles
 from schuss.engines.kernels.binding import addresses
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.program.program import COUNT, GRAD, Place, Program
@@ -129,6 +133,26 @@ def _address(function: Callable[[int], None], kept: list[object]) -> int:
     callback = ctypes.CFUNCTYPE(None, ctypes.c_int64)(called)
     kept.append(callback)
     return ctypes.cast(callback, ctypes.c_void_p).value or 0
+
+
+@contextmanager
+def in_small_pieces() -> Iterator[None]:
+    """Make chunks and tiles so small that a few dozen numbers need several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "CHUNK", 5)
+        patch.setattr(tiles, "TILE", 12)
+        patch.setattr(tiles, "WIDTH", 4)
+        patch.setattr(tiles, "BANDS", 2)
+        yield
+
+
+@contextmanager
+def kernels_interpreted() -> Iterator[None]:
+    """Let Python interpret kernels of the fused engine: for few numbers that takes little time."""
+    device = Interpreted()
+    with in_small_pieces(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(devices.LOADERS, "cpu", lambda: device)
+        yield
 
 
 def interpreted(

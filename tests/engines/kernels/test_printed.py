@@ -16,7 +16,6 @@ from torch import Tensor
 from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.devices.cpu.expressions import EXPRESSIONS
 from schuss.engines.devices.cpu.printing.module import kernel_source
-from schuss.engines.devices.tables import chunks, tiles
 from schuss.engines.foreach.instructions import instructions
 from schuss.engines.foreach.player import play
 from schuss.engines.program.as_matrices import MatrixAxes
@@ -24,7 +23,7 @@ from schuss.engines.program.axes import layout
 from schuss.engines.program.operations import OPERATIONS, Form, takes_predicate
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program, program
 from schuss.storage.kinds import Kinds
-from tests.engines.kernels.interpreted import Interpreted, interpreted
+from tests.engines.kernels.interpreted import Interpreted, in_small_pieces, interpreted
 
 DOUBLE = torch.float64
 INPUTS = (Place(GRAD), Place(PARAM), COUNT, Place(STATE + "x"), Place(STATE + "y"))
@@ -35,12 +34,7 @@ NUMBERS = [0.0, -0.0, 0.5, -2.0, 1e-3, 7.0, math.inf, -math.inf, math.nan]
 
 @pytest.fixture(scope="module", autouse=True)
 def small_pieces():
-    """Make chunks and tiles so small that a few dozen numbers need several."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "CHUNK", 5)
-        patch.setattr(tiles, "TILE", 12)
-        patch.setattr(tiles, "WIDTH", 4)
-        patch.setattr(tiles, "BANDS", 2)
+    with in_small_pieces():
         yield
 
 

@@ -12,7 +12,7 @@ from tests.conformance.trajectories import ONE_RATE
 from tests.gpu.machine import Machine
 from tests.gpu.notes import Notes
 from tests.gpu.rules import Make, rules, with_gradients
-from tests.gpu.waits import SHAPES, WARM
+from tests.gpu.waits import WARM
 
 REPEATED = 5
 SKIPPED = WARM + 2
@@ -40,7 +40,7 @@ def graphs(machine: Machine, notes: Notes) -> None:
 
 def _trained(machine: Machine, make: Make, rate: float, *, captured: bool) -> list[Tensor]:
     """Return parameters after steps, of which the last ones are repeated by a graph."""
-    params = with_gradients(SHAPES, machine.device)
+    params = with_gradients(machine)
     lr = torch.tensor(rate, dtype=torch.float64, device=machine.device)
     optimizer: Any = make(params, fused=True, lr=lr, capturable=captured)
     optimizer.grad_scale = torch.ones((), device=machine.device)

@@ -13,6 +13,7 @@ import schuss
 from schuss import Optimizer, transforms
 from tests.algorithms import TRACED
 from tests.conformance.trajectories import ONE_RATE
+from tests.gpu.machine import Machine
 
 Make: TypeAlias = Callable[..., Optimizer]
 
@@ -60,10 +61,15 @@ def _with_tensor_lr(params: Sequence[nn.Parameter], **options: Any) -> Optimizer
     return schuss.AdamW(params, **{"lr": lr, **options})
 
 
-def with_gradients(shapes: Sequence[Sequence[int]], device: str) -> list[nn.Parameter]:
+SHAPES = ((64, 33), (1000,), (8, 4, 3, 3), ())
+REHEARSED = ((5, 3), (40,), (2, 2, 3, 3), ())
+
+
+def with_gradients(machine: Machine) -> list[nn.Parameter]:
     """Return parameters that have gradients, every time the same random numbers."""
     draw = torch.Generator().manual_seed(0)
-    params = [nn.Parameter(torch.randn(shape, generator=draw).to(device)) for shape in shapes]
+    shapes = REHEARSED if machine.rehearses else SHAPES
+    params = [nn.Parameter(torch.randn(s, generator=draw).to(machine.device)) for s in shapes]
     for param in params:
-        param.grad = torch.randn(param.shape, generator=draw).to(device)
+        param.grad = torch.randn(param.shape, generator=draw).to(machine.device)
     return params

@@ -7,8 +7,6 @@ from tests.gpu.machine import Machine
 from tests.gpu.notes import Notes
 from tests.gpu.rules import rules, with_gradients
 
-SHAPES = ((64, 33), (1000,), (8, 4, 3, 3), ())
-
 WARM = 8
 """Steps before one that must not wait: RAdam takes another form in the sixth."""
 
@@ -23,7 +21,7 @@ def waits(machine: Machine, notes: Notes) -> None:
             notes.note(name, ok=None, told="waits, to read sums over parameters")
             continue
         with notes.failing_softly(name):
-            optimizer = made[name](with_gradients(SHAPES, machine.device), fused=True)
+            optimizer = made[name](with_gradients(machine), fused=True)
             for _ in range(WARM):
                 optimizer.step()
             with machine.no_waits():

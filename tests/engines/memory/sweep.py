@@ -15,6 +15,7 @@ from schuss.engines.devices.tables.chunks import CHUNK
 from schuss.engines.devices.tables.tiles import TILE, WIDTH
 from tests.algorithms import TRACED
 from tests.conformance.trajectories import TOLERANCE
+from tests.covers import EXHAUSTIVE
 from tests.engines.child import report
 from tests.engines.memory.guarded import Memory, engines_in
 
@@ -24,13 +25,16 @@ parameters, the last two nothing new but gradients."""
 
 Shapes = Sequence[Sequence[int]]
 
+SIZES = range(201) if EXHAUSTIVE else {*range(36), *range(36, 201, 9)}
+"""All small sizes; beyond these, `make test` takes each rest that vectors of up to 16 leave."""
+
 GROUPS: dict[str, Shapes] = {
     "scalar first": [(), (CHUNK + 1,), (0,), (1,), (1, 1), (5, 3)],
-    "all sizes, the largest first": [
+    "many sizes, the largest first": [
         (2 * CHUNK + 17,),
         (CHUNK,),
         (CHUNK - 1,),
-        *((size,) for size in range(200, -1, -1)),
+        *((size,) for size in sorted(SIZES, reverse=True)),
         (),
     ],
     "matrices": [

@@ -10,9 +10,12 @@ from torch import nn
 
 import schuss
 from tests.algorithms import TRACED
-from tests.covers import in_turn
+from tests.covers import EXHAUSTIVE, in_turn
 from tests.engines.devices.gpu.machine_code import compiled, wide_expected
 from tests.engines.devices.gpu.stubbed import Launched, stubbed_gpu
+
+SOME = TRACED if EXHAUSTIVE else TRACED[::2]
+"""As many as there are ways, because a kernel takes a second to compile."""
 
 ARCHITECTURES = (80, 90, 100)  # Ampere, Hopper, Blackwell
 DTYPES = (torch.float32, torch.bfloat16, torch.float64, torch.float16)
@@ -59,7 +62,7 @@ def launched(name: str, dtype: torch.dtype, *, several: bool) -> list[Launched]:
     return stub.launched
 
 
-@pytest.mark.parametrize(("name", "way"), in_turn(TRACED, WAYS), ids=str)
+@pytest.mark.parametrize(("name", "way"), in_turn(SOME, WAYS), ids=str)
 def test_a_kernel_reads_and_writes_128_bits_at_once(name, way, record_property):
     arch, dtype, several = way
     for function in launched(name, dtype, several=several):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import cycle
-
 import pytest
 import torch
 
 from tests.conformance.matrices import ALONG
+from tests.covers import in_turn
 
 CASES = {
     "adafactor": {"weight_decay": 0.1},
@@ -20,11 +19,9 @@ CASES = {
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float64, torch.float16)
 
-# Two for each: the kernels of all dtypes are the same text, but for the names of types.
-WAYS = list(zip([*CASES] * 2, cycle(DTYPES), strict=False))
 
-
-@pytest.mark.parametrize(("name", "dtype"), WAYS, ids=str)
+# The kernels of all dtypes are the same text, but for the names of types.
+@pytest.mark.parametrize(("name", "dtype"), in_turn(CASES, DTYPES), ids=str)
 def test_a_kernel_of_rows_and_columns_agrees_with_the_loop(name, dtype, interpreter):
     interpreter("matrices", "agrees", name, dtype, CASES[name])
 

@@ -141,6 +141,7 @@ ITERATION = {
         ["rows", ("heads", 0, 0), ("split", (), 0), (2, 2)],
     ),
 }
+SIDES = {"max_dim": COUNT_FROM_1, "matrices": ITERATION["matrices"]}
 MUON = {**ITERATION, "momentum": RATE, "nesterov": FLAG}
 DOG = {"reps_rel": POSITIVE, "eps": NOT_NEGATIVE}
 
@@ -175,6 +176,20 @@ OPTIMIZERS = {
         "lr_1d_factor": NOT_NEGATIVE,
         "weight_decay_1d": or_none(NOT_NEGATIVE),
         "matrices_only": FLAG,
+    },
+    "SOAP": {
+        **ADAM,
+        "shampoo_beta": or_none(RATE),
+        "precondition_frequency": COUNT_FROM_1,
+        **SIDES,
+    },
+    "SPlus": {"betas": rates(2), "inverse_every": COUNT_FROM_1, **SIDES},
+    "Shampoo": {
+        "betas": pair((0.9, 1.0), [(1, 0.9), (0.9, 0), (0.9, 1.5), (nan, 0.9)]),
+        "eps": NOT_NEGATIVE,
+        "precondition_frequency": COUNT_FROM_1,
+        "graft": names("sgd", None),
+        **SIDES,
     },
     "SGD": {"momentum": NOT_NEGATIVE, "dampening": FINITE, "nesterov": FLAG},
     "SGDP": {"momentum": RATE, "dampening": FINITE, "eps": NOT_NEGATIVE, **PROJECTED},

@@ -58,10 +58,13 @@ if TYPE_CHECKING:
     from schuss.optimizers.sgd import SGD
     from schuss.optimizers.sgdp import SGDP
     from schuss.optimizers.sgdschedulefree import SGDScheduleFree
+    from schuss.optimizers.shampoo import Shampoo
     from schuss.optimizers.signum import Signum
     from schuss.optimizers.sm3 import SM3
+    from schuss.optimizers.soap import SOAP
     from schuss.optimizers.sophia import Sophia
     from schuss.optimizers.sophiah import SophiaH
+    from schuss.optimizers.splus import SPlus
     from schuss.optimizers.stableadamw import StableAdamW
     from schuss.optimizers.tiger import Tiger
     from schuss.optimizers.yogi import Yogi
@@ -78,6 +81,7 @@ __all__ = [
     "SGD",
     "SGDP",
     "SM3",
+    "SOAP",
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",
@@ -117,6 +121,8 @@ __all__ = [
     "RMSpropTF",
     "Rprop",
     "SGDScheduleFree",
+    "SPlus",
+    "Shampoo",
     "Signum",
     "Sophia",
     "SophiaH",

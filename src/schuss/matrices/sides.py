@@ -1,0 +1,128 @@
+r"""The two sides of a matrix: products of its gradients with themselves, and their eigenvectors.
+
+Shampoo and its kin keep two square matrices for a parameter of m rows and n columns. The *left*
+side is a mean of $G G^\top$, of shape (m, m), and the *right* side one of $G^\top G$, of shape
+(n, n). Each has an orthogonal matrix of eigenvectors, its *basis*. A side that is longer than an
+option allows is left out, as if its basis were the identity.
+
+The state of a stack of matrices holds them under the keys `left`, `right`, `left_basis` and
+`right_basis`, each of shape (batch, size, size). Shampoo has `left_root` and `right_root` in place
+of the bases.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State, wide_dtype
+from schuss.domains import Domain, whole
+from schuss.matrices.shapes import keyed, matrix_shapes
+
+LEFT, RIGHT = "left", "right"
+BASIS, ROOT = "basis", "root"
+MAX_DIM: Domain = whole(1)
+
+
+def begin_sides(state: State, group: Group, param: Tensor) -> None:
+    """Put the sides of all matrices of a parameter into its state: zeros.
+
+    The group's `matrices` says which matrices these are, and `max_dim` which sides there are.
+    """
+    for index, (batch, *sizes) in enumerate(matrix_shapes(param.shape, group["matrices"])):
+        for name, size in zip((LEFT, RIGHT), sizes, strict=True):
+            if size <= group["max_dim"]:
+                shape, dtype = (batch, size, size), wide_dtype(param)
+                state[keyed(name, index)] = param.new_zeros(shape, dtype=dtype)
+
+
+def begin_bases(state: State, group: Group, param: Tensor, kind: str = BASIS) -> None:
+    """Put the sides into the state, and a basis or a root for each: the identity."""
+    begin_sides(state, group, param)
+    for key in [key for key in state if key.partition(".")[0] in (LEFT, RIGHT)]:
+        side = state[key]
+        eye = torch.eye(side.shape[-1], dtype=side.dtype, device=side.device)
+        name, dot, index = key.partition(".")
+        state[f"{name}_{kind}{dot}{index}"] = eye.expand_as(side).clone()
+
+
+def side(state: State, name: str, index: int) -> Tensor | None:
+    """Return a side of a stack of matrices, or None if it has been left out."""
+    found: Tensor | None = state.get(keyed(name, index))
+    return found
+
+
+def basis(state: State, name: str, index: int, kind: str = BASIS) -> Tensor | None:
+    """Return the basis or the root of a side, or None if that has been left out."""
+    found: Tensor | None = state.get(keyed(f"{name}_{kind}", index))
+    return found
+
+
+def gather(state: State, x: Tensor, index: int, share: float, kept: float | None = None) -> None:
+    """Take the products of matrices with themselves into their sides.
+
+    Args:
+        state: The state, after `begin_sides`.
+        x: The stack of matrices.
+        index: The number of the stack.
+        share: The weight of the new product.
+        kept: The weight of what there is; 1 - `share` if it is None.
+    """
+    kept = 1 - share if kept is None else kept
+    for name, product in ((LEFT, x @ x.mT), (RIGHT, x.mT @ x)):
+        held = side(state, name, index)
+        if held is not None:
+            held.mul_(kept).add_(product * share)
+
+
+def rotated(state: State, x: Tensor, index: int) -> Tensor:
+    """Return matrices in the bases of their sides."""
+    left, right = (basis(state, name, index) for name in (LEFT, RIGHT))
+    x = x if left is None else left.mT @ x
+    return x if right is None else x @ right
+
+
+def rotated_back(state: State, x: Tensor, index: int) -> Tensor:
+    """Return matrices that are in the bases of their sides as they are outside of them."""
+    left, right = (basis(state, name, index) for name in (LEFT, RIGHT))
+    x = x if left is None else left @ x
+    return x if right is None else x @ right.mT
+
+
+def eigenvectors(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues and eigenvectors of symmetric matrices, the largest first.
+
+    A decomposition that does not converge is made again in float64.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(x)
+    except torch.linalg.LinAlgError:
+        values, vectors = (found.to(x.dtype) for found in torch.linalg.eigh(x.double()))
+    return values.flip(-1), vectors.flip(-1)
+
+
+def turn_to_eigenvectors(state: State, index: int) -> None:
+    """Let the bases be the eigenvectors of their sides, the one of the largest eigenvalue first."""
+    for name in (LEFT, RIGHT):
+        held, turned = side(state, name, index), basis(state, name, index)
+        if held is not None and turned is not None:
+            turned.copy_(eigenvectors(held)[1])
+
+
+def turn_by_power_iteration(state: State, index: int, v: Tensor) -> Tensor:
+    """Let the bases come nearer to the eigenvectors, and return `v` with its rows so ordered.
+
+    One step of the power iteration and a QR decomposition take the place of an eigendecomposition.
+    The columns of each basis are first brought into the order of their eigenvalues, the largest
+    first, and so are the rows and the columns of a second moment `v` that belong to them.
+    """
+    for name, dim in ((LEFT, -2), (RIGHT, -1)):
+        held, turned = side(state, name, index), basis(state, name, index)
+        if held is None or turned is None:
+            continue
+        estimated = (turned.mT @ held @ turned).diagonal(dim1=-2, dim2=-1)
+        order = estimated.argsort(-1, descending=True)
+        columns = order.unsqueeze(-2)
+        v = v.take_along_dim(order.unsqueeze(-1) if dim == -2 else columns, dim)
+        turned.copy_(torch.linalg.qr(held @ turned.take_along_dim(columns, -1)).Q)
+    return v

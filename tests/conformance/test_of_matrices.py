@@ -1,0 +1,87 @@
+"""Every optimizer of matrices, on stacks and after a checkpoint, takes the path of the loop."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import schuss
+from tests.algorithms import OF_MATRICES
+from tests.conformance.trajectories import TOLERANCE, Training, distance, trajectory
+from tests.covers import combinations
+
+SHAPES = ((4, 4), (3, 6), (5, 2))
+SQUARES = ((4, 4), (3, 3), (5, 5))
+"""For first bases that are determined: a longer side has eigenvalues of 0 after one gradient."""
+IN_BASES = ("soap", "splus")
+FEWEST = 8
+"""As many of one shape as make a stack."""
+
+OFTEN = {"precondition_frequency": 3, "inverse_every": 3}
+EXACT = {"precision": "float32"}
+
+
+def create(name: str, params, **options) -> schuss.Optimizer:
+    """Return an optimizer that computes exactly, and changes its bases often."""
+    own = schuss.list_optimizers(name)[0].cls.hypers
+    given = {key: value for key, value in {**OFTEN, **EXACT}.items() if key in own}
+    # An eigenvalue of 0 is divided by eps, and rounded by as much.
+    given |= {"eps": 1e-3} if name == "shampoo" else {}
+    return schuss.create_optimizer(name, params, lr=3e-2, **{**given, **options})
+
+
+def moved(name: str, dtype: torch.dtype, option: dict[str, object], **on: bool) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    params = [
+        nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype))
+        for shape in (SQUARES if name in IN_BASES else SHAPES)
+        for _ in range(FEWEST)
+    ]
+    optimizer = create(name, params, **option, **on)
+    for _ in range(8):
+        for param in params:
+            grad = torch.randn(param.shape, generator=generator, dtype=torch.float64)
+            param.grad = grad.to(dtype)
+        optimizer.step()
+    if not on:
+        assert {cohort.engine for cohort in optimizer.explain().cohorts} == {"stacked"}
+    return [param.detach() for param in params]
+
+
+OPTIONS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "decay, maximize": {"weight_decay": 0.3, "maximize": True},
+    "transforms": {"transforms": (schuss.ClipByGlobalNorm(1.0), schuss.EMA(0.9))},
+    "transposed": {"matrices": schuss.matrices.Dims(rows=(1,), cols=(0,))},
+}
+
+
+# A sum that is rounded otherwise is divided by what may be small.
+CLOSE = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+
+def can_be(name: str, option: str, dtype: torch.dtype) -> bool:
+    """Tell whether a path is determined: a sign that rounding turns is a whole step of SPlus."""
+    return name != "splus" or dtype is torch.float64
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "dtype"), combinations(OF_MATRICES, OPTIONS, CLOSE, where=can_be), ids=str
+)
+def test_stacks_take_the_path_of_the_loop(name, option, dtype):
+    found = moved(name, dtype, OPTIONS[option])
+    expected = moved(name, dtype, OPTIONS[option], foreach=False)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=CLOSE[dtype], atol=CLOSE[dtype])
+
+
+@pytest.mark.parametrize("name", OF_MATRICES)
+def test_a_checkpoint_continues_as_if_nothing_had_been_saved(name):
+    training = Training(steps=12, shapes=((4, 4), (3, 6), (6, 3), (2, 2), (1, 1)), saved_after=7)
+    through = Training(steps=12, shapes=training.shapes)
+    expected = trajectory(partial(create, name), through)
+    assert distance(trajectory(partial(create, name), training), expected) == 0
+    assert distance(expected[-1:], expected[:1]) > TOLERANCE[torch.float64]

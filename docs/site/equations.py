@@ -14,9 +14,11 @@ _SYMBOL = re.compile(
     (?:\\(?P<greek>[a-z]+)|(?P<letter>[A-Za-z]))\s*
     (?:\^\{?\\?(?P<above>[a-z]+)\}?)?
     (?:_(?P<below>\{[^}]*\}|\\?\w+))?
+    (?P<square>\^2)?
     (?:\([a-z]\))?$""",
     re.VERBOSE | re.IGNORECASE,
 )
+_REFERS = re.compile(r"=\s*\\text\{")
 _NAMES = {
     "theta": {"param"},
     "u": {"u", "update"},
@@ -26,6 +28,21 @@ _NAMES = {
     "h": {"h", "hessian"},
     "lambda": {"weight"},
     "nu": {"bound"},
+    "c": {"c", "bound"},
+    "mu": {"mu", "mean"},
+    "r": {"r", "numerator"},
+    "r_bar": {"distance"},
+    "rho": {"rho", "surprise"},
+    "y": {"y", "param"},
+    "G": {"squares"},
+    "S": {"deviation"},
+    "B_tilde": {"b"},
+    "beta": {"beta", "share"},
+    "u_hat": {"u_hat", "u"},
+    "u_bar": {"u_bar", "u"},
+    "e_hat": {"uphill"},
+    "g_perp": {"across"},
+    "sigma_squared": {"variance"},
     "D": {"estimate"},
     "Delta": {"length"},
     "m_bar": {"ahead"},
@@ -38,10 +55,22 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Equation:
-    """One line of a display, and the names that the code may have for the symbols it defines."""
+    """One line of a display, and the names that the code may have for the symbols it defines.
+
+    Attributes:
+        latex: The line.
+        names: The names of what it defines for every step.
+        first: The names of what it defines the first value of.
+    """
 
     latex: str
     names: frozenset[str]
+    first: frozenset[str] = frozenset()
+
+    @property
+    def refers(self) -> bool:
+        """Whether it only refers to the equation of another page: "Adam's", "that of"."""
+        return bool(_REFERS.search(self.latex))
 
 
 def displays(text: str) -> list[str]:
@@ -83,8 +112,12 @@ def _one_a_line(latex: str) -> str:
     return "\\begin{aligned}\n" + " \\\\\n".join(aligned) + "\n\\end{aligned}"
 
 
-def names_of(symbol: str) -> set[str]:
+def names_of(symbol: str, *, first: bool = False) -> set[str]:
     r"""Return the names that code may have for a symbol, as the pages of this library write them.
+
+    Args:
+        symbol: The symbol.
+        first: Of the first value of a symbol, as $m_0$; else such a value has no names.
 
     Example:
         >>> sorted(names_of(r"\hat m_t"))
@@ -97,7 +130,7 @@ def names_of(symbol: str) -> set[str]:
         return set()
     base = match["greek"] or match["letter"]
     below = (match["below"] or "").strip("{}")
-    if below.isdigit():
+    if below.isdigit() != first:
         return set()
     if match["accent"]:
         accented = f"{base}_{match['accent']}"
@@ -108,24 +141,26 @@ def names_of(symbol: str) -> set[str]:
         return {f"{base}{number[1]}", f"{base}_{number[1]}"}
     if below == r"\infty":
         return {f"{base}_inf", f"{base}_infinity"}
-    return _NAMES.get(base, {base})
+    if below == r"\perp" or match["square"]:
+        base += "_squared" if match["square"] else "_perp"
+    return _NAMES.get(base, {base, base.lower()})
 
 
-def defined_by(line: str) -> frozenset[str]:
-    """Return the names of all symbols that an equation defines.
-
-    An equation for the first value of a symbol defines none.
-    """
+def defined_by(line: str, *, first: bool = False) -> frozenset[str]:
+    """Return the names of all symbols that an equation defines, or gives a first value."""
     match = _DEFINES.search(line)
     symbols = re.split(r",(?![^{]*\})", line[: match.start()]) if match else []
-    return frozenset(name for symbol in symbols for name in names_of(symbol))
+    return frozenset(name for symbol in symbols for name in names_of(symbol, first=first))
 
 
 def equations_of(text: str) -> list[Equation]:
     """Return the equations of a docstring, line by line."""
     return [
-        Equation(line.replace("&", "", 1) if "cases" in line else line.replace("&", ""), names)
+        Equation(
+            line.replace("&", "", 1) if "cases" in line else line.replace("&", ""),
+            defined_by(line),
+            defined_by(line, first=True),
+        )
         for display in displays(text)
         for line in lines_of(display)
-        for names in [defined_by(line)]
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from docs.site import tables
 from docs.site.engine import Examined, kind_of, without_paths
-from docs.site.equations import one_a_line
+from docs.site.equations import Equation, one_a_line
 from docs.site.hyperparameters import default_of, hyperparameters
 from docs.site.markdown import code, container, details, table
 from docs.site.source import Row, Source, equations_beside, functions_of, source_of
@@ -120,8 +120,16 @@ def facts(tiles: Sequence[tuple[str, str, str]]) -> str:
     return f'<div class="facts">{cells}</div>\n'
 
 
-def inherited(cls: type[Any]) -> Iterator[tuple[type[Any], list[Row]]]:
-    """Yield the rows of a rule that is that of a base, by base."""
+def inherited(
+    cls: type[Any], equations: Sequence[Equation]
+) -> Iterator[tuple[type[Any], list[Row]]]:
+    """Yield the rows of a rule that is that of a base, by base.
+
+    Args:
+        cls: The class.
+        equations: Those of its page that it does not compute itself. They take the place of the
+            base's equations for the same symbols.
+    """
     taken = set(vars(cls))
     if taken & _RULES or not any(_is_rule(base) for base in cls.__mro__[1:]):
         return
@@ -133,7 +141,11 @@ def inherited(cls: type[Any]) -> Iterator[tuple[type[Any], list[Row]]]:
         names = {name for name in own - taken if not name.startswith("_")} - {"check_group"}
         taken |= own
         if names:
-            yield base, list(source.rows_of_methods(base.__name__, names))
+            of_base = equations_beside(source, base.__name__)
+            rest = [each for each in equations if each not in of_base and not each.refers]
+            defined = {name for each in rest for name in each.names}
+            shown = [each for each in of_base if not each.names & defined] + rest
+            yield base, list(source.rows_of_methods(base.__name__, names, shown))
 
 
 def _is_rule(base: type[Any]) -> bool:
@@ -166,10 +178,12 @@ def class_rows(cls: type[Any], link: Mapping[str, str]) -> str:
     """Return the code of a class with what is said of it, and the rule that it inherits."""
     source = source_of(cls.__module__)
     equations = equations_beside(source, cls.__name__)
-    parts = [annotated(source.rows_of(cls.__name__, equations))]
+    own = list(source.rows_of(cls.__name__, equations))
+    computed = {each for row in own for each in row.equations}
+    parts = [annotated(own)]
     if example := source.example_of(cls.__name__):
         parts.append(f"## Example\n\n{container('example', example, colons=3)}")
-    for base, rows in inherited(cls):
+    for base, rows in inherited(cls, [each for each in equations if each not in computed]):
         page = link.get(base.__name__)
         of = f"[{base.__name__}]({page})" if page else f"`{base.__name__}`"
         where = base.__module__.replace(".", "/")

@@ -84,10 +84,12 @@ class Source:
         """Return the example of a class as Markdown; nothing if it has none."""
         return prose(sections(ast.get_docstring(self.classes[name]) or "").get("Example", ""))
 
-    def rows_of_methods(self, name: str, methods: Collection[str]) -> Iterator[Row]:
-        """Yield the rows of some methods of a class."""
+    def rows_of_methods(
+        self, name: str, methods: Collection[str], equations: Sequence[Equation]
+    ) -> Iterator[Row]:
+        """Yield the rows of some methods of a class, beside equations."""
         functions = functions_of(self.classes[name])
-        for key, pieces in aligned(functions, equations_beside(self, name)).items():
+        for key, pieces in aligned(functions, equations).items():
             if key in methods:
                 yield from self._rows_of_function(functions[key], pieces)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from docs.site.equations import Equation
@@ -60,6 +60,11 @@ def hands_on(statement: ast.stmt, functions: Collection[str]) -> bool:
             | ast.Return(value=ast.Call(func=ast.Attribute(attr=attr, value=ast.Name(id="self"))))
         ):
             return attr in functions
+        case ast.Assign(
+            targets=[ast.Name(id=name)],
+            value=ast.Call(func=ast.Attribute(attr="in_update"), args=[ast.Name(id=taken), *_]),
+        ):
+            return name == taken  # to which some decay objects add the decay
     return False
 
 
@@ -67,6 +72,9 @@ def _is_entry(value: ast.expr) -> bool:
     """Tell whether an expression is an entry of a dictionary, or a tuple of such."""
     if isinstance(value, ast.Tuple):
         return all(map(_is_entry, value.elts))
+    match value:
+        case ast.Call(func=ast.Attribute(attr="get", value=ast.Name()), args=[_, *default]):
+            return not any(isinstance(each, ast.Name) for each in default)
     if isinstance(value, ast.Subscript) and isinstance(value.value, ast.Subscript):
         value = value.value
     return isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name)
@@ -134,6 +142,12 @@ _RETURNS = {
 }
 """The names of the symbols that a method may return."""
 
+_ELSE = {"update": ("param",)}
+"""Those that it returns if there is no equation for the first: a step, up to the learning rate."""
+
+_KEYS = {"m": "exp_avg", "v": "exp_avg_sq"}
+"""Entries of the state for which a rule may have no variable, by the names of their symbols."""
+
 
 def aligned(
     functions: Mapping[str, ast.FunctionDef], equations: Sequence[Equation]
@@ -141,7 +155,8 @@ def aligned(
     """Part every function at the statements that compute an equation.
 
     An equation is computed by the first statement, of the rule or else of a function that it calls,
-    which gives a symbol it defines a new value; the last equation of what a rule returns, by its
+    which gives a symbol it defines a new value, if that statement does not compute an equation
+    before it for the same symbol. The last equation of what a rule returns is computed by its
     return, if that computes anything. An equation that is computed nowhere is left out: it stands
     above, with the others.
 
@@ -149,25 +164,60 @@ def aligned(
         functions: The functions by name, in the order of the file.
         equations: The equations in the order of the page.
     """
-    order = [name for name in RULES if name in functions]
-    order += [name for name in functions if name not in order and not name.startswith("__")]
-    order = [name for name in order if name != "init_state"]
     found: dict[tuple[str, int], list[Equation]] = {}
     for equation, at in _returned(functions, equations).items():
         found.setdefault(at, []).append(equation)
     given = {equation for some in found.values() for equation in some}
     for equation in equations:
-        places = (
-            (name, position)
-            for name in order
-            for position, statement in enumerate(body_of(functions[name]))
-            if changed_by(statement) & equation.names and not hands_on(statement, functions)
-        )
-        if equation not in given and (place := next(places, None)) is not None:
+        keys = {_KEYS[name] for name in equation.names if name in _KEYS}
+        places = [at for names in (equation.names, keys) for at in _changing(functions, names)]
+        free = [at for at in places if not _defined(found.get(at, ())) & equation.names]
+        if equation not in given and places:
+            found.setdefault((free or places)[0], []).append(equation)
+    for equation in equations:
+        place = _beginning(functions, equation, found) if equation.first else None
+        if place is not None:
             found.setdefault(place, []).append(equation)
     for some in found.values():
         some.sort(key=list(equations).index)
     return {name: list(_pieces(function, name, found)) for name, function in functions.items()}
+
+
+def _changing(
+    functions: Mapping[str, ast.FunctionDef], names: Collection[str]
+) -> Iterator[tuple[str, int]]:
+    """Yield where the rule, and then what it calls, gives something a new value."""
+    order = [name for name in RULES if name in functions]
+    order += [name for name in functions if name not in order and not name.startswith("__")]
+    for name in order:
+        if name != "init_state":
+            for position, statement in enumerate(body_of(functions[name])):
+                if changed_by(statement) & set(names) and not hands_on(statement, functions):
+                    yield name, position
+
+
+def _defined(equations: Iterable[Equation]) -> set[str]:
+    return {name for equation in equations for name in equation.names}
+
+
+def _beginning(
+    functions: Mapping[str, ast.FunctionDef],
+    equation: Equation,
+    found: Mapping[tuple[str, int], Sequence[Equation]],
+) -> tuple[str, int] | None:
+    """Return where a symbol gets its first value: with the state, or else where it changes.
+
+    What comes of a gradient does not come with the state, which begins before there is one.
+    """
+    variables = {k: v for function in functions.values() for k, v in entries_of(function).items()}
+    keys = {key for key, variable in variables.items() if variable in equation.first}
+    if "init_state" in functions and "g_" not in equation.latex:
+        for position, statement in enumerate(body_of(functions["init_state"])):
+            if changed_by(statement) & keys:
+                return "init_state", position
+    places = list(_changing(functions, keys))
+    places += [at for at, some in found.items() if _defined(some) & equation.first]
+    return next(iter(places), None)
 
 
 def _returned(
@@ -180,13 +230,28 @@ def _returned(
         while name in functions and hands_on(functions[name].body[-1], functions.keys() - {name}):
             name = ast.unparse(functions[name].body[-1]).split("self.")[1].split("(")[0]
         defining = [e for e in equations if e.names & set(words)]
+        defining = defining or [e for e in equations if e.names & set(_ELSE.get(rule, ()))]
         if name not in functions or not defining or defining[-1] in found:
             continue
-        body = body_of(functions[name])
-        match body[-1]:
-            case ast.Return(value=ast.expr() as value) if not _mentions(value, defining[-1], body):
-                found[defining[-1]] = name, len(body) - 1
+        at = _of_return(body_of(functions[name]), defining[-1], equations)
+        if at is not None:
+            found[defining[-1]] = name, at
     return found
+
+
+def _of_return(
+    body: Sequence[ast.stmt], equation: Equation, equations: Sequence[Equation]
+) -> int | None:
+    """Return which statement computes what is returned; None if that is found by its name."""
+    match body[-1]:
+        case ast.Return(value=ast.Name(id=name)) if name not in equation.names:
+            if any(name in each.names for each in equations):
+                return len(body) - 1  # the value of another symbol
+            changes = [at for at, statement in enumerate(body) if name in changed_by(statement)]
+            return changes[-1] if changes else None
+        case ast.Return(value=ast.expr() as value) if not _mentions(value, equation, body):
+            return len(body) - 1
+    return None
 
 
 def _mentions(value: ast.expr, equation: Equation, body: Sequence[ast.stmt]) -> bool:

@@ -30,7 +30,10 @@ def test_a_line_break_within_cases_ends_no_line() -> None:
         ("m_{2,t}", {"m2", "m_2"}),
         (r"\theta_t", {"param"}),
         ("s_{t+1}", {"s"}),
-        (r"\mu_t(r)", {"mu"}),
+        (r"g_\perp", {"across"}),
+        (r"\sigma_t^2", {"variance"}),
+        ("B_t", {"B", "b"}),
+        (r"\mu_t(r)", {"mu", "mean"}),
         (r"\text{by value:} \quad g", {"grad"}),
         (r"\text{every } k \text{ steps:} \quad \phi", {"mask", "slow"}),
         (r"a + b", set()),
@@ -40,6 +43,19 @@ def test_a_line_break_within_cases_ends_no_line() -> None:
 )
 def test_names_of_symbols(symbol: str, names: set[str]) -> None:
     assert names_of(symbol) == names
+
+
+def test_a_first_value_has_names_if_it_is_asked_for() -> None:
+    assert names_of("v_0", first=True) == {"v"}
+    assert names_of("v_t", first=True) == set()
+    (equation,) = equations_of("$$\nv_0 = 1\n$$")
+    assert not equation.names
+    assert equation.first == {"v"}
+
+
+def test_an_equation_of_words_refers_to_another_page() -> None:
+    one, two = equations_of("$$\nu_t = \\text{Adam's}, \\qquad \\text{added:} \\quad g = 1\n$$")
+    assert (one.refers, two.refers) == (True, False)
 
 
 def test_a_line_may_define_several_symbols() -> None:
@@ -58,14 +74,14 @@ def test_the_marks_of_alignment_go_but_those_of_cases_stay() -> None:
 
 
 def test_equations_side_by_side_are_apart_and_get_a_line_each() -> None:
-    text = "$$\nm = 1, \\qquad r = \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n$$"
+    text = "$$\nm = 1, \\qquad q = \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n$$"
     assert [(each.latex[:3], *each.names) for each in equations_of(text)] == [
         ("m =", "m"),
-        ("r =", "r"),
+        ("q =", "q"),
     ]
     assert one_a_line(text) == (
         "$$\n\\begin{aligned}\nm &= 1 \\\\\n"
-        "r &= \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n\\end{aligned}\n$$"
+        "q &= \\begin{cases} 1 & x \\\\ 2 & y \\end{cases}\n\\end{aligned}\n$$"
     )
 
 

@@ -3,18 +3,22 @@
 import re
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import schuss
 from docs.site import tables
 from docs.site.curves import losses
+from docs.site.equations import Equation
 from docs.site.families import FAMILIES
 from docs.site.markdown import entries, prose, sections
 from docs.site.mathml import mathml
-from docs.site.pages import legend
+from docs.site.pages import inherited, legend
+from docs.site.source import equations_beside, source_of
 from docs.site.tree import TRANSFORMS
 from docs.site.written import relinked, with_output
-from schuss import Optimizer, list_optimizers
+from schuss import Optimizer, list_optimizers, transforms
 from schuss.cli.mnist.settings import Settings
 from schuss.cli.trained.document import Row
 from schuss.cli.trained.figure import write_figure
@@ -109,6 +113,33 @@ def test_the_legend_binds_symbols_to_arguments_with_their_defaults_and_domains()
     )
     assert "| *γ* | `lr` <small>0.5</small> |" in legend(Warm)
     assert "maximize" not in legend(Warm)
+
+
+def equations_on(cls: type[Any]) -> tuple[list[Equation], list[Equation]]:
+    """Return the equations of a page, and those that stand beside a line of its code."""
+    source = source_of(cls.__module__)
+    found = equations_beside(source, cls.__name__)
+    own = [each for row in source.rows_of(cls.__name__, found) for each in row.equations]
+    rest = [each for each in found if each not in own]
+    inherit = [each for _, rows in inherited(cls, rest) for row in rows for each in row.equations]
+    return found, [each for each in found if each in [*own, *inherit]]
+
+
+def test_nearly_all_equations_stand_beside_the_line_that_computes_them() -> None:
+    classes = [getattr(transforms, name) for name in TRANSFORMS]
+    pages = [*map(equations_on, [*classes, *(info.cls for info in list_optimizers())])]
+    beside = sum(len(some) for _, some in pages) / sum(len(found) for found, _ in pages)
+    assert beside > 0.85
+
+
+def test_an_inherited_rule_has_the_equations_of_the_class_in_place_of_its_own() -> None:
+    found, beside = equations_on(schuss.AMSGrad)
+    assert beside == found
+    ((_, rows),) = inherited(schuss.AMSGrad, found)
+    shown = [each.latex.partition(" = ")[0] for row in rows for each in row.equations]
+    assert shown == ["m_t", "v_t", r"v^{\max}_t", r"\hat m_t", r"\hat v_t", "u_t"]
+    ((_, of_adamw),) = inherited(schuss.AdamW, equations_on(schuss.AdamW)[0])
+    assert "Adam's" not in str(of_adamw)
 
 
 @pytest.mark.parametrize("decay", [WeightDecay, L1Decay, CorrectedDecay, InUpdate])

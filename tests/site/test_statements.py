@@ -24,6 +24,8 @@ def statement(text: str) -> ast.stmt:
         ("beta2 = group['betas'][1]", set()),
         ("m = state['exp_avg'].lerp_(grad, 0.1)", {"m", "exp_avg"}),
         ("v: Tensor = v * 2", {"v"}),
+        ("v: Tensor | None = state.get('exp_avg_sq')", set()),
+        ("h = state.get('hessian', grad)", {"h"}),
         ("state['step'] += 1", {"step"}),
         ("if x:\n    u = grad", {"u"}),
         ("m.mul(beta)", set()),
@@ -37,6 +39,8 @@ def test_a_statement_that_takes_what_another_function_computes() -> None:
     assert hands_on(statement("m, v = self.moments(grad)"), {"moments"})
     assert not hands_on(statement("m, v = self.moments(grad)"), {"direction"})
     assert not hands_on(statement("m = grad * 2"), {"moments"})
+    assert hands_on(statement("u = self.weight_decay.in_update(u, param, group)"), set())
+    assert not hands_on(statement("u = self.weight_decay.in_update(m / v, param, group)"), set())
 
 
 RULE = """
@@ -60,6 +64,67 @@ def test_a_return_that_names_what_was_computed_before_is_no_equation() -> None:
     rule = "def update(self):\n    x = 1\n    u = grad * 2\n    return self.decayed(u)\n"
     pieces = aligned(functions(rule), EQUATIONS[:1])["update"]
     assert [(piece.first, len(piece.equations)) for piece in pieces] == [(1, 0), (3, 1)]
+
+
+def beside(rule: str, equations: str) -> list[tuple[str, list[str]]]:
+    """Return the first line of each piece of a rule that computes equations, and these."""
+    pieces = aligned(functions(rule), equations_of(f"$$\n{equations}\n$$")).values()
+    lines = rule.splitlines()
+    return [
+        (lines[piece.first - 1].strip(), [each.latex for each in piece.equations])
+        for some in pieces
+        for piece in some
+        if piece.equations
+    ]
+
+
+def test_two_equations_for_one_symbol_are_computed_by_two_statements() -> None:
+    rule = "def update(self):\n    b = grad\n    c = b\n    b = c * 2\n    c.mul_(b)\n"
+    assert beside(rule, r"B_t = g, \qquad \tilde B_t = 2 c, \qquad \tilde B = 3") == [
+        ("def update(self):", ["B_t = g", r"\tilde B = 3"]),
+        ("b = c * 2", [r"\tilde B_t = 2 c"]),
+    ]
+
+
+def test_what_is_returned_under_another_name_is_computed_where_that_gets_its_value() -> None:
+    rule = "def get_lr(self):\n    x = 1\n    decayed = x / 2\n    return decayed\n"
+    assert beside(rule, r"\gamma_t = 1 / 2") == [("decayed = x / 2", [r"\gamma_t = 1 / 2"])]
+    rule = "def update(self):\n    m.lerp_(grad, 1)\n    x = 1\n    return m\n"
+    assert beside(rule, r"m_t = m, \qquad u_t = m_t")[-1] == ("return m", ["u_t = m_t"])
+    assert beside("def update(self):\n    return grad\n", "u_t = g_t") == []
+
+
+def test_a_step_is_what_a_rule_returns_if_no_equation_is_about_an_update() -> None:
+    rule = "def update(self):\n    x = 1\n    return m / v\n"
+    step = r"\theta_t = \theta_{t-1} - m_t / v_t"
+    assert beside(rule, step) == [("return m / v", [step])]
+    assert beside(rule, rf"u_t = m_t / v_t, \qquad {step}") == [
+        ("return m / v", ["u_t = m_t / v_t"])
+    ]
+
+
+def test_a_moment_without_a_variable_is_an_entry_of_the_state() -> None:
+    rule = "def update(self):\n    x = 1\n    state['exp_avg'].lerp_(grad, x)\n"
+    (line, _), *more = beside(rule, "m_t = g_t")
+    assert (line, more) == ("state['exp_avg'].lerp_(grad, x)", [])
+
+
+def test_first_values_stand_where_the_state_begins_unless_they_are_made_of_a_gradient() -> None:
+    rule = """
+def init_state(self, state):
+    state["step"] = 0
+    state["buffer"] = torch.ones_like(param)
+def update(self, state):
+    b = state["buffer"]
+    b.add_(grad)
+"""
+    assert beside(rule, r"b_t = b_{t-1}, \qquad b_0 = 1") == [
+        ('state["buffer"] = torch.ones_like(param)', ["b_0 = 1"]),
+        ("b.add_(grad)", ["b_t = b_{t-1}"]),
+    ]
+    assert beside(rule, r"b_t = b_{t-1}, \qquad b_1 = g_1") == [
+        ("b.add_(grad)", ["b_t = b_{t-1}", "b_1 = g_1"])
+    ]
 
 
 def test_entries_of_the_state_are_found_by_the_variables_that_hold_them() -> None:

@@ -9,7 +9,15 @@ from typing import Any
 
 import torch
 
-from schuss import SGD, Accumulate, CohortExplanation, Optimizer, Transform, create_optimizer
+from schuss import (
+    SGD,
+    Accumulate,
+    CohortExplanation,
+    Optimizer,
+    Transform,
+    create_optimizer,
+    list_optimizers,
+)
 
 MATRIX = (256, 128)
 """The shape of the parameter whose state is measured: that of a layer, wider than high."""
@@ -24,7 +32,8 @@ class Examined:
 
     Attributes:
         state: Bytes of state for each number of a float32 matrix, by key.
-        cohorts: The kinds of parameters, and how each is stepped; for a matrix and a vector.
+        cohorts: The kinds of parameters, and how each is stepped; for a matrix and a vector,
+            or a matrix alone if the optimizer takes no vectors.
     """
 
     state: dict[str, float]
@@ -38,11 +47,13 @@ class Examined:
 
 def examined(name: str) -> Examined:
     """Return what an optimizer says and does with its defaults."""
-    optimizer = create_optimizer(name, _parameters())
+    (info,) = list_optimizers(name)
+    matrices_only = info.cls.takes_matrices_only
+    optimizer = create_optimizer(name, _parameters(matrices_only=matrices_only))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         explanation = optimizer.explain()
-    alone = create_optimizer(name, _parameters(), foreach=False)
+    alone = create_optimizer(name, _parameters(matrices_only=matrices_only), foreach=False)
     return Examined(_state_of(alone), explanation.cohorts)
 
 
@@ -54,9 +65,10 @@ def examined_around(cls: type[Transform]) -> Examined:
     return Examined(_state_of(alone), explanation.cohorts)
 
 
-def _parameters() -> list[torch.nn.Parameter]:
+def _parameters(*, matrices_only: bool = False) -> list[torch.nn.Parameter]:
     torch.manual_seed(0)
-    return [torch.nn.Parameter(torch.randn(*shape)) for shape in (MATRIX, MATRIX[:1])]
+    shapes = (MATRIX,) if matrices_only else (MATRIX, MATRIX[:1])
+    return [torch.nn.Parameter(torch.randn(*shape)) for shape in shapes]
 
 
 def _state_of(optimizer: Optimizer) -> dict[str, float]:

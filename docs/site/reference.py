@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from types import ModuleType
+
 import schuss
-from schuss import schedules
+from schuss import composite, matrices, schedules
 from schuss.optimizers import __all__ as optimizers
 from schuss.transforms import __all__ as transforms
 
@@ -17,7 +21,14 @@ _PARTS: dict[str, tuple[str, ...]] = {
         "hyper",
         "rate",
     ),
-    "Matrices": ("orthogonalized",),
+    "One optimizer for the whole model": (
+        "Composite",
+        *(f"composite.{name}" for name in composite.__all__ if name != "Composite"),
+    ),
+    "Matrices": (
+        "orthogonalized",
+        *(f"matrices.{name}" for name in matrices.__all__ if name != "orthogonalized"),
+    ),
     "Weight decay": ("WeightDecay", "L1Decay", "CorrectedDecay", "InUpdate"),
     "What a step does": ("Explanation", "CohortExplanation"),
 }
@@ -33,7 +44,8 @@ _OF_ENGINES = (
 )
 """Methods of an optimizer that its parts call, and nobody else."""
 
-_MODULES = {"schedules": "Schedules"}
+_MODULES = {"schedules", "matrices", "composite"}
+"""Modules whose names are on the page."""
 
 
 def parts() -> dict[str, tuple[str, ...]]:
@@ -71,10 +83,26 @@ def reference() -> str:
     return "\n\n".join(blocks)
 
 
+def _home(package: ModuleType, name: str) -> str:
+    """Return the module of a package where a value is assigned, and its docstring follows."""
+    modules = [value for value in vars(package).values() if isinstance(value, ModuleType)]
+    (home,) = (
+        module.__name__
+        for module in modules
+        if re.search(rf"^{name}(:.*)? = ", inspect.getsource(module), re.MULTILINE)
+    )
+    return home
+
+
 def _documented(name: str) -> str:
-    kind = "class" if name.rpartition(".")[2][0].isupper() else "function"
+    package, _, last = name.rpartition(".")
+    found = vars(getattr(schuss, package))[last] if package else getattr(schuss, name)
+    if not callable(found):
+        home = _home(getattr(schuss, package), last)
+        return f"```{{eval-rst}}\n.. autodata:: {home}.{last}\n   :no-value:\n```"
+    kind = "class" if isinstance(found, type) else "function"
     options = []
-    if kind == "class" and name not in ("Options", "OptimizerInfo"):
+    if kind == "class" and not issubclass(found, tuple | dict):  # which tell of their fields
         options = [":members:"]
     if name == "Optimizer":  # with the methods of `Algorithm`, without those of torch
         options += [

@@ -171,7 +171,8 @@ def _listed(names: tuple[str, ...], found: dict[str, Examined]) -> str:
         info = infos[name]
         state = f"{found[name].state_bytes:.2f}".rstrip("0").rstrip(".")
         time = next((row["× AdamW"] for row in tables.timed().of(name)), "")
-        trained = tables.trained().of(name)[0]["test accuracy, %"].partition(" ")[0]
+        accuracies = [row["test accuracy, %"] for row in tables.trained().of(name)]
+        trained = next((accuracy.partition(" ")[0] for accuracy in accuracies), "")
         link = f"[{info.cls.__name__}](../optimizers/{name}.md)"
         rows.append((link, info.summary, state, time, trained))
     head = ("optimizer", "idea", "state", "× AdamW", "digits")

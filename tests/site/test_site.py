@@ -8,10 +8,12 @@ from pathlib import Path
 from docs.site.reference import left_out
 from docs.site.tree import DECAYS, TRANSFORMS
 from schuss import list_optimizers
+from tests.algorithms import TRACED
 from tests.site.html import Page, broken, read
 
 ROOT = Path(__file__).parents[2]
 OPTIMIZERS = {f"optimizers/{info.name}" for info in list_optimizers()}
+OF_ALL_SHAPES = {f"optimizers/{name}" for name in TRACED}
 TRANSFORM_PAGES = {f"transforms/{name.lower()}" for name in TRANSFORMS}
 DECAY_PAGES = {f"decay/{name.lower()}" for name in DECAYS}
 
@@ -27,13 +29,14 @@ def missing(name: str, page: Page) -> list[str]:
     if name in OPTIMIZERS:
         needed |= {
             "a paper": ".paper",
-            "a curve": ".curve",
             "numbers": ".facts",
             "a ledger": ".wide",
         }
-    if name not in DECAY_PAGES:
-        needed["its hyper-parameters"] = ".legend"
-        needed |= {"a program or a kernel": "details"}
+    if name in OF_ALL_SHAPES:
+        needed["a curve"] = ".curve"
+    if name in OF_ALL_SHAPES | TRANSFORM_PAGES:
+        needed["a program or a kernel"] = "details"
+    needed["its hyper-parameters"] = ".legend"
     texts = page.texts
     faults = [f"{name} lacks {what}" for what, key in needed.items() if not any(texts.get(key, []))]
     if not any("def " in code for code in texts[".does"]):

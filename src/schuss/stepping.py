@@ -169,7 +169,8 @@ class Steps:
             groups = for_rules(optimizer, optimizer.param_groups)
             if passes:
                 groups = self._engine.measured(optimizer, passes, groups, scale)
-            verdict = None if waits else self._verdict(optimizer, found_inf, groups)
+            is_sure = found_inf is None and not chain
+            verdict = None if waits or is_sure else self._verdict(optimizer, found_inf, groups)
             is_host = verdict is None and bool(chain)
             if is_host and chain.skips_call(groups, optimizer.param_groups):
                 self._put_away(optimizer, chain.call_skipped)

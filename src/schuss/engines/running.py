@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from schuss.engines.verdict import Pending, Verdict
@@ -34,9 +35,7 @@ class Running:
         """
         if not kernels:
             return
-        from schuss.engines.kernels.commit import Commit
-
-        commit = Commit(kernels, self._run)
+        commit = _commit_type()(kernels, self._run)
         self._run = commit.run
         self._unfinished = [commit]
         if verdict is not None and not all(s.binding.cohort.is_capturable for s in kernels):
@@ -59,3 +58,11 @@ class Running:
         while self._unfinished:
             self._unfinished[-1].finish()
             self._unfinished.pop()
+
+
+@cache
+def _commit_type() -> type[Commit]:
+    """Import it once: to import it in each step takes as long as a small kernel."""
+    from schuss.engines.kernels.commit import Commit
+
+    return Commit

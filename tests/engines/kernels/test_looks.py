@@ -46,6 +46,7 @@ class Scene:
         """Return a look that threads share among themselves, a tensor at a time."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(looks, "SHARE", 1)
+            patch.setattr(looks, "ALONE", 0)
             look = self.compiled()
         assert self.fast._shares.count == len(self.own)
         return look

@@ -22,9 +22,6 @@ from schuss.engines.devices.cpu.compiled import functions
 from schuss.engines.devices.cpu.torch_layout import TorchLayout, identity, kinds_of, torch_layout
 from schuss.engines.devices.cpu.words import (
     DIMENSIONS,
-    LOOK_ANSWER,
-    LOOK_ITEMS,
-    LOOK_MISSING,
     LOOK_THREADS,
     SHARE_COUNT,
     SHARE_FIRST,
@@ -37,13 +34,15 @@ from schuss.engines.memory import Bounds, StridedLike
 
 _SOURCE = Path(__file__).with_name("fast_gradients_compiled.py")
 
+ALONE = 4096
+"""Tensors of the optimizer that one thread looks at alone. A second thread would save 10 µs with
+half of them if it were awake, and cost milliseconds where other processes have taken its core.
+"""
+
 SHARE = 256
 """How many tensors of the optimizer a thread looks at, and the gradients that go with them, before
 it comes for more: some microseconds of work.
 """
-
-_ITEMS = 24
-"""Where a list keeps the address of its items, after its type and its length."""
 
 
 class FastGradients:
@@ -95,8 +94,8 @@ class FastGradients:
         known, at, objects, share, *rest = (a.ctypes.data for a in self._arrays)
         found, held, checked, begin, end, room = rest
         entry = threads.parallel_entry() or 0
-        self._is_alone = shares.count == 1 or not entry
-        job = [0, 0, 0, known, at, len(likes), objects, shares.count, share, 0, 0]
+        self._is_alone = len(own) <= ALONE or not entry
+        job = [0, known, at, len(likes), objects, shares.count, share, 0, 0]
         job += [compiled()["check"], 1, entry, found, held, checked, len(starts), begin, end, room]
         self._job = _words([*job, *_torch_words(layout)])
         self._address = self._job.ctypes.data
@@ -112,13 +111,11 @@ class FastGradients:
             self.release()  # those of a step that was cut off
         if len(params) != self._count:
             return None
-        self._job[LOOK_ITEMS] = ctypes.c_int64.from_address(id(params) + _ITEMS).value
         self._holds = True
         if not self._is_alone:
             self._job[LOOK_THREADS] = threads.available()
-        self._look(self._address)
-        self.missing = int(self._job[LOOK_MISSING])
-        return self._found if self._job[LOOK_ANSWER] else None
+        self.missing = self._look(self._address, id(params))
+        return None if self.missing < 0 else self._found
 
     def release(self) -> None:
         """Let go of the gradients."""
@@ -162,8 +159,9 @@ def compiled() -> dict[str, int]:
 @cache
 def _functions() -> tuple[Any, Any]:
     """Return `look` and `release`, which are called with the lock of Python held."""
-    kind = ctypes.PYFUNCTYPE(None, ctypes.c_int64)
-    return kind(compiled()["look"]), kind(compiled()["release"])
+    look = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+    release = ctypes.PYFUNCTYPE(None, ctypes.c_int64)
+    return look(compiled()["look"]), release(compiled()["release"])
 
 
 def _like(layout: TorchLayout, like: StridedLike) -> list[int]:

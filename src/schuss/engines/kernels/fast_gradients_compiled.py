@@ -168,9 +168,13 @@ def check(job):
             return
 
 
-@numba.cfunc("void(int64)", error_model="numpy")
-def look(job):
-    """Find the gradients and keep them alive; answer whether all else is as it was."""
+@numba.cfunc("int64(int64, int64)", error_model="numpy")
+def look(job, params):
+    """Find the gradients of the parameters in a list, and keep them alive.
+
+    Return how many there are none of, or -1 if anything but gradients is not as it was.
+    """
+    store_int64(job, LOOK_ITEMS, load_int64(params + LIST_ITEMS, 0))
     store_int64(job, LOOK_NEXT, 0)
     store_int64(job, LOOK_DIFFERS, 0)
     function, threads = load_int64(job, LOOK_CHECK), load_int64(job, LOOK_THREADS)
@@ -182,8 +186,7 @@ def look(job):
     for _ in range(load_int64(job, LOOK_SHARES)):
         missing += load_int64(share, SHARE_MISSING)
         share += 8 * SHARE_WORDS
-    store_int64(job, LOOK_MISSING, missing)
-    store_int64(job, LOOK_ANSWER, load_int64(job, LOOK_DIFFERS) == 0)
+    return -1 if load_int64(job, LOOK_DIFFERS) else missing
 
 
 @numba.cfunc("void(int64)", error_model="numpy")

@@ -70,6 +70,7 @@ class Launch:
         self.partials = np.zeros((most, self._entries))
         self._own = [self._room(slot, shapes) for slot in range(len(source.slots))]
         self._arguments = np.zeros((0, 0))
+        self._first = np.zeros(0)
         self._shapes = shapes  # whose address the job has
         words = [0, 1, self._entries, self.table.entries.ctypes.data, tensors]
         held = (self.addresses, self.totals, self.partials, shapes)
@@ -98,8 +99,11 @@ class Launch:
         if self._arguments.shape != (sets, count):
             self._arguments = np.zeros((sets, count))
             self.addresses[-1] = self._arguments.ctypes.data
-        self._arguments[:] = arguments
-        if which is not None:
+            self._first = self._arguments[0]
+        if which is None:
+            self._first[:] = arguments  # in half the time that a table takes
+        else:
+            self._arguments[:] = arguments
             at = self._arguments.ctypes.data + self._arguments.strides[0] * which
             self.addresses[-1, slice(None) if indices is None else indices] = at
         threads = 1 if self._is_alone else min(self._available(), self._entries)

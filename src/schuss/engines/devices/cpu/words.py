@@ -2,9 +2,7 @@
 
 # A look at memory, and its end.
 (
-    LOOK_ANSWER,  # whether everything was as before
-    LOOK_MISSING,  # how many parameters had no gradient
-    LOOK_ITEMS,  # address of the addresses of these
+    LOOK_ITEMS,  # address of the addresses of the parameters in the list
     LOOK_KNOWN,  # address of those that were in it
     LOOK_INDICES,  # address of their positions in the batch; see below for those that are not in it
     LOOK_BATCH,  # how many are in it
@@ -39,7 +37,7 @@
     TORCH_NBYTES,
     TORCH_NEW_REFERENCE,
     TORCH_END_REFERENCE,
-) = range(37)
+) = range(35)
 
 # A share of a look.
 (
@@ -100,6 +98,9 @@ without numbers, which may have one."""
 
 JOINS = ("sum", "amax", "amin")
 """How partials are joined, by number."""
+
+LIST_ITEMS = 24
+"""Where a list of Python has the address of its items, after its references, type and length."""
 
 REFERENCES = 8
 """Where an implementation of torch counts references, in 32 bits."""

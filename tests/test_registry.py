@@ -130,3 +130,42 @@ def test_a_specification_is_a_name_and_literal_options(spec, expected):
 def test_anything_else_is_refused(spec):
     with pytest.raises(ValueError, match="cannot read .*; write it as NAME"):
         parse_spec(spec)
+
+
+def of_model(**options):
+    layers = [nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 6)]
+    model = nn.Sequential(*layers, nn.LayerNorm(6), nn.Linear(6, 5))
+    optimizer = schuss.create_optimizer("muon", model, lr=0.02, **options)
+    assert isinstance(optimizer, schuss.Composite)
+    return optimizer
+
+
+def test_an_optimizer_for_matrices_has_adamw_beside_it_for_the_rest_of_a_model():
+    optimizer = of_model(ns_steps=4, maximize=True, transforms=[schuss.ClipByGlobalNorm(0.5)])
+    flat, plain, rest = optimizer.param_groups
+    assert (flat["param_names"], flat["matrices"]) == (["0.weight"], "flatten")
+    assert (plain["param_names"], plain["matrices"]) == (["2.weight"], None)
+    assert (plain["lr"], plain["ns_steps"], plain["max_grad_norm"]) == (0.02, 4, 0.5)
+    assert rest["param_names"] == ["0.bias", "2.bias", "3.weight", "3.bias", "4.weight", "4.bias"]
+    assert (rest["lr"], rest["maximize"], rest["max_grad_norm"]) == (1e-3, True, 0.5)
+
+
+def test_the_other_optimizer_is_written_as_on_a_command_line():
+    optimizer = of_model(rest="lion:lr=1e-4,weight_decay=0.5", exempt_bias_and_norm=True)
+    *_, exempt, rest = optimizer.param_groups
+    assert (exempt["lr"], exempt["weight_decay"]) == (1e-4, 0.0)
+    assert exempt["param_names"] == ["0.bias", "2.bias", "3.weight", "3.bias", "4.bias"]
+    assert (rest["param_names"], rest["weight_decay"], rest["betas"]) == (
+        ["4.weight"],
+        0.5,
+        (0.9, 0.99),
+    )
+
+
+def test_the_other_optimizer_is_only_for_a_model_with_one_for_matrices():
+    for name, params in (
+        ("muon", [nn.Parameter(torch.ones(2, 2))]),
+        ("lion", nn.Linear(2, 2)),
+    ):
+        with pytest.raises(TypeError, match=r"rest='sgd' is for a model beside an optimizer of"):
+            schuss.create_optimizer(name, params, rest="sgd")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import nn
 
 from schuss import optimizers
+from schuss.composite import Composite
+from schuss.hyperparameters import OPTION_DEFAULTS
 from schuss.optimizer import Optimizer
 from schuss.parametergroups import decay_groups, trainable
 
@@ -57,9 +59,10 @@ def create_optimizer(
     params: nn.Module | ParamsT,
     *,
     exempt_bias_and_norm: bool = False,
+    rest: str | None = None,
     **hyperparameters: Any,
 ) -> Optimizer:
-    """Create an optimizer by name.
+    """Create an optimizer by name; of one for matrices, such as Muon, and a model a `Composite`.
 
     Args:
         name: Name in the registry, in any case; see `list_optimizers`.
@@ -67,12 +70,12 @@ def create_optimizer(
             for its trainable parameters with their names.
         exempt_bias_and_norm: Put biases, parameters of normalization layers and other vectors and
             scalars of the model into a group of their own, without weight decay.
+        rest: The other part of that composite, such as `"lion:lr=1e-4"`; else it is AdamW.
         **hyperparameters: The other arguments of the optimizer's class.
 
     Raises:
         ValueError: There is no such optimizer, or a hyper-parameter lies outside of its domain.
-        TypeError: The optimizer has no such argument, or `exempt_bias_and_norm` comes without a
-            model.
+        TypeError: The optimizer has no such argument, or `params` is not what an argument is for.
 
     Example:
         >>> import torch
@@ -84,14 +87,41 @@ def create_optimizer(
         [(['0.weight'], 0.1), (['0.bias', '1.weight', '1.bias'], 0.0)]
     """
     cls = _lookup(name)
+    if cls.takes_matrices_only and isinstance(params, nn.Module):
+        hyperparameters["exempt_bias_and_norm"] = exempt_bias_and_norm
+        return _beside(cls, params, rest or "adamw", hyperparameters)
+    if rest is not None:
+        raise TypeError(f"rest={rest!r} is for a model beside an optimizer of matrices only")
+    return cls(_groups(params, exempt=exempt_bias_and_norm), **hyperparameters)
+
+
+def _groups(params: nn.Module | ParamsT, *, exempt: bool) -> ParamsT:
+    """Return parameters or groups for an optimizer, given those or a model."""
     if isinstance(params, nn.Module):
-        params = decay_groups(params) if exempt_bias_and_norm else trainable(params)
-    elif exempt_bias_and_norm:
+        return decay_groups(params) if exempt else trainable(params)
+    if exempt:
         raise TypeError(
             "exempt_bias_and_norm=True needs the model itself, to tell which of its parameters are "
             f"biases or belong to a normalization layer; params is of type {type(params).__name__}"
         )
-    return cls(params, **hyperparameters)
+    return params
+
+
+def _beside(
+    cls: type[Optimizer], model: nn.Module, rest: str, options: dict[str, Any]
+) -> Composite:
+    """Return an optimizer for matrices, beside another one for the rest of a model.
+
+    Args:
+        cls: Its class.
+        model: The model.
+        rest: The other optimizer and its options, as they are written on a command line.
+        options: Options of both, and the hyper-parameters of the first.
+    """
+    of_both = ("exempt_bias_and_norm", "transforms", *OPTION_DEFAULTS)
+    shared = {key: options.pop(key) for key in of_both if key in options}
+    name, of_rest = parse_spec(rest)
+    return Composite(model, hidden=cls(**options), rest=_lookup(name)(**of_rest), **shared)
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:

@@ -145,6 +145,16 @@ def test_a_route_is_needed_for_parts_of_other_names():
         Composite(network(), matrices=Lion(), rest=AdamW())
 
 
+def test_the_usual_route_may_exempt_vectors_from_the_weight_decay():
+    composite = Composite(network(), hidden=Lion(), rest=AdamW(), exempt_bias_and_norm=True)
+    exempt = [name for name, param in network().named_parameters() if param.ndim < 2]
+    groups = [(g["algorithm"], g["weight_decay"], g["param_names"]) for g in composite.param_groups]
+    assert groups[0] == ("hidden", 0.0, HIDDEN)
+    assert groups[1:] == [("rest", 0.0, exempt), ("rest", 0.01, ["0.weight", "6.weight"])]
+    with pytest.raises(TypeError, match="exempt_bias_and_norm=True is for the usual route; write"):
+        Composite(network(), rest=AdamW(), route=[("rest", everything)], exempt_bias_and_norm=True)
+
+
 def test_a_line_that_comes_too_late_is_told():
     route = [("hidden", ndim == 2), ("hidden", embeddings), ("rest", everything)]
     with pytest.warns(

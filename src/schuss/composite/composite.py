@@ -39,6 +39,8 @@ class Composite(Optimizer):
             The first line whose predicate holds decides about a parameter. Without a route the
             parts must be called `hidden` and `rest`: the matrices within the model go to `hidden`,
             and embeddings, output layers, vectors and all else go to `rest`.
+        exempt_bias_and_norm: Without a route, put biases, parameters of normalization layers and
+            other vectors into a group of their own, without weight decay.
         transforms: Transforms around all parts, so that a norm is that of all gradients. They come
             before the transforms of a part.
         maximize: See `schuss.Options`, as for the next five. A recipe may differ from them.
@@ -70,6 +72,7 @@ class Composite(Optimizer):
         params: nn.Module | ParamsT,
         *,
         route: Route | None = None,
+        exempt_bias_and_norm: bool = False,
         transforms: Sequence[Transform] = (),
         maximize: bool = False,
         master_weights: bool = False,
@@ -91,7 +94,8 @@ class Composite(Optimizer):
             raise TypeError("Composite has no parts; give recipes by name, as in rest=AdamW()")
         transforms = tuple(transforms)
         self._parts = {k: joined(k, part, transforms, options) for k, part in parts.items()}
-        groups, self._decisions = decided(params, route, self._parts)
+        parts, is_exempt = self._parts, exempt_bias_and_norm
+        groups, self._decisions = decided(params, route, parts, exempt_bias_and_norm=is_exempt)
         Optimizer.__init__(self, groups, {}, transforms=transforms)
         self.defaults = self._common()
 
@@ -157,15 +161,18 @@ class Composite(Optimizer):
         """Restore state and hyper-parameters, as `Optimizer.load_state_dict` does.
 
         Args:
-            state_dict: The dictionary that `state_dict` returned. Or one that several optimizers
-                have saved, as a list in the order of the parts; or one of `MuonWithAuxAdam`.
+            state_dict: The dictionary that `state_dict` returned. Or those of several optimizers,
+                as a list in the order of the parts; or that of `MuonWithAuxAdam`. These must have
+                had the parameters of each part in the order of the model, or their names.
 
         Raises:
             ValueError: See `Optimizer.load_state_dict`; or a group is of another part.
             TypeError: It is no `state_dict`.
             RuntimeError: See `Optimizer.load_state_dict`.
         """
-        super().load_state_dict(as_own(state_dict, self.param_groups, self._parts))
+        groups = self.param_groups
+        order = list(self._decisions) or [param for group in groups for param in group["params"]]
+        super().load_state_dict(as_own(state_dict, groups, self._parts, order))
 
     def _summing(self) -> list[str]:
         return [name for part in self._parts.values() for name in part._summing()]

@@ -44,7 +44,11 @@ class Decision(NamedTuple):
 
 
 def decided(
-    params: nn.Module | Iterable[Any], route: Route | None, parts: Mapping[str, Optimizer]
+    params: nn.Module | Iterable[Any],
+    route: Route | None,
+    parts: Mapping[str, Optimizer],
+    *,
+    exempt_bias_and_norm: bool = False,
 ) -> tuple[list[dict[str, Any]], dict[Tensor, Decision]]:
     """Return the parameter groups of a composite, and the decisions that they follow from.
 
@@ -55,9 +59,11 @@ def decided(
         params: A model, parameters, or groups that name their part.
         route: The route; None for the usual one.
         parts: The parts by name.
+        exempt_bias_and_norm: Let the usual route exempt them from the weight decay.
 
     Raises:
-        TypeError: A line is none, or the parameters are not as `facts_of` takes them.
+        TypeError: A line is none, an option of the usual route comes with another one, or the
+            parameters are not as `facts_of` takes them.
         ValueError: See `Composite`.
     """
     given = params if isinstance(params, nn.Module) else list(params)
@@ -69,7 +75,7 @@ def decided(
             )
         return given, {}
     facts = facts_of(given)
-    lines = _checked(_usual(parts) if route is None else route, parts)
+    lines = _lines(route, parts, exempt_bias_and_norm=exempt_bias_and_norm)
     decisions = [_decision(fact, lines) for fact in facts]
     if route is not None:
         _check_use(lines, facts, decisions)
@@ -77,14 +83,29 @@ def decided(
     return _groups(decisions, parts), {each.fact.param: each for each in decisions}
 
 
-def _usual(parts: Mapping[str, Optimizer]) -> Route:
+def _lines(
+    route: Route | None, parts: Mapping[str, Optimizer], *, exempt_bias_and_norm: bool
+) -> list[tuple[str, Predicate, Any]]:
+    """Return the lines of a route, or those of the usual one if there is none."""
+    if route is None:
+        return _checked(_usual(parts, exempt_bias_and_norm=exempt_bias_and_norm), parts)
+    if exempt_bias_and_norm:
+        raise TypeError(
+            "exempt_bias_and_norm=True is for the usual route; write a line into yours, as in "
+            "('rest', norms | biases | ndim < 2, {'weight_decay': 0.0})"
+        )
+    return _checked(route, parts)
+
+
+def _usual(parts: Mapping[str, Optimizer], *, exempt_bias_and_norm: bool) -> Route:
     if set(parts) != {HIDDEN, REST}:
         raise ValueError(
             f"Composite needs a route for the parts {_listed(parts)}, as in "
             f"route=[({next(iter(parts))!r}, everything)]; only the parts {HIDDEN!r} and {REST!r} "
             "have a usual one"
         )
-    return usual_route(with_views="matrices" in parts[HIDDEN].defaults)
+    with_views = "matrices" in parts[HIDDEN].defaults
+    return usual_route(with_views=with_views, exempt_bias_and_norm=exempt_bias_and_norm)
 
 
 def _checked(

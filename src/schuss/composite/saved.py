@@ -1,9 +1,16 @@
-"""Checkpoints of a composite, and of several optimizers in its place."""
+"""Checkpoints of a composite, and those of several optimizers in its place.
+
+A training with two optimizers has two checkpoints, which are given as a list in the order of the
+parts. The class `MuonWithAuxAdam` of Keller Jordan's package has both in one, with a flag
+`use_muon` in each group.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from torch import Tensor
 
 from schuss.composite.parts import ALGORITHM
 from schuss.contract import Group
@@ -11,21 +18,170 @@ from schuss.contract import Group
 if TYPE_CHECKING:
     from schuss.optimizer import Optimizer
 
+_FLAG: Final = "use_muon"
+_OWN_KEYS: Final = ("params", "param_names", _FLAG)
+"""Keys of a loaded group that are not taken from it."""
 
-def as_own(state_dict: Any, groups: Sequence[Group], parts: Mapping[str, Optimizer]) -> Any:
+
+class Saved(NamedTuple):
+    """The checkpoint of one part.
+
+    Attributes:
+        part: The name of the part.
+        groups: The saved groups.
+        state: The saved states, by the numbers of the parameters in these groups.
+    """
+
+    part: str
+    groups: Sequence[Mapping[str, Any]]
+    state: Mapping[Any, Any]
+
+
+def as_own(
+    state_dict: Any,
+    groups: Sequence[Group],
+    parts: Mapping[str, Optimizer],
+    order: Sequence[Tensor],
+) -> Any:
     """Return a checkpoint in the form of a composite.
 
+    Args:
+        state_dict: A checkpoint of a composite, a list with one for each part, or one with flags.
+        groups: The groups of the composite.
+        parts: Its parts by name.
+        order: Its parameters in the order of the model, in which another optimizer had them.
+
     Raises:
-        ValueError: A group was saved by another part.
+        ValueError: A group is of another part, or the parameters do not fit.
+        TypeError: The list has something else than checkpoints.
     """
+    if isinstance(state_dict, (list, tuple)):
+        return _rearranged(_of_each_part(state_dict, parts), groups, order)
     saved = state_dict.get("param_groups") if isinstance(state_dict, Mapping) else None
-    if isinstance(saved, (list, tuple)) and len(saved) == len(groups):
-        for number, (theirs, own) in enumerate(zip(saved, groups, strict=True)):
-            part = theirs.get(ALGORITHM, own[ALGORITHM]) if isinstance(theirs, Mapping) else None
-            if part is not None and part != own[ALGORITHM]:
-                raise ValueError(
-                    f"the loaded parameter group {number} is of the part {part!r}, and that of the "
-                    f"optimizer is of {own[ALGORITHM]!r}: they were routed otherwise; the parts of "
-                    f"the optimizer are {', '.join(map(repr, parts))}"
-                )
+    if not isinstance(saved, (list, tuple)) or not all(isinstance(g, Mapping) for g in saved):
+        return state_dict  # which the loader refuses
+    if any(_FLAG in group for group in saved):
+        return _rearranged(_by_flag(saved, state_dict.get("state", {}), parts), groups, order)
+    for number, (theirs, own) in enumerate(zip(saved, groups, strict=False)):
+        part = theirs.get(ALGORITHM)
+        if part != own[ALGORITHM]:
+            whose = f"is of the part {part!r}" if part else "names no part"
+            raise ValueError(
+                f"the loaded parameter group {number} {whose}, and that of the optimizer is of "
+                f"{own[ALGORITHM]!r}; load a checkpoint of the same parts and routes, or a list "
+                f"with one for each part ({', '.join(parts)})"
+            )
     return state_dict
+
+
+def _of_each_part(given: Sequence[Any], parts: Mapping[str, Optimizer]) -> list[Saved]:
+    if len(given) != len(parts):
+        raise ValueError(
+            f"there are {len(given)} checkpoints in the loaded list, and {len(parts)} parts: "
+            f"{', '.join(parts)}"
+        )
+    found = []
+    for part, each in zip(parts, given, strict=True):
+        keys = each.keys() if isinstance(each, Mapping) else ()
+        if not {"state", "param_groups"} <= set(keys):
+            raise TypeError(
+                f"the checkpoint for the part {part!r} is of type {type(each).__name__}; it must "
+                "be a dictionary with 'state' and 'param_groups', as state_dict() returns"
+            )
+        found.append(Saved(part, each["param_groups"], each["state"]))
+    return found
+
+
+def _by_flag(
+    saved: Sequence[Mapping[str, Any]], state: Mapping[Any, Any], parts: Mapping[str, Optimizer]
+) -> list[Saved]:
+    of_matrices = [name for name, part in parts.items() if "matrices" in part.defaults]
+    others = [name for name in parts if name not in of_matrices]
+    if len(of_matrices) != 1 or len(others) != 1:
+        raise ValueError(
+            f"the loaded groups have the flag {_FLAG!r}, and so are for one part for matrices and "
+            f"another one; for matrices there are {of_matrices}, and others are {others}"
+        )
+    by_part: dict[str, list[Mapping[str, Any]]] = {name: [] for name in parts}
+    for group in saved:
+        by_part[of_matrices[0] if group.get(_FLAG) else others[0]].append(group)
+    return [Saved(part, own, state) for part, own in by_part.items()]
+
+
+def _rearranged(
+    saved: Iterable[Saved], groups: Sequence[Group], order: Sequence[Tensor]
+) -> dict[str, Any]:
+    """Return one checkpoint with the groups of a composite, and what was saved for each part."""
+    place = {param: number for number, param in enumerate(order)}
+    numbers = {param: n for n, param in enumerate(p for g in groups for p in g["params"])}
+    state: dict[Any, Any] = {}
+    loaded: list[dict[str, Any]] = [{}] * len(groups)
+    for each in saved:
+        own = [n for n, group in enumerate(groups) if group[ALGORITHM] == each.part]
+        params = [param for n in own for param in groups[n]["params"]]
+        params.sort(key=lambda param: place.get(param, len(place)))
+        found = _paired(each, params, [groups[n] for n in own])
+        for param, (number, _) in found.items():
+            if number in each.state:
+                state[numbers[param]] = each.state[number]
+        for n in own:
+            values = _values(n, [found[param][1] for param in groups[n]["params"]])
+            params_of = [numbers[param] for param in groups[n]["params"]]
+            loaded[n] = {**values, "params": params_of, ALGORITHM: each.part}
+    return {"state": state, "param_groups": loaded}
+
+
+_Pairs = dict[Tensor, tuple[Any, Mapping[str, Any]]]
+
+
+def _paired(saved: Saved, params: Sequence[Tensor], groups: Sequence[Group]) -> _Pairs:
+    """Return the number of each parameter in a checkpoint, and its group there.
+
+    They are matched by name where both have names. Otherwise both have the order of the model; but
+    `MuonWithAuxAdam` sorts matrices by shape, and those of one shape keep their order.
+    """
+    theirs = [(number, group) for group in saved.groups for number in group["params"]]
+    if len(theirs) != len(params):
+        raise ValueError(
+            f"the checkpoint for the part {saved.part!r} has {len(theirs)} parameters, and the "
+            f"part has {len(params)}; it must be of the same parameters"
+        )
+    names = [name for group in saved.groups for name in group.get("param_names", ())]
+    own = {param: name for group in groups for param, name in _named(group)}
+    if len(names) == len(theirs) and len(own) == len(params):
+        by_name = dict(zip(names, theirs, strict=True))
+        missing = [own[param] for param in params if own[param] not in by_name]
+        if missing:
+            raise ValueError(
+                f"the checkpoint for the part {saved.part!r} has no parameter {missing[0]!r}"
+            )
+        return {param: by_name[own[param]] for param in params}
+    if len(saved.groups) == 1 and saved.groups[0].get(_FLAG):
+        by_shape = sorted(params, key=lambda param: tuple(param.shape), reverse=True)
+        shapes = [_shape(saved.state.get(number)) for number, _ in theirs]
+        if all(s in (None, p.shape) for s, p in zip(shapes, by_shape, strict=True)):
+            return dict(zip(by_shape, theirs, strict=True))
+    return dict(zip(params, theirs, strict=True))
+
+
+def _named(group: Group) -> list[tuple[Tensor, str]]:
+    names = group.get("param_names", ())
+    return list(zip(group["params"], names, strict=True)) if names else []
+
+
+def _shape(state: Any) -> Any:
+    buffer = state.get("momentum_buffer") if isinstance(state, Mapping) else None
+    return buffer.shape if isinstance(buffer, Tensor) else None
+
+
+def _values(number: int, saved: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the hyper-parameters of one group, whose parameters were in some saved groups."""
+    found = [{k: v for k, v in group.items() if k not in _OWN_KEYS} for group in saved]
+    for values in found[1:]:
+        if values != found[0]:
+            differing = [key for key, value in values.items() if value != found[0].get(key)]
+            raise ValueError(
+                f"parameters of the group {number} were saved with several values of "
+                f"{', '.join(map(repr, differing))}; give them groups of their own in the route"
+            )
+    return found[0] if found else {}

@@ -27,7 +27,9 @@ HIDDEN: Final = "hidden"
 REST: Final = "rest"
 
 
-def usual_route(*, with_views: bool) -> list[tuple[str, Predicate, dict[str, Any]]]:
+def usual_route(
+    *, with_views: bool = False, exempt_bias_and_norm: bool = False
+) -> list[tuple[str, Predicate, dict[str, Any]]]:
     """Return the route of a composite that is given none.
 
     The first line is about parameters that are no matrices, or whose rows and columns belong to
@@ -37,12 +39,15 @@ def usual_route(*, with_views: bool) -> list[tuple[str, Predicate, dict[str, Any
     Args:
         with_views: Say how convolutions and experts are matrices, in the hyper-parameter
             `matrices`.
+        exempt_bias_and_norm: Let vectors and the parameters of normalization layers not decay.
     """
 
     def seen_as(matrices: Any) -> dict[str, Any]:
         return {"matrices": matrices} if with_views else {}
 
+    vectors, exempt = norms | biases | ndim < 2, {"weight_decay": 0.0}
     return [
+        *([(REST, vectors, exempt)] if exempt_bias_and_norm else []),
         (REST, embeddings | heads | norms | routers | biases | ndim < 2, {}),
         (REST, matrices & ((shorter_side < 4) | (aspect > 128)), {}),
         (HIDDEN, experts & transposed, seen_as(Dims(rows=(2,), cols=(1,)))),

@@ -7,6 +7,7 @@ from torch import nn
 
 import schuss
 from schuss.cli.errors import OptionError
+from schuss.cli.mnist.model import seeded_model
 from schuss.cli.mnist.settings import (
     DEFAULT_OPTIMIZERS,
     Experiment,
@@ -34,6 +35,16 @@ def test_a_spec_becomes_an_optimizer_with_its_hyper_parameters() -> None:
     assert type(optimizer) is schuss.AdamW
     assert optimizer.param_groups[0]["lr"] == 1e-2
     assert optimizer.param_groups[0]["betas"] == (0.8, 0.9)
+
+
+def test_muon_leaves_the_output_layer_and_the_biases_of_the_network_to_another() -> None:
+    optimizer = build_optimizer("muon:lr=0.02,rest='adamw:lr=3e-3'", seeded_model(0))
+    flat, plain, rest = optimizer.param_groups
+    assert flat["param_names"] == ["conv1.weight", "conv2.weight"]
+    assert (plain["param_names"], plain["lr"]) == (["fc1.weight"], 0.02)
+    assert (len(rest["params"]), rest["lr"]) == (5, 3e-3)
+    with pytest.raises(OptionError, match=r"--optimizer muon:rest='adam:x=1': Adam got .* 'x'"):
+        build_optimizer("muon:rest='adam:x=1'", seeded_model(0))
 
 
 def test_the_same_optimizer_may_run_with_other_hyper_parameters_but_not_twice() -> None:

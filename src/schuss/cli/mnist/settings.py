@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from schuss.cli.contents import Contents
 from schuss.cli.errors import OptionError
+from schuss.cli.mnist.model import seeded_model
 from schuss.cli.mnist.sources import DIGITS, NAMES
 from schuss.optimizer import Optimizer
 from schuss.registry import create_optimizer, parse_spec
@@ -192,5 +193,5 @@ def check_rules(experiment: Experiment) -> None:
     """
     endless = 1 << 40  # steps: how many there will be depends on the data
     for spec in experiment.optimizers.values():
-        optimizer = build_optimizer(spec, nn.Linear(2, 2))
+        optimizer = build_optimizer(spec, seeded_model(0))
         build_schedule(experiment.settings.schedule, optimizer, endless)

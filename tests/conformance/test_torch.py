@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import schuss
-from tests.conformance.trajectories import Training, distance, trajectory
-from tests.covers import combinations
+from tests.conformance.trajectories import ON, Training, distance, trajectory
+from tests.covers import combinations, in_turn
 
 # Both compute in float64, in another order: 100 steps of rounding errors of 1e-16.
 TOLERANCE = 1e-12
@@ -88,12 +88,13 @@ def pair(name: str, setting: dict[str, Any]) -> tuple[Any, Any]:
     return partial(ours, **setting), partial(theirs, **setting, **extra)
 
 
-@pytest.mark.parametrize(("name", "setting"), list(settings()), ids=str)
-def test_keywords_together_give_the_trajectory_of_torch(name, setting):
-    ours, theirs = pair(name, setting)
+@pytest.mark.parametrize(("case", "engine"), in_turn(settings(), ON), ids=str)
+def test_keywords_together_give_the_trajectory_of_torch(case, engine):
+    ours, theirs = pair(*case)
     training = Training(second_group={"lr": 1e-2, "weight_decay": 0.1}, scheduled=True)
     expected = trajectory(theirs, training)
-    assert distance(trajectory(ours, training), expected) <= TOLERANCE
+    found = trajectory(partial(ours, **ON[engine]), training)
+    assert distance(found, expected) <= TOLERANCE
 
 
 @pytest.mark.parametrize("implementation", ["foreach", "fused"])

@@ -12,7 +12,8 @@ SOURCES := $(wildcard src tests docs/site scripts benchmarks examples)
 
 # Quiet twice: errors, but no warnings about how pip is configured here.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet --quiet
-INSTALL := $(PIP) install --constraint constraints.txt
+# Bytecode is made on all cores at the end, which takes pip half a minute on one.
+INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help env format lint types layers check quick test exhaustive gpu mnist ledger docs hooks constraints clean distclean
@@ -26,14 +27,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo "schuss needs Python 3.10 or later, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
 			"name another: make env PYTHON=python3.12" >&2; exit 1; }
-	@echo "[1/4] $(VENV), with $$($(PYTHON) --version)"
+	@echo "[1/5] $(VENV), with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "[2/4] the build backends: ours, and that of packages without a wheel"
+	@echo "[2/5] the build backends: ours, and that of packages without a wheel"
 	@$(INSTALL) hatchling setuptools
-	@echo "[3/4] torch and the tools, pinned in constraints.txt (up to a few minutes)"
+	@echo "[3/5] torch and the tools, pinned in constraints.txt (up to a few minutes)"
 	@$(INSTALL) --no-build-isolation --editable '.[dev]'
-	@echo "[4/4] labml-nn and timm, without their own requirements"
+	@echo "[4/5] labml-nn and timm, without their own requirements"
 	@$(INSTALL) --no-deps labml-nn timm
+	@echo "[5/5] bytecode of all packages"
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # some hold templates of Python
 	@touch $@
 	@echo "done: make check, make test, or $(BIN)/schuss"
 

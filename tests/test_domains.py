@@ -184,6 +184,12 @@ OPTIMIZERS = {
         **SIDES,
     },
     "SPlus": {"betas": rates(2), "inverse_every": COUNT_FROM_1, **SIDES},
+    "Scion": {
+        **ITERATION,
+        "momentum": NOT_ZERO_SHARE,
+        "scale": NOT_NEGATIVE,
+        "norm": names("spectral", "sign", "row", "col"),
+    },
     "Shampoo": {
         "betas": pair((0.9, 1.0), [(1, 0.9), (0.9, 0), (0.9, 1.5), (nan, 0.9)]),
         "eps": NOT_NEGATIVE,

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.rmsprop import RMSprop
     from schuss.optimizers.rmsproptf import RMSpropTF
     from schuss.optimizers.rprop import Rprop
+    from schuss.optimizers.scion import Scion
     from schuss.optimizers.sgd import SGD
     from schuss.optimizers.sgdp import SGDP
     from schuss.optimizers.sgdschedulefree import SGDScheduleFree
@@ -122,6 +123,7 @@ __all__ = [
     "Rprop",
     "SGDScheduleFree",
     "SPlus",
+    "Scion",
     "Shampoo",
     "Signum",
     "Sophia",

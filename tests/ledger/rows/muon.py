@@ -100,7 +100,33 @@ def adamuon(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) ->
     return _moved(x, 0.2 * x.size**0.5 * u / (np.linalg.norm(u) + 1e-8), h)
 
 
+def scion(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    rows, cols = x.shape
+    s["m"] = 0.9 * s.get("m", 0 * g) + 0.1 * g
+    m = s["m"]
+    lmo = {
+        "spectral": lambda: (rows / cols) ** 0.5 * newton_schulz(m),
+        "sign": lambda: np.sign(m) / cols,
+        "row": lambda: m / (np.linalg.norm(m, axis=1, keepdims=True) * cols**0.5 + 1e-8),
+        "col": lambda: m / (np.linalg.norm(m, axis=0, keepdims=True) / rows**0.5 + 1e-8),
+    }[h["norm"]]()
+    moved: Array = (1 - h["lr"]) * x - h["lr"] * 3.0 * lmo
+    return moved
+
+
+def _scion(norm: str) -> Row:
+    return Row(
+        "scion",
+        transcribed(scion, lr=3e-2, norm=norm),
+        "Algorithm 2",
+        {"lr": 3e-2, "momentum": 0.1, "scale": 3.0, "norm": norm, "precision": "float32"},
+        options=f"exact, {norm}",
+        training=MATRICES,
+    )
+
+
 ROWS = [
+    *(_scion(norm) for norm in ("spectral", "sign", "row", "col")),
     _row("defaults"),
     _row("the scale of AdamW", adjust_lr_fn="match_rms_adamw"),
     _row(

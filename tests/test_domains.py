@@ -155,6 +155,12 @@ OPTIMIZERS = {
         "eval_interp_coeff": SHARE,
         "decay_on_y": FLAG,
     },
+    "KLShampoo": {
+        **ADAM,
+        "precondition_frequency": COUNT_FROM_1,
+        "init_factor": POSITIVE,
+        **SIDES,
+    },
     "LAMB": {
         **ADAM,
         "max_trust_ratio": or_none(BOUND),

@@ -16,7 +16,7 @@ from tests.covers import combinations
 SHAPES = ((4, 4), (3, 6), (5, 2))
 SQUARES = ((4, 4), (3, 3), (5, 5))
 """For first bases that are determined: a longer side has eigenvalues of 0 after one gradient."""
-IN_BASES = ("soap", "splus")
+IN_BASES = ("klshampoo", "soap", "splus")
 FEWEST = 8
 """As many of one shape as make a stack."""
 

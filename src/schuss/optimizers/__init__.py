@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.dadaptsgd import DAdaptSGD
     from schuss.optimizers.dog import DoG
     from schuss.optimizers.gpa import GPA
+    from schuss.optimizers.klshampoo import KLShampoo
     from schuss.optimizers.lamb import LAMB
     from schuss.optimizers.laprop import LaProp
     from schuss.optimizers.lars import LARS
@@ -106,6 +107,7 @@ __all__ = [
     "DAdaptLion",
     "DAdaptSGD",
     "DoG",
+    "KLShampoo",
     "LDoG",
     "LaProp",
     "Lion",

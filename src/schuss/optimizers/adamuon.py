@@ -7,8 +7,8 @@ $$
 \begin{aligned}
 O_t &= \text{Muon's, of } \operatorname{sign}(\tilde B_t) \\
 v_t &= \mu\, v_{t-1} + (1 - \mu)\, O_t^2 \\
-O'_t &= O_t / (\sqrt{v_t} + \epsilon) \\
-u_t &= r\, \sqrt{m n}\; O'_t / \lVert O'_t \rVert_F
+\tilde O_t &= O_t / (\sqrt{v_t} + \epsilon) \\
+u_t &= r\, \sqrt{m n}\; \tilde O_t / \lVert \tilde O_t \rVert_F
 \end{aligned}
 $$
 
@@ -58,7 +58,8 @@ class AdaMuon(Muon):
         o = super().update(state, group, grad, param)
         v = state["exp_avg_sq"]
         v.lerp_(o.square(), 1 - group["momentum"])
-        stacks = as_matrices(o / (v.sqrt() + EPS), group["matrices"])
+        o_tilde = o / (v.sqrt() + EPS)
+        stacks = as_matrices(o_tilde, group["matrices"])
         sized = [_sized(x, group["rms"]) for x in stacks]
         return from_matrices(sized, param.shape, group["matrices"])
 

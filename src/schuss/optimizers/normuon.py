@@ -7,8 +7,8 @@ $$
 \begin{aligned}
 O_t &= \text{Muon's} \\
 v_t &= \beta_2 v_{t-1} + (1 - \beta_2) \operatorname{mean}_{\text{columns}}(O_t^2) \\
-O'_t &= O_t / (\sqrt{v_t} + \epsilon) \\
-u_t &= s\, O'_t\, \lVert O_t \rVert_F / \lVert O'_t \rVert_F
+\tilde O_t &= O_t / (\sqrt{v_t} + \epsilon) \\
+u_t &= s\, \tilde O_t\, \lVert O_t \rVert_F / \lVert \tilde O_t \rVert_F
 \end{aligned}
 $$
 
@@ -60,7 +60,7 @@ class NorMuon(Muon):
         o = self.orthogonal(group, x)
         v = state[keyed(KEY, index)]
         v.lerp_(o.square().mean(-1, keepdim=True), 1 - group["beta2"])
-        normalized = o / (v.sqrt() + EPS)
-        norms = (torch.linalg.matrix_norm(each, keepdim=True) for each in (o, normalized))
+        o_tilde = o / (v.sqrt() + EPS)
+        norms = (torch.linalg.matrix_norm(each, keepdim=True) for each in (o, o_tilde))
         before, after = norms
-        return normalized * (scale(group["adjust_lr_fn"], x.shape) * before / (after + EPS))
+        return o_tilde * (scale(group["adjust_lr_fn"], x.shape) * before / (after + EPS))

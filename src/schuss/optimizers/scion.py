@@ -6,8 +6,7 @@ Pethick et al., *Training Deep Learning Models with Norm-Constrained LMOs*, 2025
 $$
 \begin{aligned}
 B_t &= (1 - \alpha)\, B_{t-1} + \alpha\, g_t \\
-u_t &= \rho \operatorname{lmo}(B_t) \\
-\theta_t &= (1 - \gamma \lambda)\, \theta_{t-1} - \gamma\, u_t
+u_t &= \rho \operatorname{lmo}(B_t)
 \end{aligned}
 $$
 

@@ -100,8 +100,9 @@ class Shampoo(Optimizer):
     def update(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the mean gradient between the inverse roots of the sides."""
         beta1 = group["betas"][0]
-        m = state["exp_avg"].lerp_(grad, 1 - beta1) / (1 - beta1 ** state["step"])
-        pairs = zip(*(as_matrices(x, group["matrices"]) for x in (m, grad)), strict=True)
+        m = state["exp_avg"].lerp_(grad, 1 - beta1)
+        m_hat = m / (1 - beta1 ** state["step"])
+        pairs = zip(*(as_matrices(x, group["matrices"]) for x in (m_hat, grad)), strict=True)
         found = [self.direction(state, group, index, *pair) for index, pair in enumerate(pairs)]
         return from_matrices(found, param.shape, group["matrices"])
 

@@ -5,9 +5,9 @@ Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024, Algorit
 
 $$
 \begin{aligned}
-g'_t &= Q_L^\top g_t\, Q_R \\
-m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g'_t \\
-v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, {g'_t}^2 \\
+\tilde g_t &= Q_L^\top g_t\, Q_R \\
+m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, \tilde g_t \\
+v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, \tilde g_t^2 \\
 u_t &= \frac{\sqrt{1 - \beta_2^{t}}}{1 - \beta_1^{t}}\;
     Q_L \bigl(m_t / (\sqrt{v_t} + \epsilon)\bigr)\, Q_R^\top \\
 L_t &= \beta_3 L_{t-1} + (1 - \beta_3)\, g_t g_t^\top \\
@@ -112,9 +112,9 @@ class SOAP(Optimizer):
             gather(state, g, index, 1 - beta3)
             turn_to_eigenvectors(state, index)
             return m, v, torch.zeros_like(g)
-        turned = rotated(state, g, index)
-        m = m.lerp(turned, 1 - beta1)
-        v = v.lerp(turned.square(), 1 - beta2)
+        g_tilde = rotated(state, g, index)
+        m = m.lerp(g_tilde, 1 - beta1)
+        v = v.lerp(g_tilde.square(), 1 - beta2)
         u = rotated_back(state, m / (v.sqrt() + group["eps"]), index)
         gather(state, g, index, 1 - beta3)
         if t % group["precondition_frequency"] == 0:

@@ -50,6 +50,32 @@ def soap(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Ar
     return x
 
 
+def klshampoo(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    rows, cols = g.shape
+    x = x * (1 - h["lr"] * h["weight_decay"])
+    if t == 1:
+        s.update(L=0.02 / cols * g @ g.T, R=0.02 / rows * g.T @ g, m=0 * g)
+        s.update(QL=eigenvectors(s["L"]), QR=eigenvectors(s["R"]))
+        s.update(dL=np.full(rows, 0.1), dR=np.full(cols, 0.1))
+        return x
+    s["m"] = 0.9 * s["m"] + 0.1 * g
+    left = np.minimum(1 / np.sqrt(s["dL"]), max(10, rows))[:, None]
+    right = np.minimum(1 / np.sqrt(s["dR"]), max(10, cols))[None]
+    both = left * right
+    both = both / (1 + both * 1e-8)
+    u = s["QL"] @ ((s["QL"].T @ s["m"] @ s["QR"]) * both) @ s["QR"].T
+    turned = s["QL"].T @ g @ s["QR"]
+    of_left = g @ s["QR"] * right
+    of_right = (s["QL"].T @ g) * left
+    s["L"] = 0.98 * s["L"] + 0.02 / cols * of_left @ of_left.T
+    s["R"] = 0.98 * s["R"] + 0.02 / rows * of_right.T @ of_right
+    s["dL"] = 0.98 * s["dL"] + 0.02 * ((turned * right) ** 2).mean(axis=1)
+    s["dR"] = 0.98 * s["dR"] + 0.02 * ((turned * left) ** 2).mean(axis=0)
+    if (t - 1) % 3 == 0:
+        s["QL"], s["QR"] = np.linalg.qr(s["L"] @ s["QL"])[0], np.linalg.qr(s["R"] @ s["QR"])[0]
+    return x - h["lr"] * u
+
+
 def splus(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
     rows, cols = x.shape
     if t == 1:
@@ -123,6 +149,16 @@ ROWS = [
         options="every 3 steps",
         training=replace(EVERYTHING, shapes=SQUARES),
         tolerance32=1e-3,
+    ),
+    Row(
+        "klshampoo",
+        transcribed(klshampoo, **DECAY),
+        "Algorithm 1",
+        {**DECAY, **OFTEN},
+        options="every 3 steps",
+        training=replace(EVERYTHING, shapes=SQUARES),
+        tolerance32=1e-3,
+        deviation="with the bounds of the authors' code",
     ),
     Row(
         "splus",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import schuss
+from schuss.composite import everything
+from schuss.composite import named as named_as
 from schuss.contract import Work
 from schuss.engines.cohorts.cohort import Cohort, Member
 from schuss.engines.cohorts.divided import divided
@@ -178,3 +180,36 @@ def test_every_transform_computes_the_same_numbers_for_a_thousand_steps(transfor
     rule = optimizer.whole_rule()
     compare(cohort, Work(rule, 512.0, pure(optimizer, rule)), optimizer.param_groups[0], STEPS)
     assert counted.repeated > 0.95 * STEPS
+
+
+class Counting(schuss.Optimizer):
+    """A rule that notes how often it is called."""
+
+    traced_once = True
+    calls: ClassVar[list[int]] = []
+
+    lr: float = schuss.rate(default=0.5)
+
+    def update(self, state, group, grad, param):
+        self.calls.append(1)
+        return grad * group["lr"]
+
+
+@pytest.mark.parametrize("of_parts", [False, True])
+def test_a_rule_is_called_once_for_parameters_with_names_and_in_a_composite(of_parts):
+    model = torch.nn.Linear(3, 2)
+    named = list(model.named_parameters())
+    if of_parts:
+        route = [("a", named_as("weight")), ("b", everything)]
+        optimizer: schuss.Optimizer = schuss.Composite(
+            model, a=Counting(lr=0.25), b=Counting(), route=route, fused=True
+        )
+    else:
+        optimizer = Counting(named, fused=True)
+    Counting.calls.clear()
+    for _ in range(4):
+        for param in model.parameters():
+            param.grad = torch.ones_like(param)
+        optimizer.param_groups[0]["lr"] *= 0.5
+        optimizer.step()
+    assert len(Counting.calls) == 1 + of_parts

@@ -34,7 +34,7 @@ random numbers."""
 KEPT = 8
 """How many traces of one cohort are kept."""
 
-_UNREAD = ("params", "transforms")
+_UNREAD = ("params", "param_names", "transforms")
 """The keys of a group that a rule does not read."""
 
 

@@ -33,13 +33,16 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "What a step does": ("Explanation", "CohortExplanation"),
 }
 _OF_ENGINES = (
+    "algorithm_of",
     "begin_compiled",
     "begin_state",
     "check_listed",
     "has_other_weights",
     "measurements",
     "overrides",
+    "passes",
     "sparse_obstacle",
+    "surround",
     "whole_rule",
 )
 """Methods of an optimizer that its parts call, and nobody else."""

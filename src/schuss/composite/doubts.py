@@ -9,6 +9,7 @@ from torch import Tensor
 
 from schuss.composite.facts import matrix_sides
 from schuss.composite.heads import GUESSED
+from schuss.composite.predicates import NAMED
 from schuss.composite.usual import HIDDEN
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def _about_views(decision: Decision) -> str:
 
 def _in_others(decision: Decision) -> str:
     fact, roles = decision.fact, decision.fact.roles
-    if roles is None or fact.param.ndim < 2 or fact.param.shape[0] == 1:
+    is_named = decision.reason.startswith(NAMED)  # by somebody who knows
+    if roles is None or is_named or fact.param.ndim < 2 or fact.param.shape[0] == 1:
         return ""
     if roles.get("head") == GUESSED:
         return GUESSED

@@ -14,6 +14,9 @@ from typing import Final
 
 from schuss.composite.facts import Fact, matrix_sides
 
+NAMED: Final = "named "
+"""The beginning of the reason where a route decides by name."""
+
 _Reason = Callable[[Fact], str]
 
 
@@ -181,7 +184,7 @@ def named(pattern: str) -> Predicate:
                 "give Composite the model, or model.named_parameters()"
             )
         matching = [name for name in fact.names if fnmatchcase(name, pattern)]
-        return f"named {matching[0]}" if matching else ""
+        return f"{NAMED}{matching[0]}" if matching else ""
 
     return Predicate(f"named({pattern!r})", reason)
 

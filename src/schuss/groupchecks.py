@@ -51,9 +51,9 @@ class GroupChecks:
     """Checks the groups of one optimizer, and knows which of their values have been checked."""
 
     def __init__(self) -> None:
-        # The keys and the values of all groups, and their lists with the parameters in them, when
-        # they were last checked.
-        self._values: list[object] = [None]
+        # The keys and the values of each group, and the lists of all with the parameters in them,
+        # when they were last checked.
+        self._seen: list[tuple[list[object], list[object]]] | None = None
         self._params: list[object] = [None]
         self._has_other_numbers = False
 
@@ -84,11 +84,7 @@ class GroupChecks:
         if torch.compiler.is_compiling():
             return
         groups = optimizer.param_groups
-        try:
-            same = all(map(is_, _values_of(groups), self._values))
-        except (AttributeError, TypeError):  # some group is none
-            same = False
-        if same:
+        if self._holds_the_same(groups):
             return
         self.check_listed(optimizer)
         for number, group in enumerate(groups):
@@ -97,7 +93,20 @@ class GroupChecks:
                 group[key] = defaults.get(key, OPTION_DEFAULTS[key])
             self.check(optimizer, number, group)
             self._check_parameters(optimizer, number, group)
-        self._values = list(_values_of(groups))
+        self._seen = [(list(group), list(group.values())) for group in groups]
+
+    def _holds_the_same(self, groups: Sequence[Group]) -> bool:
+        """Tell whether groups hold the objects that they held when they were last checked."""
+        seen = self._seen
+        try:
+            if seen is None or len(seen) != len(groups):
+                return False
+            for group, (keys, values) in zip(groups, seen, strict=True):
+                if list(group) != keys or not all(map(is_, group.values(), values)):
+                    return False
+        except (AttributeError, TypeError):  # some group is none
+            return False
+        return True
 
     def check_listed(self, optimizer: Grouped) -> None:
         """Check the parameters that groups list, if they are not those that they listed before.
@@ -165,9 +174,3 @@ def _params_of(groups: Sequence[Group]) -> Iterator[object]:
     """Yield the list of parameters of each group, then all parameters, and an end."""
     lists = [group["params"] for group in groups]
     return chain(lists, chain.from_iterable(lists), _END)
-
-
-def _values_of(groups: Sequence[Group]) -> Iterator[object]:
-    """Yield the keys of all groups, then their values, and an end."""
-    values = [group.values() for group in groups]
-    return chain(chain.from_iterable(groups), chain.from_iterable(values), _END)

@@ -156,18 +156,24 @@ def test_rows_are_rows_however_a_parameter_lies_in_memory(rule, engine, layout):
     check_alike(found[1], found[0], 1e-13)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_parts_that_are_not_of_whole_rows_are_refused(engine):
+def test_parts_that_are_not_of_whole_rows_are_seen_as_whole_tensors():
     def half_of_all(state, group, grad, param):
         param.sub_((grad.reshape(2, -1) - grad.reshape(2, -1).mean(1, keepdim=True)).view_as(param))
 
-    params = [nn.Parameter(torch.ones(shape)) for shape in ((4, 3), (3, 4))]
-    optimizer = Ruled(params, half_of_all, lambda state, param: None, **{engine: True})
-    for param in params:
-        param.grad = torch.arange(12.0).view_as(param)
-    with pytest.raises(RuntimeError, match="the size 2 is not of a dimension"):
-        optimizer.step()
-    assert all((param == 1).all() for param in params)
+    found = []
+    for options in ({"fused": True}, {"foreach": False}, {"foreach": True}):
+        params = [nn.Parameter(torch.ones(shape)) for shape in ((5, 4), (4, 3), (3, 4))]
+        optimizer = Ruled(params, half_of_all, lambda state, param: None, **options)
+        for param in params:
+            param.grad = torch.arange(float(param.numel())).view_as(param)
+        if options.get("foreach"):
+            with pytest.raises(RuntimeError, match="it calls functions of whole tensors"):
+                optimizer.step()
+            assert all((param == 1).all() for param in params)
+        else:
+            optimizer.step()
+            found.append(params)
+    assert all(map(torch.equal, *found))
 
 
 @pytest.mark.parametrize("rule", [factoring, covering, centering])

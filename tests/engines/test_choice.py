@@ -96,13 +96,16 @@ def test_parameters_that_share_memory_run_on_the_loop():
         ),
         (lambda s, g, grad, p: p.sub_(grad) if grad.gt(0) else None, "the truth of a tensor"),
         (lambda s, g, grad, p: p.sub_(grad.item()), "Tensor.item"),
-        (lambda s, g, grad, p: p.sub_(torch.cumsum(grad, 0)), "torch.cumsum"),
+        (lambda s, g, grad, p: p.sub_(torch.bernoulli(grad)), "torch.bernoulli"),
         (lambda s, g, grad, p: p[0].sub_(1), "a part of a tensor"),
         (lambda s, g, grad, p: p.sub_(float(grad)), "the value of a tensor"),
-        (lambda s, g, grad, p: p.sub_(torch.ones(2)), "a Tensor among the operands"),
-        (lambda s, g, grad, p: p.sub_(grad.view(1, 2)), "Tensor.view with these arguments"),
+        (
+            lambda s, g, grad, p: p.sub_(torch.ones(7, 7)),
+            "a tensor of another shape or kind among the",
+        ),
+        (lambda s, g, grad, p: p.sub_(grad.view(1, 2)), "a tensor of another shape"),
         (lambda s, g, grad, p: grad.view(-1).sub_(p), "writing into a flattened tensor"),
-        (lambda s, g, grad, p: p.sub_(grad.to(torch.float16)), "Tensor.to with these arguments"),
+        (lambda s, g, grad, p: p.sub_(grad.bool()), "Tensor.bool"),
     ],
 )
 def test_what_no_kernel_can_express_is_refused_by_operation_and_line(rule, message):

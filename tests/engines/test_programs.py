@@ -5,8 +5,7 @@ from torch import nn
 
 import schuss
 from schuss.contract import State, Work
-from schuss.engines.cohorts.cohort import Member
-from schuss.engines.cohorts.contents import Needs
+from schuss.engines.cohorts.contents import Member, Needs
 from schuss.engines.cohorts.divided import divided
 
 

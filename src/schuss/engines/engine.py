@@ -200,8 +200,8 @@ class Engine:
             if isinstance(bound, ForeachBatch):
                 calls = bound.plan(work, group)
                 return None if calls is None else Turn(known, group, calls=calls)
-            kernels = bound.plan(work, group)
-            return None if kernels is None else Turn(known, group, kernels)
+            ready = bound.plan(work, group)
+            return None if ready is None else Turn(known, group, ready.kernels, ready.staged)
         except (UnfusableError, Request):
             return None
 
@@ -245,7 +245,7 @@ class Engine:
         turn = (
             None if isinstance(known.bound, ForeachBatch) else self._replanned(work, known, group)
         )
-        if turn is not None:
+        if turn is not None and not turn.calls:
             try:
                 return sums(turn.kernels)
             except UnfusableError:
@@ -256,9 +256,9 @@ class Engine:
         states = self.kept.copied(optimizer, group, batch.params)
         planner = Planner(optimizer, work, states)
         planned = planner.on_fastest(known, batch)
-        if planned.kernels:
+        if planned.engine == "fused":
             try:
-                return sums(planned.kernels)
+                return sums(planned.kernels, planned.calls)
             except UnfusableError:
                 planned = planner.on("loop", known, batch)
         if planned.engine != "foreach":

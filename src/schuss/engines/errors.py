@@ -10,6 +10,7 @@ Exception
     ├── ShapeRead           with parameters of one shape
     ├── DimensionsRead      with parameters of one number of dimensions
     ├── HeadsRead           with the first dimension divided into equal parts
+    ├── WholeRead           with calls of functions that take whole tensors
     └── PerTensorState      with this state as a value of the program
 """
 
@@ -72,6 +73,10 @@ class DimensionsRead(Request):
     def __init__(self, *, along: bool) -> None:
         super().__init__(along)
         self.along = along
+
+
+class WholeRead(Request):
+    """A rule calls a function that takes whole tensors, or keeps state of another shape."""
 
 
 class HeadsRead(Request):

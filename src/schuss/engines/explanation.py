@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -17,12 +17,10 @@ from schuss.contract import Group, Measure, Pass, Rule, Stateful
 from schuss.engines.engine import Engine
 from schuss.engines.loop import initial_state
 from schuss.engines.planning import Piece
-from schuss.engines.program.operations import Form
-from schuss.engines.program.program import COUNT, GRAD
-from schuss.engines.program.schedule import schedule
+from schuss.engines.program.listing import listing
 from schuss.engines.stacked.step import StackedStep
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.storage.kinds import bytes_of
+from schuss.engines.work import Traffic, flops_of, traffic_of
 from schuss.storage.precision import computable, real_count
 
 CPU: Final = torch.device("cpu")
@@ -51,6 +49,7 @@ class CohortExplanation:
         device: The device of the parameters.
         algorithm: The part of a composite that steps them; empty in another optimizer.
         stacks: The shape of each stack, its parameters first; None but on `stacked`.
+        flops: Floating-point operations of the functions of whole tensors, if there are any.
     """
 
     group: int
@@ -68,6 +67,7 @@ class CohortExplanation:
     device: torch.device = CPU
     algorithm: str = ""
     stacks: tuple[tuple[int, ...], ...] | None = None
+    flops: int | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -95,6 +95,8 @@ class CohortExplanation:
         if self.stacks:
             shapes = ", ".join("x".join(map(str, shape)) for shape in self.stacks)
             lines.append(f"  in {len(self.stacks)} stacks: {shapes}")
+        if self.flops is not None:
+            lines.append(f"  {self.flops:,} floating-point operations of functions between kernels")
         if self.program:
             lines += ["", "program", *(f"  {line}" for line in self.program.splitlines())]
         if self.kernel:
@@ -129,7 +131,7 @@ def explained(
 ) -> Explanation:
     """Return how an optimizer would take a step in which every parameter has a gradient."""
     cohorts: list[CohortExplanation] = []
-    measured: dict[tuple[int, int], list[_Traffic]] = defaultdict(list)
+    measured: dict[tuple[int, int], list[Traffic]] = defaultdict(list)
     for measures, sharing in passes:
         pairs = list(zip(measures, groups, strict=True))
         for number, (measure, group) in enumerate(pairs):
@@ -137,7 +139,7 @@ def explained(
                 planned, _ = engine.planned_for_all(optimizer, measuring(measure), group)
                 for position, piece in enumerate(planned.pieces):
                     if piece.kernel:
-                        measured[number, position].append(_traffic(piece))
+                        measured[number, position].append(traffic_of(piece))
         sums = [measure and _of_one(optimizer, measure, group) for measure, group in pairs]
         groups = with_sums(groups, sums, sharing)
     for number, (rule, group) in enumerate(zip(rules, groups, strict=True)):
@@ -153,7 +155,7 @@ def _of_group(
     rule: Rule,
     number: int,
     whole: Group,
-    measured: Mapping[tuple[int, int], Sequence[_Traffic]],
+    measured: Mapping[tuple[int, int], Sequence[Traffic]],
 ) -> Iterator[CohortExplanation]:
     """Yield how the step of one group would be taken.
 
@@ -213,21 +215,13 @@ def _of_one(optimizer: Stateful, measure: Measure, group: Group) -> dict[str, Te
     return {}
 
 
-class _Traffic(NamedTuple):
-    """How often a kernel goes through the numbers, and the bytes that it moves for each."""
-
-    passes: int
-    read: int
-    written: int
-
-
 def _explained(
-    number: int, name: str, reason: str, piece: Piece, measured: Sequence[_Traffic]
+    number: int, name: str, reason: str, piece: Piece, measured: Sequence[Traffic]
 ) -> CohortExplanation:
     cohort, part, kernel = piece
-    program = part.trace.program
+    program, cut = part.trace.program, part.trace.cut
     params = [cohort.params[index] for index in cohort.indices_of(part)]
-    traffic = [*measured, _traffic(piece)] if kernel else []
+    traffic = [*measured, traffic_of(piece)] if kernel else []
     return CohortExplanation(
         group=number,
         parameters=len(params),
@@ -235,13 +229,14 @@ def _explained(
         dtype=cohort.params[0].dtype,
         engine=name,
         reason=reason,
-        program=str(program),
+        program=str(program) if cut is None else listing(cut),
         bytes_per_number=sum(each.read + each.written for each in traffic) if kernel else None,
         bytes_read=sum(each.read for each in traffic) if kernel else None,
         passes=sum(each.passes for each in traffic) if kernel else None,
         kernel=kernel.source.text if kernel else None,
         path=kernel.path if kernel else None,
         device=cohort.like.device,
+        flops=None if cut is None else len(params) * flops_of(cut),
     )
 
 
@@ -256,27 +251,6 @@ def _reason(group: Group, name: str, passed_over: dict[str, str]) -> str:
     if name == "loop":
         return "foreach=False or fused=False asks for it"
     return "it is the fastest"
-
-
-def _traffic(piece: Piece) -> _Traffic:
-    """Return what a kernel moves for some parameters."""
-    cohort, program = piece.cohort, piece.part.trace.program
-    param = cohort.params[0]
-    plain = bytes_of(param)
-    sizes = {GRAD: plain} | {
-        place.name: bytes_of(cohort.tensors(place)[0])
-        for place in cohort.inputs
-        if place.name not in (GRAD, COUNT.name)
-    }
-    kept = 4 if cohort.has_master else plain
-    functions = [each for each in schedule(program) if each.form is Form.ELEMENT]
-    read = [program.inputs[v] for f in functions for v in f.needed if v < len(program.inputs)]
-    written = [place for f in functions for place, _ in f.outputs]
-    read_bytes, written_bytes = (
-        sum(sizes.get(place.name, kept) for place in places if place.form is Form.ELEMENT)
-        for places in (read, written)
-    )
-    return _Traffic(len(functions), read_bytes, written_bytes)
 
 
 @cache

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, Stateful, States, Work
 from schuss.engines import loop
-from schuss.engines.cohorts.cohort import Cohort, Member, own_tensors
-from schuss.engines.cohorts.contents import Needs
+from schuss.engines.cohorts.cohort import Cohort, own_tensors
+from schuss.engines.cohorts.contents import Member, Needs
 from schuss.engines.cohorts.divided import divided
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
@@ -272,9 +272,10 @@ class Planner:
         cohorts = divided(group, members, known.needs)
         fused = FusedBatch(cohorts, list(group["params"]))
         given = [[grads.get(param) for param in cohort.params] for cohort in cohorts]
-        kernels, alive = fused.plan_with(self._work, group, given)
+        kernels, staged, alive = fused.plan_with(self._work, group, given)
         pieces = [Piece(s.binding.cohort, s.part, s.launch.kernel) for s in kernels]
-        return Planned("fused", (), kernels, alive, {}, pieces, fused)
+        pieces += [Piece(s.cohort, part, kernel) for s in staged for part, kernel in s.kernels()]
+        return Planned("fused", staged, kernels, alive, {}, pieces, fused)
 
 
 def _asked(rule: Rule, batch: Batch) -> object:

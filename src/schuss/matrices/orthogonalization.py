@@ -273,3 +273,6 @@ class _Orthogonalized(torch.autograd.Function):
 
 
 _apply: Final[Callable[[Tensor, Way], Tensor]] = _Orthogonalized.apply
+
+
+orthogonalized.takes_stacks = True  # type: ignore[attr-defined]  # so that engines need no vmap

@@ -21,6 +21,7 @@ from schuss.engines.errors import (
     PerTensorState,
     ShapeRead,
     UnfusableError,
+    WholeRead,
 )
 
 ALONG = Needs(dims=True, along=True)
@@ -51,14 +52,31 @@ def test_each_key_is_of_one_kind():
     assert found.element == ["like"]
     assert found.aliases == ["alias"]
     assert dict(found.along) == {"rows": [((0,),)], "columns": [((), (1,))]}
-    assert found.whole == ["value"]
+    assert found.per_tensor == ["value"]
+    assert found.whole == []
     assert list(found.scalars) == ["norm", "step", "name", "nothing", "array"]
+
+
+def test_a_tensor_of_another_shape_is_for_functions_of_whole_tensors():
+    state = {"factor": torch.zeros(5, 5), "basis": torch.zeros(3, 2), "like": torch.zeros(5, 3)}
+    with pytest.raises(WholeRead):
+        of(state)
+    found = of(state, needs=ALONG.after(WholeRead()))
+    assert found.whole == ["factor", "basis"]
+    assert found.element == ["like"]
+
+
+def test_a_square_matrix_beside_a_matrix_is_no_statistic_of_heads():
+    with pytest.raises(WholeRead):
+        of({"factor": torch.zeros(3, 3)}, (6, 3))
+    with pytest.raises(HeadsRead):
+        of({"means": torch.zeros(3, 1)}, (6, 3))
 
 
 @pytest.mark.parametrize(
     ("value", "shape", "dtype", "message"),
     [
-        (torch.zeros(4), (5, 3), torch.float32, r"has shape \(4,\), unlike its parameter's"),
+        (torch.zeros(4).long(), (5, 3), torch.float32, r"is torch.int64 of shape \(4,\), unlike"),
         ([1], (5, 3), torch.float32, "is a list"),
         (torch.zeros(5, 3).to_sparse(), (5, 3), torch.float32, "is no plain tensor with memory"),
         (
@@ -72,7 +90,12 @@ def test_each_key_is_of_one_kind():
         (torch.zeros(5, 3).double(), (5, 3), torch.bfloat16, "is torch.float64, for a"),
         # Beside one number of half precision, one in double is a mean that was left there.
         (torch.zeros((), dtype=torch.float64), (), torch.bfloat16, "is torch.float64, for a"),
-        (torch.zeros(1, dtype=torch.complex64), (5, 3), torch.complex64, r"has shape \(1,\)"),
+        (
+            torch.zeros(1, dtype=torch.complex64),
+            (5, 3),
+            torch.complex64,
+            r"is torch.complex64 of shape \(1,\)",
+        ),
     ],
 )
 def test_what_no_program_is_for_is_refused_with_its_key(value, shape, dtype, message):

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from schuss.engines.cohorts.cohort import Member
-from schuss.engines.cohorts.contents import Needs
+from schuss.engines.cohorts.contents import Member, Needs
 from schuss.engines.cohorts.divided import divided
 from schuss.engines.errors import UnfusableError
 from schuss.engines.program.program import PARAM, STATE, Place

@@ -13,11 +13,17 @@ SHAPES = [(6, 4)] * 11 + [(4, 4)] * 10 + [(5, 3)]
 pytestmark = pytest.mark.filterwarnings("ignore:.*slower one")
 
 
+def with_ones(x):
+    """Return a matrix with ones added to its diagonal, by writing into a view of it."""
+    x = x.clone()
+    x.diagonal().add_(1)
+    return x
+
+
 def whitened(state, group, grad, param):
     """Divide by a running mean of the products of rows."""
     state["factor"].lerp_(grad @ grad.mT, 0.1)
-    one = torch.eye(len(grad), dtype=grad.dtype)
-    param.sub_(group["lr"] * torch.linalg.solve(state["factor"] + one, grad))
+    param.sub_(group["lr"] * torch.linalg.solve(with_ones(state["factor"]), grad))
 
 
 def identity(state, param):
@@ -29,7 +35,7 @@ def turned(state, group, grad, param):
     basis = state.get("basis", torch.eye(grad.shape[1], dtype=grad.dtype))
     state["calls"] = state.get("calls", 0) + 1
     if state["calls"] % 3 == 1:
-        basis = torch.linalg.qr(grad.mT @ (grad @ basis))[0]
+        basis = torch.linalg.qr(with_ones(grad.mT @ (grad @ basis)))[0]
     state["basis"] = basis
     if state["calls"] % 10 == 0:
         del state["basis"]
@@ -40,7 +46,7 @@ def cubic(state, group, grad, param):
     """Take two steps towards the nearest matrix with orthogonal columns."""
     x = grad / (grad.norm() + 1e-7)
     for _ in range(2):
-        x = 1.5 * x - 0.5 * (x @ x.mT) @ x
+        x = 2 * x - 0.5 * with_ones(x @ x.mT) @ x
     state["kept"] = x
     param.mul_(0.99).sub_(x, alpha=group["lr"])
 
@@ -134,7 +140,7 @@ def late(state, group, grad, param):
     product = grad @ grad.mT
     if state["calls"] > 2 and product.trace() < 0:
         return
-    param.sub_(product @ grad)
+    param.sub_(with_ones(product) @ grad)
 
 
 def test_a_rule_that_is_not_for_stacks_from_some_step_on_loses_no_step():

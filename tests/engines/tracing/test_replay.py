@@ -16,7 +16,8 @@ import schuss
 from schuss.composite import everything
 from schuss.composite import named as named_as
 from schuss.contract import Work
-from schuss.engines.cohorts.cohort import Cohort, Member
+from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.contents import Member
 from schuss.engines.cohorts.divided import divided
 from schuss.engines.tracing.replay import Replay
 from schuss.engines.tracing.tracer import Trace

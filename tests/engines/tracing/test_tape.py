@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schuss.engines.errors import DimensionsRead, UntraceableError
+from schuss.engines.errors import DimensionsRead, UntraceableError, WholeRead
 from schuss.engines.program.axes import all_axes
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, PARAM, Place
@@ -43,11 +43,17 @@ def test_operations_are_written_in_order_and_numbers_become_arguments():
     assert tape.arguments == [0.25, 2.0]
 
 
-@pytest.mark.parametrize("operand", ["text", None, torch.ones(2), 1j])
+@pytest.mark.parametrize("operand", ["text", None, 1j])
 def test_what_is_no_number_is_refused(operand):
     tape, grad = of_any_shape()
     with pytest.raises(UntraceableError, match=r"among the operands"):
         tape.record("mul", grad, operand)
+
+
+def test_a_tensor_of_the_rule_is_for_functions_of_whole_tensors():
+    tape, grad = of_any_shape()
+    with pytest.raises(WholeRead):
+        tape.record("mul", grad, torch.ones(2))
 
 
 @given(st.lists(st.sampled_from(["element", "norm", "number"]), min_size=1, max_size=3))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import islice, product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from schuss.contract import Group, Rule, State, Work
 from schuss.engines.capturing import refusing_reads
-from schuss.engines.cohorts.contents import Fits, Needs, contents, plain_number
+from schuss.engines.cohorts.contents import Fits, Member, Needs, contents, plain_number
 from schuss.engines.cohorts.scalars import Columns, Indices, Scalars, write
 from schuss.engines.cohorts.traces import Part, traced_parts
+from schuss.engines.cohorts.whole import whole_of
 from schuss.engines.errors import UnfusableError
 from schuss.engines.program.axes import Axes, Layout, layout
 from schuss.engines.program.operations import ROUNDINGS, Form
@@ -35,14 +36,6 @@ TRIALS = 64
 """How often a rule is traced to find out what axes its state has, beside square matrices, say."""
 
 
-class Member(NamedTuple):
-    """A parameter, its state, and the dtype of its gradient."""
-
-    param: Tensor
-    state: State
-    grad_dtype: torch.dtype
-
-
 class Cohort:
     """Parameters of one group whose states hold the same kinds of things, in the same precision.
 
@@ -56,6 +49,7 @@ class Cohort:
         grad_dtype: The dtype of their gradients.
         dimensions: The dimensions, as far as the rule is to know them.
         aliases: Keys of the state under which the parameters themselves are kept.
+        whole: Keys of the state with tensors of another shape, for functions of whole tensors.
         has_master: They have master weights.
         is_capturable: A graph may capture their steps.
         unseen: The tensors, by their `id`, that steps write to without raising their versions,
@@ -71,6 +65,7 @@ class Cohort:
         self.has_master = master.wants_master(group, first)
         self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
         self._heads = needs.heads
+        found = contents(first, self.states[0], needs, fits)
         sizes, axes, divided = layout(seen_shape(first), needs.heads)
         self.dimensions = Dimensions(
             axes if needs.dims or needs.along or needs.shapes else None,
@@ -79,16 +74,18 @@ class Cohort:
             heads=divided,
             single=is_single(first),
         )
-        found = contents(first, self.states[0], needs, fits)
         self.aliases, along = found.aliases, found.along
         self.scalars = Scalars(
             [{k: plain_number(state[k]) for k in found.scalars} for state in self.states]
         )
         places = [Place(GRAD), Place(PARAM), COUNT]
         places += [Place(STATE + key) for key in (*found.element, *along)]
-        self.inputs = (*places, *(Place(STATE + key, Form.TENSOR) for key in found.whole))
+        self.inputs = (*places, *(Place(STATE + key, Form.TENSOR) for key in found.per_tensor))
+        self.whole = tuple(found.whole)
+        if needs.whole:
+            self.dimensions.whole = whole_of(members[0], self.inputs, self.whole, self.like.dtype)
         # A single number may have dimensions too, all of size 1.
-        single = {k: ((),) * self.states[0][k].dim() for k in found.whole if needs.along}
+        single = {k: ((),) * self.states[0][k].dim() for k in found.per_tensor if needs.along}
         self._axes: list[dict[str, Axes]] = [
             {**single, **dict(zip(along, axes, strict=True))}
             for axes in islice(product(*along.values()), TRIALS)
@@ -288,4 +285,5 @@ def seen_shape(param: Tensor) -> torch.Size:
 def own_tensors(cohort: Cohort) -> list[Tensor]:
     """Return the parameters of a cohort and the tensors of their states."""
     places = [place for place in cohort.inputs if place.name not in (GRAD, COUNT.name)]
-    return [tensor for place in places for tensor in cohort.tensors(place)]
+    found = [tensor for place in places for tensor in cohort.tensors(place)]
+    return found + [state[key] for state in cohort.states for key in cohort.whole]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from schuss.contract import State
@@ -15,6 +16,7 @@ from schuss.engines.errors import (
     PerTensorState,
     Request,
     UnfusableError,
+    WholeRead,
 )
 from schuss.engines.memory import has_memory
 from schuss.engines.program.axes import Axes, Layout, fitting, layout, own_axes
@@ -22,6 +24,14 @@ from schuss.storage.precision import outgrows, state_dtypes
 
 Fits: TypeAlias = Mapping[str, Sequence[Axes]]
 """For keys of the state with other axes than the parameter, which ones these can be."""
+
+
+class Member(NamedTuple):
+    """A parameter, its state, and the dtype of its gradient."""
+
+    param: Tensor
+    state: State
+    grad_dtype: torch.dtype
 
 
 class Needs(NamedTuple):
@@ -34,6 +44,7 @@ class Needs(NamedTuple):
         heads: Into how many equal parts it divides the first dimension, where it can; 0 if it does
             not.
         per_tensor: Keys of state of one number that take values of the program.
+        whole: It calls functions of whole tensors, or keeps state of another shape.
     """
 
     dims: bool = False
@@ -41,6 +52,7 @@ class Needs(NamedTuple):
     shapes: bool = False
     heads: int = 0
     per_tensor: frozenset[str] = frozenset()
+    whole: bool = False
 
     def after(self, request: Request) -> Needs:
         """Return what it needs too, now that it was traced again."""
@@ -50,6 +62,8 @@ class Needs(NamedTuple):
             return self._replace(dims=True, along=True, heads=request.heads)
         if isinstance(request, PerTensorState):
             return self._replace(per_tensor=self.per_tensor | {request.key})
+        if isinstance(request, WholeRead):
+            return self._replace(shapes=True, whole=True, along=False)
         return self._replace(shapes=True)
 
 
@@ -58,17 +72,19 @@ class Contents(NamedTuple):
 
     Attributes:
         element: Tensors like the parameter.
-        whole: Tensors of one number, which take values of the program.
+        per_tensor: Tensors of one number, which take values of the program.
         scalars: All other numbers, with their values.
         aliases: The parameter itself.
         along: Tensors along some dimensions of the parameter, and the axes that these can be.
+        whole: Tensors of another shape, for functions of whole tensors.
     """
 
     element: list[str]
-    whole: list[str]
+    per_tensor: list[str]
     scalars: State
     aliases: list[str]
     along: Fits
+    whole: list[str]
 
 
 def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
@@ -84,8 +100,9 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
         UnfusableError: There is something in it that is unlike anything a program is for.
         DimensionsRead: There may be statistics of rows or columns in it.
         HeadsRead: There may be a number for each of some equal parts in it.
+        WholeRead: There is a tensor of another shape in it.
     """
-    found = Contents([], [], {}, [], {key: fits[key] for key in state if key in fits})
+    found = Contents([], [], {}, [], {key: fits[key] for key in state if key in fits}, [])
     for key, value in state.items():
         if isinstance(value, Tensor):
             _check_plain(key, value, param, along=key in fits)
@@ -99,10 +116,10 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
                     raise DimensionsRead(along=True)
                 if not needs.heads and _is_of_heads(value, param):
                     raise HeadsRead(len(value))
-                shapes = f"{tuple(value.shape)}, unlike its parameter's {tuple(param.shape)}"
-                raise UnfusableError(f"state {key!r} has shape {shapes}")
-            elif key in needs.per_tensor:
+                _check_whole(key, value, param, needs)
                 found.whole.append(key)
+            elif key in needs.per_tensor:
+                found.per_tensor.append(key)
             else:
                 found.scalars[key] = value
         elif isinstance(value, (int, float, str, np.integer, np.floating, type(None))):
@@ -141,6 +158,15 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
         raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 
 
+def _check_whole(key: str, value: Tensor, param: Tensor, needs: Needs) -> None:
+    """Refuse a tensor of another shape, unless functions of whole tensors may be given it."""
+    if not needs.whole and not needs.heads and value.is_floating_point():
+        raise WholeRead
+    if not needs.whole or not value.is_floating_point():
+        shapes = f"{tuple(value.shape)}, unlike its parameter's {tuple(param.shape)}"
+        raise UnfusableError(f"state {key!r} is {value.dtype} of shape {shapes}")
+
+
 def plain_number(value: Any) -> Any:
     """Return a number of NumPy as Python's, and everything else as it is."""
     return value.item() if isinstance(value, np.generic) else value
@@ -169,7 +195,9 @@ def all_fits(params: Sequence[Tensor], states: Sequence[State], needs: Needs) ->
         real = not params[members[0]].is_complex()
         fits = _fits_of([layouts[i] for i in members], [states[i] for i in members]) if real else {}
         for index in members:
-            found[index] = fits
+            pairs = states[index].items()
+            factors = {k for k, x in pairs if k in fits and _is_factor(x, params[index])}
+            found[index] = {key: axes for key, axes in fits.items() if key not in factors}
     return found
 
 
@@ -195,8 +223,15 @@ def _is_of_heads(tensor: Tensor, param: Tensor) -> bool:
     """Tell whether a tensor may have a number for each of some equal parts of a parameter."""
     if not tensor.dim() or not param.dim() or param.is_complex() or len(tensor) < 2:
         return False
+    if _is_factor(tensor, param):
+        return False
     divides = len(param) % len(tensor) == 0
     return divides and bool(fitting(tensor.shape, layout(param.shape, len(tensor))))
+
+
+def _is_factor(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor is a square matrix beside a matrix, such as a sum of products."""
+    return param.dim() == tensor.dim() == 2 and len(set(tensor.shape)) == 1 != len(tensor)
 
 
 def _is_number_beside(tensor: Tensor, param: Tensor) -> bool:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group
-from schuss.engines.cohorts.cohort import Cohort, Member, is_single, own_tensors, seen_shape
-from schuss.engines.cohorts.contents import Fits, Needs, all_fits, contents, plain_number
+from schuss.engines.cohorts.cohort import Cohort, is_single, own_tensors, seen_shape
+from schuss.engines.cohorts.contents import Fits, Member, Needs, all_fits, contents, plain_number
 from schuss.engines.cohorts.scalars import is_own
 from schuss.engines.errors import UnfusableError
 from schuss.engines.memory import has_memory, ranges
@@ -52,7 +52,7 @@ def _signature(member: Member, needs: Needs, fits: Fits) -> object:
     found = contents(param, state, needs, fits)
     tensors = tuple(
         (kind, key, state[key].dtype)
-        for kind, keys in enumerate((found.element, found.along, found.whole))
+        for kind, keys in enumerate((found.element, found.along, found.per_tensor))
         for key in keys
     )
     numbers = tuple((key, _common(plain_number(v))) for key, v in found.scalars.items())
@@ -64,7 +64,8 @@ def _signature(member: Member, needs: Needs, fits: Fits) -> object:
         shape = tuple(of_all_sizes)
     along = tuple((key, state[key].dim(), tuple(axes)) for key, axes in found.along.items())
     alike = (param.dtype, param.device, grad_dtype, is_single(param))
-    return alike, tensors, tuple(found.aliases), numbers, shape, along
+    whole = tuple((key, state[key].dtype, state[key].shape) for key in found.whole)
+    return alike, tensors, tuple(found.aliases), numbers, shape, along, whole
 
 
 def _common(value: Any) -> object:

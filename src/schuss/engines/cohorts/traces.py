@@ -137,6 +137,7 @@ def _grouped(found: Iterable[_Found]) -> list[list[_Found]]:
         kinds = [(k, isinstance(v, int)) for k, v in trace.scalars.items() if _is_number(v)]
         key = (
             id(trace.program),
+            id(trace.cut),
             trace.matrix_axes,
             tuple(trace.axes.items()),
             trace.dropped,

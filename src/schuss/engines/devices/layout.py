@@ -57,7 +57,7 @@ class Layout:
         self.arguments = max((-o for o in operands if o < 0), default=0)
         self._kinds = dict(kinds.at)
         for place in written:
-            self._kinds[place.name] = kinds.real if place.per_tensor else kinds.made
+            self._kinds.setdefault(place.name, kinds.real if place.per_tensor else kinds.made)
 
     def kind(self, place: Place) -> str:
         """Return how the numbers at a place are stored."""

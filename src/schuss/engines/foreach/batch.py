@@ -13,6 +13,7 @@ from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
+from schuss.engines.errors import UnfusableError
 from schuss.engines.foreach.members import Kept
 from schuss.engines.foreach.step import run
 
@@ -105,6 +106,8 @@ def planned(
         The calls that take the step, and the parts that the cohort is divided into.
     """
     parts = cohort.trace(work, group, indices)
+    if any(part.trace.cut for part in parts):
+        raise UnfusableError("it calls functions of whole tensors, between kernels only")
     lists: Kept = {} if kept is None else kept
     calls = [partial(run, cohort, part, grads, lists) for part in parts]
     return [*calls, partial(_finish, cohort, parts)], parts

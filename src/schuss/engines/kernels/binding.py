@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from schuss.engines.devices.device import Launch, Tensors, device_for
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.memory import StridedLike, is_within_storage, strided_like
-from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.kinds import KIND_OF, KINDS, Kinds
@@ -59,7 +59,7 @@ class Binding:
         ]
         self.likes = [strided_like(array, cohort.grad_dtype) for array in self._arrays]
         self._copies: list[tuple[int, Tensor, Tensor]] = []
-        self._launches: dict[tuple[int, MatrixAxes | None, int], tuple[Program, Launch]] = {}
+        self._launches: dict[object, tuple[Program, Launch]] = {}
         self._unseen: frozenset[int] = frozenset()
         bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
         self.places = frozenset(place.name for place in cohort.inputs)
@@ -67,17 +67,23 @@ class Binding:
         self._addresses[COUNT.name] = np.array(self._counts, dtype=np.int64)
         self.kinds = _kinds(cohort, {place: a[0].dtype for place, a in bound.items()})
 
-    def launch(self, trace: Trace, earlier: int = 0) -> Launch:
+    def launch(
+        self,
+        trace: Trace,
+        earlier: int = 0,
+        dtypes: Mapping[str, torch.dtype] = MappingProxyType({}),
+    ) -> Launch:
         """Return the kernel of a trace, ready to run; compile it if it is new.
 
         Args:
             trace: The trace.
             earlier: How many launches of the same program there are before in a step.
+            dtypes: The precision at temporary places of the program, by name.
         """
-        key = id(trace.program), trace.matrix_axes, earlier
+        key = id(trace.program), trace.matrix_axes, earlier, tuple(dtypes.items())
         _, launch = self._launches.get(key, (None, None))
         if launch is None:
-            launch = self._new_launch(trace)
+            launch = self._new_launch(trace, dtypes)
             self._launches[key] = trace.program, launch  # which keeps the id its own
         return launch
 
@@ -144,14 +150,18 @@ class Binding:
 
     def _is_laid_out(self, param: Tensor) -> bool:
         """Tell whether a kernel can take a parameter as it lies in memory."""
-        return param.is_contiguous() if self.cohort.dimensions.along else is_dense(param)
+        dimensions = self.cohort.dimensions
+        ordered = dimensions.along or dimensions.whole is not None
+        return param.is_contiguous() if ordered else is_dense(param)
 
-    def _new_launch(self, trace: Trace) -> Launch:
+    def _new_launch(self, trace: Trace, dtypes: Mapping[str, torch.dtype]) -> Launch:
         matrix_axes = trace.matrix_axes
         sizes = (
             [matrix_axes.sizes(each.sizes) for each in self.cohort.layouts] if matrix_axes else []
         )
-        made = kernel(trace.program, self.kinds, self._device)
+        temporary = tuple((name, KIND_OF[dtype]) for name, dtype in dtypes.items())
+        kinds = self.kinds._replace(at=(*self.kinds.at, *temporary))
+        made = kernel(trace.program, kinds, self._device)
         versions = [self._versions(place) for place, _ in trace.program.outputs]
         versions = [of_place for of_place in versions if any(of_place)]
         cohort = self.cohort

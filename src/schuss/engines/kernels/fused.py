@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,25 @@ from torch import Tensor
 
 from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort, own_tensors
+from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.binding import Binding, addresses
 from schuss.engines.kernels.gradients import Gradients
+from schuss.engines.kernels.staged import StagedStep
 from schuss.engines.kernels.step import FusedStep
+
+
+class Prepared(NamedTuple):
+    """A step that is ready to be taken.
+
+    Attributes:
+        kernels: The kernels to run.
+        staged: The steps of parameters whose rule works on whole tensors, to be called.
+        alive: The gradients that have to be kept alive until then, unless the batch does so.
+    """
+
+    kernels: list[FusedStep]
+    staged: list[StagedStep]
+    alive: Sequence[Tensor] = ()
 
 
 class FusedBatch:
@@ -50,7 +67,7 @@ class FusedBatch:
         """Let go of the gradients that `plan` and `sums` have kept alive."""
         self._gradients.release()
 
-    def plan(self, work: Work, group: Group) -> list[FusedStep] | None:
+    def plan(self, work: Work, group: Group) -> Prepared | None:
         """Prepare a step: trace and compile, but write nothing.
 
         Args:
@@ -58,8 +75,8 @@ class FusedBatch:
             group: The group.
 
         Returns:
-            The kernels to run. Or None, if anything but gradients has changed since the batch was
-            made, or a gradient is not as a kernel takes it.
+            The step. Or None, if anything but gradients has changed since the batch was made, or a
+            gradient is not as a kernel takes it.
         """
         found = self._gradients.look(group["params"])
         if found is None:
@@ -69,23 +86,20 @@ class FusedBatch:
             for binding in self._bindings:
                 binding.hide(self._unseen)
         begins = [found] if len(self._bindings) == 1 else [found[at] for at in self._indices]
-        return self._planned(work, group, begins, whole=not self._gradients.missing)
+        return self._planned(work, group, begins, None, whole=not self._gradients.missing)
 
     def plan_with(
         self,
         work: Work,
         group: Group,
         grads: Sequence[Sequence[Tensor | None]],
-    ) -> tuple[list[FusedStep], list[Tensor]]:
+    ) -> Prepared:
         """Prepare a step with gradients that are given for each cohort, None where there is none.
 
         Takes and raises what `plan` does.
-
-        Returns:
-            The kernels to run, and the gradients, which have to be kept alive until then.
         """
         alive: list[Tensor] = []
-        begins = []
+        begins, taken = [], []
         for binding, given in zip(self._bindings, grads, strict=True):
             indices = [index for index, grad in enumerate(given) if grad is not None]
             laid_out = binding.laid_out(indices, [grad for grad in given if grad is not None])
@@ -93,40 +107,50 @@ class FusedBatch:
             begin[indices] = addresses(laid_out)
             begins.append(begin)
             alive += laid_out
-        return self._planned(work, group, begins, whole=False), alive
+            taken.append(dict(zip(indices, laid_out, strict=True)))
+        return self._planned(work, group, begins, taken, whole=False)._replace(alive=alive)
 
     def _planned(
         self,
         work: Work,
         group: Group,
         begins: Sequence[NDArray[np.int64]],
+        grads: Sequence[Mapping[int, Tensor]] | None,
         *,
         whole: bool,
-    ) -> list[FusedStep]:
-        steps = []
-        for binding, begin in zip(self._bindings, begins, strict=True):
+    ) -> Prepared:
+        found = Prepared([], [])
+        for number, (binding, begin) in enumerate(zip(self._bindings, begins, strict=True)):
             indices = None if whole or begin.all() else np.flatnonzero(begin)
             if indices is not None and not len(indices):
                 continue
+            parts = binding.cohort.trace(work, group, indices)
+            if any(part.trace.cut for part in parts):
+                mine = None if grads is None else grads[number]
+                found.staged.append(StagedStep(binding, parts, mine, begin))
+                continue
             before: dict[int, int] = {}  # how many launches of a program there were
-            for part in binding.cohort.trace(work, group, indices):
+            for part in parts:
                 program = id(part.trace.program)
                 earlier = before.get(program, 0)
                 before[program] = earlier + 1
                 launch = binding.launch(part.trace, earlier)
-                steps.append(FusedStep(binding, part, launch, begin))
-        return steps
+                found.kernels.append(FusedStep(binding, part, launch, begin))
+        return found
 
 
-def sums(steps: Sequence[FusedStep]) -> dict[str, Tensor | float]:
+def sums(steps: Sequence[FusedStep], staged: Sequence[object] = ()) -> dict[str, Tensor | float]:
     """Run steps, and return the sums of the numbers that their rule leaves in the states.
 
     The states themselves stay as they are. Sums are tensors where to read them is to wait for the
     device.
 
     Raises:
-        UnfusableError: The rule leaves more than one number for a parameter.
+        UnfusableError: The rule leaves more than one number for a parameter, or there are steps of
+            rules that work on whole tensors.
     """
+    if staged:
+        raise UnfusableError("what is measured is made of whole tensors")
     for step in steps:
         step.prepare_sums()
     launches = [step.launch for step in steps]

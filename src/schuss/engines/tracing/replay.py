@@ -66,12 +66,12 @@ class Replay:
         if found is None:
             return None
         arguments, after = found
-        program, _, _, dropped, matrix_axes, axes, _ = self._trace
+        program, _, _, dropped, matrix_axes, axes, on_device, cut = self._trace
         for number in numbers.values():
             if type(number) is Several:  # and so may be what was computed with it
                 arguments = [x.values if type(x) is Several else x for x in arguments]
                 break
-        return Trace(program, arguments, after, dropped, matrix_axes, axes)
+        return Trace(program, arguments, after, dropped, matrix_axes, axes, on_device, cut)
 
 
 class Replays:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
 
 from schuss.engines.errors import DimensionsRead, PerTensorState, UntraceableError
 from schuss.engines.program.axes import Axes
+from schuss.engines.tracing.names import WHOLE, function_of_torch, in_place_name
 from schuss.engines.tracing.sizes import Shape, shape_of
 from schuss.engines.tracing.tape import Tape
 from schuss.engines.tracing.torch_functions import TORCH_FUNCTIONS
 from schuss.engines.tracing.torch_views import VIEWS, indexed
-
-_ASSIGNMENTS = frozenset({"__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"})
 
 
 class StandIn:
@@ -50,17 +50,24 @@ class StandIn:
     ) -> Any:
         """Take a function of torch, or a method of a real tensor, that a stand-in was given to."""
         name = function.__name__
-        in_place = name in _ASSIGNMENTS or (name.endswith("_") and not name.endswith("__"))
+        in_place = in_place_name(name) is not None
         if in_place and args and type(args[0]) is not StandIn:
             raise _written(name, args[0], args[1:], kwargs)
-        method = _METHODS.get(name if in_place else name.strip("_"))
+        method = METHODS.get(name if in_place else name.strip("_"))
+        if method is None and name.strip("_") in WHOLE:
+            return Tape.called(function, args, kwargs or {})
         if method is None or not args:
             raise UntraceableError(f"torch.{name}" if args else f"torch.{name} without operands")
         return method(*args, **(kwargs or {}))
 
-    def __getattr__(self, name: str) -> NoReturn:
-        """Refuse what is not known."""
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of whole tensors, and refuse what is not known."""
+        if name in WHOLE:
+            return partial(StandIn._called, self, function_of_torch(name))
         raise UntraceableError(f"Tensor.{name}")
+
+    def _called(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return self.tape.called(function, (self, *args), kwargs)
 
     def overwrite(self, other: StandIn) -> StandIn:
         """Take the value of another one, as a tensor does that is written to."""
@@ -160,6 +167,10 @@ class StandIn:
         return str(self)
 
 
+def _has_block(operands: Sequence[Any]) -> bool:
+    return any(hasattr(type(x), "element") for x in operands)
+
+
 def _written(
     name: str, number: object, args: Sequence[Any], kwargs: dict[str, Any] | None
 ) -> Exception:
@@ -171,13 +182,18 @@ def _written(
 
 
 def _method(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
-    def method(first: Any, *args: Any, out: StandIn | None = None, **kwargs: Any) -> StandIn:
+    def method(first: Any, *args: Any, out: StandIn | None = None, **kwargs: Any) -> Any:
         x = first
         if type(x) is not StandIn:
             x = next(x for x in (*args, *kwargs.values()) if type(x) is StandIn)
+        if x.tape.blocks is not None and _has_block((first, *args, *kwargs.values())):
+            result = x.tape.called(function_of_torch(name), (first, *args), kwargs)
+            return result if out is None else out.overwrite(result.element)
         try:
-            result: StandIn = operation(x.tape, first, *args, **kwargs)
+            result = operation(x.tape, first, *args, **kwargs)
         except TypeError as error:
+            if name in WHOLE and out is None:
+                return x.tape.called(function_of_torch(name), (first, *args), kwargs)
             raise UntraceableError(f"torch.{name} with these arguments ({error})") from None
         if out is None:
             return result
@@ -193,7 +209,10 @@ def _in_place(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn
         if x.frozen:
             raise UntraceableError(f"writing into {x.frozen}")
         try:
-            made = operation(x.tape, x, *args, **kwargs)
+            if x.tape.blocks is not None and _has_block((*args, *kwargs.values())):
+                made = x.tape.result_of(name[:-1], x, args, kwargs)
+            else:
+                made = operation(x.tape, x, *args, **kwargs)
             if made.axes != x.axes:
                 raise TypeError("a result of another shape")
             x.value = made.value
@@ -207,22 +226,22 @@ def _in_place(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn
 
 
 def _view(name: str, view: Callable[..., StandIn]) -> Callable[..., StandIn]:
-    def method(x: StandIn, *args: Any, **kwargs: Any) -> StandIn:
+    def method(x: StandIn, *args: Any, **kwargs: Any) -> Any:
         if type(x) is not StandIn:
             raise UntraceableError(f"Tensor.{name} of a single number")
         try:
             return view(x, *args, **kwargs)
-        except TypeError as error:
-            raise UntraceableError(f"Tensor.{name} with these arguments ({error})") from None
+        except TypeError:
+            return x._called(function_of_torch(name), *args, **kwargs)
 
     return method
 
 
-_METHODS = {name: _method(name, operation) for name, operation in TORCH_FUNCTIONS.items()}
-_METHODS |= {
+METHODS = {name: _method(name, operation) for name, operation in TORCH_FUNCTIONS.items()}
+METHODS |= {
     f"{name}_": _in_place(f"{name}_", operation) for name, operation in TORCH_FUNCTIONS.items()
 }
-_METHODS |= {name: _view(name, view) for name, view in VIEWS.items()}
+METHODS |= {name: _view(name, view) for name, view in VIEWS.items()}
 
 
 def _refused(what: str) -> Callable[..., NoReturn]:
@@ -238,7 +257,6 @@ _REFUSED = {
     "a part of a tensor": ["setitem"],  # a program sees one element
     "the operator %": ["mod", "rmod"],
     "the operator //": ["floordiv", "rfloordiv"],
-    "the operator @": ["rmatmul"],
     "the operator ^": ["xor", "rxor"],
     "the operator +": ["pos"],
 }
@@ -249,6 +267,7 @@ def _special_methods() -> None:
     """Give the class the methods of tensors, and the operators."""
     binary = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow"}
     products = {"matmul": "matmul"}
+    StandIn.__rmatmul__ = lambda y, x: METHODS["matmul"](x, y)  # type: ignore[attr-defined]
     compared = {name: name for name in ("eq", "ne", "lt", "le", "gt", "ge")}
     logical = {"and": "logical_and", "or": "logical_or"}
     unary = {"neg": "neg", "abs": "abs", "invert": "logical_not"}
@@ -256,14 +275,14 @@ def _special_methods() -> None:
     for what, specials in _REFUSED.items():
         for special in specials:
             setattr(StandIn, f"__{special}__", _refused(what))
-    for name, method in _METHODS.items():
+    for name, method in METHODS.items():
         setattr(StandIn, name, method)
     for special, name in {**binary, **products, **compared, **logical, **unary}.items():
-        setattr(StandIn, f"__{special}__", _METHODS[name])
+        setattr(StandIn, f"__{special}__", METHODS[name])
     for special, name in binary.items():
-        setattr(StandIn, f"__i{special}__", _METHODS[f"{name}_"])
+        setattr(StandIn, f"__i{special}__", METHODS[f"{name}_"])
     for special, name in reflected.items():
-        setattr(StandIn, f"__r{special}__", _METHODS[name])
+        setattr(StandIn, f"__r{special}__", METHODS[name])
 
 
 _special_methods()

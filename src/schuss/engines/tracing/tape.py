@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
@@ -13,13 +13,27 @@ from schuss.engines.errors import DimensionsRead, UntraceableError
 from schuss.engines.program.axes import Axes, broadcast, own_axes, reduced
 from schuss.engines.program.operations import DRAWS, PREDICATES, REDUCTIONS
 from schuss.engines.program.program import COUNT, Node, Place
+from schuss.engines.program.stages import taken
 from schuss.engines.tracing.calculation import Number, drawn
 from schuss.engines.tracing.several import Several
 from schuss.engines.tracing.sizes import Size, UnknownSize
 from schuss.storage.numbers import NUMBER
 
 if TYPE_CHECKING:
+    from schuss.engines.tracing.block import Blocks
     from schuss.engines.tracing.standin import StandIn
+
+
+class Whole(NamedTuple):
+    """Tensors that functions of whole tensors may be given as they lie in memory.
+
+    Attributes:
+        kept: State of another shape than its parameter's: by key, a tensor without memory like it.
+        direct: The inputs that are stored in the precision that the rule sees.
+    """
+
+    kept: Mapping[str, Tensor]
+    direct: frozenset[int]
 
 
 class Dimensions:
@@ -31,6 +45,7 @@ class Dimensions:
         along: Statistics along them may be made: stand-ins know their axes.
         heads: Into how many equal parts the first is divided; 0 if it is not, None if it cannot be.
         single: The parameters are of one number.
+        whole: The tensors that functions of whole tensors may be given; None if none may be called.
     """
 
     def __init__(
@@ -41,12 +56,14 @@ class Dimensions:
         along: bool = False,
         heads: int | None = 0,
         single: bool = False,
+        whole: Whole | None = None,
     ) -> None:
         self.axes = axes
         self.sizes = sizes
         self.along = along
         self.heads = heads
         self.single = single
+        self.whole = whole
 
 
 class Tape:
@@ -62,9 +79,13 @@ class Tape:
         drawn: Returns a random number from which each element gets its own.
         on_device: For arguments that are kept as tensors, because to read them is to wait for the
             device that computes them: the tensor, by the argument's position.
+        blocks: The whole tensors that functions took or returned, if there are any.
     """
 
     stand_in: type[StandIn]  # set by the module that defines it, and needs this one
+    called: Callable[..., Any]  # set by the tracer, from `whole`
+    result_of: Callable[..., StandIn]  # the same
+    constant: Callable[..., Any]  # the same
 
     def __init__(
         self,
@@ -81,6 +102,7 @@ class Tape:
         self.numbers: dict[int, str] = {}
         self.on_device: dict[int, Tensor] = {}
         self.drawn = drawn
+        self.blocks: Blocks | None = None
         self._next = len(inputs)
         self._per_tensor = [place.per_tensor for place in inputs]
 
@@ -93,7 +115,7 @@ class Tape:
                 node.append(operand.value)
                 of_axes = of_axes or operand.axes is not None
             else:
-                node.append(self._argument(operand))
+                node.append(self.argument(operand))
         self.nodes.append(tuple(node))
         value = self._next
         self._next = value + 1
@@ -124,7 +146,7 @@ class Tape:
 
     def spread(self, x: Any, axes: Axes) -> StandIn:
         """Return a stand-in for a number, or for fewer numbers, repeated along axes."""
-        operand = x.value if type(x) is self.stand_in else self._argument(x)
+        operand = x.value if type(x) is self.stand_in else self.argument(x)
         return self._along("spread", operand, axes)
 
     def reduce(self, name: str, x: StandIn, dims: Iterable[int], *, keepdim: bool) -> StandIn:
@@ -152,6 +174,8 @@ class Tape:
         """Add an operation whose value has numbers along some axes."""
         which = own_axes(axes) if of is None else of
         whole = of is None and not which and name != "spread"
+        if not whole and not self.dimensions.along:
+            raise DimensionsRead(along=True)
         self.nodes.append(
             (name if whole else (name, which), *(() if operand is None else (operand,)))
         )
@@ -173,7 +197,7 @@ class Tape:
             return x.axes
         if self.is_per_tensor(x):
             return ()
-        if self.dimensions.axes is None or not self.dimensions.along:
+        if self.dimensions.axes is None or not (self.dimensions.along or self.dimensions.whole):
             raise DimensionsRead(along=True)
         return self.dimensions.axes
 
@@ -189,6 +213,8 @@ class Tape:
             if isinstance(operation, tuple):
                 name, along = operation
                 known.append(name == "size" or not along)
+            elif taken(operation) is not None:
+                known.append(False)
             else:
                 alike = operation not in DRAWS and all(known[o] for o in operands if o >= 0)
                 known.append(operation in REDUCTIONS or alike)
@@ -207,7 +233,8 @@ class Tape:
         """Return the number of elements, as an operand."""
         return self.stand_in(self, self.inputs.index(COUNT))
 
-    def _argument(self, operand: Any) -> int:
+    def argument(self, operand: Any) -> int:
+        """Return the operand for a number."""
         if type(operand) is not float:
             if type(operand) is Number:
                 self.arguments.append(operand)
@@ -219,6 +246,8 @@ class Tape:
                 return self.size(operand.axes).value
             if isinstance(operand, Tensor) and operand.numel() == 1:
                 operand = self._number(operand)
+            if isinstance(operand, Tensor):
+                return self.constant(self, operand).element.value  # type: ignore[no-any-return]
             if not isinstance(operand, Real):
                 raise UntraceableError(f"a {type(operand).__name__} among the operands")
             operand = float(operand)

@@ -37,6 +37,8 @@ def _reshaped(x: Any, *shape: Any) -> Any:
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
     axes, dimensions = x.tape.axes_of(x), x.tape.dimensions
     first = sizes[0] if len(sizes) else 1
+    if x.shape and type(first) is int and dimensions.sizes is not None and first == x.shape[0]:
+        first, sizes = x.shape[0], (x.shape[0], *sizes[1:])  # which knows its axes
     if dimensions.heads == 0 and axes == dimensions.axes and type(first) is int and first > 1:
         raise HeadsRead(first)
     found = reshaped(axes, sizes, dimensions.heads or 0)

@@ -19,8 +19,13 @@ from schuss.contract import Group, Rule, State
 from schuss.engines.errors import PerTensorState, ShapeRead, UnfusableError
 from schuss.engines.program.as_matrices import MatrixAxes, as_matrices
 from schuss.engines.program.axes import Axes, own_axes
-from schuss.engines.program.program import GRAD, PARAM, STATE, Place, Program, program
+from schuss.engines.program.cut import cut
+from schuss.engines.program.program import GRAD, PARAM, STATE, Node, Place, Program, program
+from schuss.engines.program.stages import Cut
+from schuss.engines.tracing import whole
+from schuss.engines.tracing.block import apart, blocks_of_state
 from schuss.engines.tracing.calculation import drawn
+from schuss.engines.tracing.draws import refusing_draws
 from schuss.engines.tracing.standin import StandIn
 from schuss.engines.tracing.tape import Dimensions, Tape
 
@@ -36,6 +41,7 @@ class Trace(NamedTuple):
         matrix_axes: The axes of matrices, rows and columns of the program.
         axes: The axes of the state that has others than its parameter, by key.
         on_device: The arguments that are tensors, by their position; see `Tape`.
+        cut: The stages, if the rule works on whole tensors; the program is that of the last.
     """
 
     program: Program
@@ -45,6 +51,7 @@ class Trace(NamedTuple):
     matrix_axes: MatrixAxes | None = None
     axes: Mapping[str, Axes] = MappingProxyType({})
     on_device: Mapping[int, Tensor] = MappingProxyType({})
+    cut: Cut | None = None
 
 
 def trace(
@@ -73,28 +80,29 @@ def trace(
 
     Raises:
         UnfusableError: It did what no program can express, or left state that none can keep.
-        Request: The rule is to be traced again, with parameters divided otherwise.
+        Request: It is to be traced again, with parameters divided otherwise.
     """
     tape = Tape(inputs, like, dimensions, drawn)
-    tape.numbers = {id(x): key for key, x in scalars.items() if isinstance(x, Tensor)}
-    grad, param, of_state = _stand_ins(tape, inputs, axes)
-    before: State = {**of_state, **scalars, **dict.fromkeys(aliases, param)}
-    after = dict(before)
-    _run(rule, after, group, grad, param, of=dimensions)
+    tape.numbers |= {id(x): key for key, x in scalars.items() if isinstance(x, Tensor)}
+    grad, param, before = _stand_ins(tape, inputs, axes)
+    before |= {**scalars, **dict.fromkeys(aliases, param)}
+    _run(rule, after := dict(before), group, grad, param, tape=tape)
     dropped = frozenset(before.keys() - after.keys())
-    after = {k: v for k, v in after.items() if k not in aliases or v is not param}
+    kept = {k: v for k, v in after.items() if k not in aliases or v is not param}
+    after, blocks = apart(kept, before)
     outputs, rest = _divided(after, before, scalars, param)
-    made, matrix_axes = _written(tape, inputs, axes, (*outputs, (PARAM, param.value)))
-    left = _axes_of(after, matrix_axes)
-    return Trace(made, tape.arguments, rest, dropped, matrix_axes, left, tape.on_device)
+    made, rows, cut = _written(tape, axes, (*outputs, (PARAM, param.value)), blocks)
+    about = rows, _axes_of(after, rows), tape.on_device, cut
+    return Trace(made, tape.arguments, rest, dropped, *about)
 
 
-def _run(rule: Rule, *args: Any, of: Dimensions) -> None:
+def _run(rule: Rule, *args: Any, tape: Tape) -> None:
     """Run a rule, and ask for sizes if torch has refused those that are not known."""
     try:
-        rule(*args)
+        with refusing_draws(tape):
+            rule(*args)
     except TypeError:
-        if of.sizes is None:
+        if tape.dimensions.sizes is None:
             raise ShapeRead from None
         raise
 
@@ -108,27 +116,36 @@ def _axes_of(state: State, matrix_axes: MatrixAxes | None) -> dict[str, Axes]:
 
 def _stand_ins(
     tape: Tape, inputs: Sequence[Place], axes: Mapping[str, Axes]
-) -> tuple[StandIn, StandIn, dict[str, StandIn]]:
+) -> tuple[StandIn, StandIn, State]:
     """Return stand-ins for the gradient, the parameter, and the tensors of its state."""
     named = {place.name: StandIn(tape, number) for number, place in enumerate(inputs)}
-    of_state = {k[len(STATE) :]: v for k, v in named.items() if k.startswith(STATE)}
+    of_state: State = {k[len(STATE) :]: v for k, v in named.items() if k.startswith(STATE)}
     for key, of_key in axes.items():
         of_state[key].axes = tape.plain(of_key)
-    return named[GRAD], named[PARAM], of_state
+    return named[GRAD], named[PARAM], of_state | blocks_of_state(tape)
 
 
 def _written(
     tape: Tape,
-    inputs: Sequence[Place],
     axes: Mapping[str, Axes],
     ends: tuple[tuple[str, int], ...],
-) -> tuple[Program, MatrixAxes | None]:
-    """Return the program on a tape, and what its matrices, rows and columns are if it has any."""
-    dimensions, nodes = tape.dimensions, tuple(tape.nodes)
-    if not dimensions.along or dimensions.axes is None:
-        return program(tuple(inputs), nodes, ends), None
-    places = tuple((place, axes.get(place.name.removeprefix(STATE))) for place in inputs)
-    return as_matrices(places, nodes, ends, own_axes(dimensions.axes) or (0,))
+    blocks: Mapping[str, int],
+) -> tuple[Program, MatrixAxes | None, Cut | None]:
+    """Return the program on a tape, what its matrices, rows and columns are, and its stages."""
+
+    def write(
+        places: tuple[Place, ...], nodes: tuple[Node, ...], ends: tuple[tuple[str, int], ...]
+    ) -> tuple[Program, MatrixAxes | None]:
+        dimensions = tape.dimensions
+        if not dimensions.along or dimensions.axes is None:
+            return program(places, nodes, ends), None
+        with_axes = tuple((place, axes.get(place.name.removeprefix(STATE))) for place in places)
+        return as_matrices(with_axes, nodes, ends, own_axes(dimensions.axes) or (0,))
+
+    if tape.blocks is None or tape.dimensions.whole is None:
+        return *write(tuple(tape.inputs), tuple(tape.nodes), ends), None
+    tangle = tape.blocks.tangle(tape, tape.dimensions.whole.direct)
+    return cut(tangle, ends, blocks, write)
 
 
 def _divided(
@@ -158,3 +175,8 @@ def _divided(
         else:
             raise UnfusableError(f"state {key!r} is a {type(value).__name__}")
     return tuple(outputs), rest
+
+
+Tape.called = staticmethod(whole.called)
+Tape.constant = staticmethod(whole.constant)
+Tape.result_of = staticmethod(whole.result_of)

@@ -1,0 +1,180 @@
+"""Calls of functions of whole tensors, for several parameters at once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from schuss.engines.cohorts.scalars import Indices
+from schuss.engines.cohorts.traces import Part
+from schuss.engines.program.program import GRAD
+from schuss.engines.program.stages import Argument, Cut, Fed, Kept, Ref, Returned, Run, Tangle
+
+if TYPE_CHECKING:
+    from schuss.engines.kernels.binding import Binding
+
+FEWEST = 4
+"""The parameters of a stack for which `torch.vmap` takes less time than one call for each."""
+
+
+class Stacks:
+    """The blocks of some parameters, from stage to stage.
+
+    Args:
+        binding: The cohort of the parameters.
+        part: The part of it.
+        cut: The stages of the rule.
+        indices: The parameters.
+        grads: The gradients, by the index of their parameter; None for those that parameters have.
+        at: Where the parameters are in their part.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        part: Part,
+        cut: Cut,
+        indices: Indices,
+        grads: Mapping[int, Tensor] | None,
+        at: slice,
+    ) -> None:
+        self.at = at
+        self._binding = binding
+        self._part = part
+        self._cut = cut
+        self._indices = indices.tolist()
+        self._grads = grads
+        self._stacks: dict[int, Tensor] = {}
+
+    def new(self, block: int) -> list[Tensor]:
+        """Return memory for a block of each parameter, for a kernel to write."""
+        tangle = self._cut.tangle
+        shape = (len(self._indices), *tangle.shapes[block])
+        like = self._binding.cohort.like
+        stack = torch.empty(shape, dtype=tangle.dtypes[block], device=like.device)
+        self._stacks[block] = stack
+        return list(stack.unbind())
+
+    def read(self, block: int) -> list[Tensor]:
+        """Return a block of each parameter, for a kernel to read."""
+        stack = self._stack(block).contiguous()
+        self._stacks[block] = stack
+        return list(stack.unbind())
+
+    def call(self, runs: Sequence[Run]) -> None:
+        """Call functions for all parameters."""
+        for run in runs:
+            given = [self._stack(block) for block in run.given]
+            for block, stack in zip(run.returned, self._called(run, given), strict=True):
+                self._stacks[block] = stack
+
+    def drop(self, blocks: Iterable[int]) -> None:
+        """Let go of blocks."""
+        for block in blocks:
+            self._stacks.pop(block, None)
+
+    def kept(self) -> dict[str, list[Tensor]]:
+        """Write blocks into the state; return those that are new there, by key."""
+        new = {}
+        cohort = self._binding.cohort
+        stacks = {key: self._stack(block) for key, block in self._cut.kept.items()}
+        for key, block in self._cut.kept.items():
+            if isinstance(self._cut.tangle.sources[block], Kept):  # which may be written to first
+                stacks[key] = stacks[key].clone()
+        for key, stack in stacks.items():
+            if key in cohort.whole:
+                for index, tensor in zip(self._indices, stack.unbind(), strict=True):
+                    cohort.states[index][key].copy_(tensor)
+            else:
+                new[key] = [tensor.clone() for tensor in stack.unbind()]
+        return new
+
+    def _stack(self, block: int) -> Tensor:
+        """Return the blocks of all parameters, one after the other."""
+        if block not in self._stacks:
+            tensors = list(self._where_they_lie(block))
+            one = len(tensors) == 1
+            self._stacks[block] = tensors[0].unsqueeze(0) if one else torch.stack(tensors)
+        return self._stacks[block]
+
+    def _where_they_lie(self, block: int) -> Iterable[Tensor]:
+        """Return blocks that no stage has made: state, parameters and gradients."""
+        source, cohort = self._cut.tangle.sources[block], self._binding.cohort
+        dtype = self._cut.tangle.dtypes[block]
+        if isinstance(source, Kept):
+            return [cohort.states[index][source.key].detach().to(dtype) for index in self._indices]
+        place = self._cut.tangle.inputs[cast("Fed", source).value]
+        if place.name != GRAD:
+            tensors = [cohort.tensors(place)[index] for index in self._indices]
+        elif self._grads is not None:
+            tensors = [self._grads[index] for index in self._indices]
+        else:
+            params = [cohort.params[index] for index in self._indices]
+            tensors = [param.grad for param in params if param.grad is not None]
+        shape = self._cut.tangle.shapes[block]
+        return [tensor.detach().reshape(shape) for tensor in tensors]
+
+    def _called(self, run: Run, given: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return stacks of what functions return."""
+        tangle, count = self._cut.tangle, len(self._indices)
+        numbers = self._numbers()
+        if len(numbers) == 1 and count > 1:
+            if run.takes_stacks:
+                return played(tangle, run, given, numbers[0])
+            if count >= FEWEST:
+                with warnings.catch_warnings():
+                    # A function without a batching rule is called for one after the other.
+                    warnings.filterwarnings("ignore", ".*performance drop")
+                    each = partial(played, tangle, run, numbers=numbers[0])
+                    return torch.vmap(lambda *blocks: each(blocks))(*given)
+        found = [
+            played(tangle, run, [stack[row] for stack in given], numbers[row % len(numbers)])
+            for row in range(count)
+        ]
+        one = count == 1
+        return [x[0].unsqueeze(0) if one else torch.stack(x) for x in zip(*found, strict=True)]
+
+    def _numbers(self) -> Sequence[Any]:
+        """Return the numbers of the trace: once for all parameters, or for each of them."""
+        part = self._part
+        numbers = part.numbers()
+        if part.which is None:
+            return [numbers]
+        which = part.which[self.at]
+        return [numbers[which[0]]] if (which == which[0]).all() else [numbers[n] for n in which]
+
+
+def played(tangle: Tangle, run: Run, given: Sequence[Tensor], numbers: Any) -> tuple[Tensor, ...]:
+    """Call functions, and return those of their results that are needed afterwards.
+
+    Args:
+        tangle: The operations of the rule.
+        run: The calls.
+        given: The blocks that they are given.
+        numbers: The numbers of the trace.
+    """
+    values: dict[object, Tensor] = dict(zip(run.given, given, strict=True))
+
+    def filled(tree: Any) -> Any:
+        if type(tree) is Ref:
+            source = tangle.sources[tree.block]
+            return values[tree.block if tree.block in values else source]
+        if type(tree) is Argument:
+            return float(numbers[tree.position])
+        if type(tree) is tuple:
+            return tuple(map(filled, tree))
+        return {k: filled(v) for k, v in tree.items()} if type(tree) is dict else tree
+
+    for number in run.calls:
+        call = tangle.calls[number]
+        result = call.function(*filled(call.args), **filled(call.kwargs))
+        if isinstance(result, (tuple, list)):
+            values |= {Returned(number, at): each for at, each in enumerate(result)}
+        else:
+            values[Returned(number, None)] = result
+    return tuple(values[tangle.sources[block]] for block in run.returned)

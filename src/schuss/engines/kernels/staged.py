@@ -1,0 +1,172 @@
+"""One step of parameters whose rule works on whole tensors, stage by stage.
+
+The programs of the stages are kernels. Between two of them functions of torch are called with
+*stacks*: a stack has a block of each of several parameters, one after the other in memory. Kernels
+write into stacks and read from them. Parameters are stepped a few at a time, so that the stacks
+take little memory and stay in a cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.scalars import Indices
+from schuss.engines.cohorts.traces import Part
+from schuss.engines.devices.device import Kernel, Launch
+from schuss.engines.errors import UnfusableError
+from schuss.engines.kernels.binding import Binding, addresses
+from schuss.engines.kernels.calls import Stacks
+from schuss.engines.program.program import STATE, Program
+from schuss.engines.program.stages import EMPTY, TEMPORARY, Cut, Stage
+
+CHUNK = 2**19
+"""The numbers of the parameters that are stepped at a time, unless one alone has more."""
+
+
+class StagedStep:
+    """A step of a cohort whose rule works on whole tensors, to be called.
+
+    Args:
+        binding: The cohort.
+        parts: Its parameters, and what is to be done.
+        grads: The gradients, by the index of their parameter; None for those that parameters have.
+        begins: Where they begin.
+
+    Raises:
+        UnfusableError: The step is to be captured by a graph.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        parts: Sequence[Part],
+        grads: Mapping[int, Tensor] | None,
+        begins: NDArray[np.int64],
+    ) -> None:
+        if binding.cohort.is_capturable:
+            raise UnfusableError("a rule that works on whole tensors cannot be captured yet")
+        self._binding = binding
+        self._parts = parts
+        self._staged = [_StagedPart(binding, part, grads, begins) for part in parts]
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort."""
+        return self._binding.cohort
+
+    def kernels(self) -> list[tuple[Part, Kernel]]:
+        """Return each part, and the kernel of its last stage."""
+        return [(staged.part, staged.kernel) for staged in self._staged]
+
+    def __call__(self) -> None:
+        """Take the step."""
+        for staged in self._staged:
+            staged.take()
+        cohort = self.cohort
+        for staged in self._staged:
+            if not staged.finish():
+                cohort.is_broken = True
+        if not cohort.take(self._parts) or cohort.is_broken:
+            cohort.is_broken = True
+            cohort.write_scalars()
+
+
+class _StagedPart:
+    """The parameters of a cohort for which the rule has made the same stages.
+
+    Attributes:
+        part: The parameters, and what is done to them.
+        kernel: The kernel of the last stage.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        part: Part,
+        grads: Mapping[int, Tensor] | None,
+        begins: NDArray[np.int64],
+    ) -> None:
+        self._binding = binding
+        self.part = part
+        self._grads = grads
+        self._begins = begins
+        self._indices = binding.cohort.indices_of(part)
+        trace = part.trace
+        alone = Stage(trace.program, trace.matrix_axes, {}, {}, ())
+        self._cut = trace.cut or Cut(EMPTY, (alone,), {})
+        self._launches = [
+            None if stage.program is None else self._launch(number, stage, stage.program)
+            for number, stage in enumerate(self._cut.stages)
+        ]
+        *_, self.kernel = (launch.kernel for launch in self._launches if launch)
+        self._made: dict[str, list[Tensor]] = {}
+
+    def take(self) -> None:
+        """Take the step, some parameters at a time."""
+        indices = self._indices
+        count = max(1, CHUNK // self._binding.cohort.params[0].numel())
+        for begin in range(0, len(indices), count):
+            self._step(indices[begin : begin + count], slice(begin, begin + count))
+
+    def finish(self) -> bool:
+        """Put new state in its place; return whether the cohort remains as it is."""
+        dropped = self.part.trace.dropped
+        if not self._made and not dropped:
+            return True
+        self._binding.cohort.change(self._indices, self._made, dropped)
+        return False
+
+    def _launch(self, number: int, stage: Stage, program: Program) -> Launch:
+        trace = self.part.trace._replace(program=program, matrix_axes=stage.matrix_axes)
+        known = self._cut.tangle.dtypes
+        dtypes = {name: known[block] for name, block in {**stage.taken, **stage.fed}.items()}
+        return self._binding.launch(trace, number, dtypes)
+
+    def _step(self, indices: Indices, at: slice) -> None:
+        """Take the step of some parameters."""
+        stacks = Stacks(self._binding, self.part, self._cut, indices, self._grads, at)
+        if self._binding.has_copies:
+            self._binding.copy_in(indices)
+        for stage, launch in zip(self._cut.stages, self._launches, strict=True):
+            if launch is not None:
+                self._run(launch, stage, stacks, indices)
+            stacks.call(stage.runs)
+            stacks.drop(stage.done)
+        if self._binding.has_copies:
+            self._binding.copy_out(indices)
+        for key, tensors in stacks.kept().items():
+            self._made.setdefault(key, []).extend(tensors)
+
+    def _run(self, launch: Launch, stage: Stage, stacks: Stacks, indices: Indices) -> None:
+        """Run the kernel of a stage for some parameters."""
+        part = self.part
+        which = None if part.which is None else part.which[stacks.at]
+        launch.prepare(self._begins, indices, part.arguments, which, part.on_device)
+        alive = []
+        for column, place in launch.new_places:
+            if place.name.startswith(TEMPORARY):
+                block = {**stage.taken, **stage.fed}[place.name]
+                tensors = stacks.read(block) if place.name in stage.taken else stacks.new(block)
+            else:
+                tensors = self._binding.made(place, part.trace, indices)
+                key = place.name.removeprefix(STATE)
+                self._made.setdefault(key, []).extend(tensors)
+            launch.addresses[column, indices] = addresses(tensors)
+            alive.append(tensors)
+        run = launch.kernel.device.run([launch])
+        run.begin()
+        if not run.take():
+            torch.autograd.graph.increment_version(self._written(stage.program, indices))
+
+    def _written(self, program: Program | None, indices: Indices) -> list[Tensor]:
+        """Return the tensors of the optimizer that a program writes to."""
+        outputs = program.outputs if program else ()
+        places = [place for place, _ in outputs if place.name in self._binding.places]
+        at = [self._binding.cohort.tensors(place) for place in places]
+        return [tensors[index] for tensors in at for index in indices.tolist()]

@@ -1,0 +1,204 @@
+"""Cutting the operations of a rule into stages, see `stages`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+from schuss.engines.program.as_matrices import MatrixAxes
+from schuss.engines.program.program import Node, Place, Program, alive_in
+from schuss.engines.program.stages import (
+    TEMPORARY,
+    Cut,
+    Fed,
+    Returned,
+    Run,
+    Stage,
+    Tangle,
+    refs,
+    taken,
+)
+
+Write: TypeAlias = Callable[
+    [tuple[Place, ...], tuple[Node, ...], tuple[tuple[str, int], ...]],
+    tuple[Program, MatrixAxes | None],
+]
+"""Makes a program of places, operations and what goes where at the end."""
+
+
+def cut(
+    tangle: Tangle, ends: tuple[tuple[str, int], ...], kept: Mapping[str, int], write: Write
+) -> tuple[Program, MatrixAxes | None, Cut | None]:
+    """Cut the operations of a rule into stages.
+
+    Args:
+        tangle: The operations.
+        ends: Names of places, and the values that go there at the end.
+        kept: The blocks that become state, by its key.
+        write: Makes a program.
+
+    Returns:
+        The program of the last stage, the axes of its matrices, and the stages; None if there is
+        nothing to cut.
+    """
+    stages = _Stages(tangle, kept.values(), write)
+    needed = stages.needed([value for _, value in ends], list(kept.values()))
+    if not needed:
+        return *write(tangle.inputs, tangle.nodes, ends), None
+    last = max(
+        [stages.of_value(value) for _, value in ends]
+        + [stages.of_block(block) + 1 for block in kept.values()]
+    )
+    made = [stages.stage(number, needed) for number in range(last)]
+    program, axes, read, fed = stages.program(ends, {})
+    made.append(Stage(program, axes, read, fed, ()))
+    return program, axes, Cut(tangle, _with_ends(made, kept.values()), kept)
+
+
+def _with_ends(stages: Sequence[Stage], kept: Iterable[int]) -> tuple[Stage, ...]:
+    """Note for each stage which blocks nothing needs after it."""
+    last: dict[int, int] = {}
+    for number, stage in enumerate(stages):
+        given = [block for run in stage.runs for block in run.given]
+        last |= dict.fromkeys((*stage.taken.values(), *given), number)
+    last |= dict.fromkeys(kept, len(stages))
+    return tuple(
+        stage._replace(done=[block for block, end in last.items() if end == number])
+        for number, stage in enumerate(stages)
+    )
+
+
+class _Stages:
+    """Tells to which stage everything belongs, and makes the stages."""
+
+    def __init__(self, tangle: Tangle, kept: Iterable[int], write: Write) -> None:
+        self._tangle = tangle
+        self._write = write
+        blocks = [taken(operation) for operation, *_ in tangle.nodes]
+        self._ends = {*kept, *(block for block in blocks if block is not None)}
+        self._of_block: dict[int, int] = {}
+        self._of_value: dict[int, int] = {}
+
+    def of_value(self, value: int) -> int:
+        """Return the first stage whose program can compute a value."""
+        if value not in self._of_value:
+            block = self._taken(value)
+            operands = [operand for operand in self._operands(value) if operand >= 0]
+            before = max(map(self.of_value, operands), default=0)
+            self._of_value[value] = before if block is None else self.of_block(block) + 1
+        return self._of_value[value]
+
+    def of_block(self, block: int) -> int:
+        """Return the stage whose calls can take a block, or return it."""
+        if block not in self._of_block:
+            source, found = self._tangle.sources[block], 0
+            if isinstance(source, Fed):
+                found = self.of_value(source.value)
+            elif isinstance(source, Returned):
+                found = max(map(self.of_block, self._blocks_of(source.call)), default=0)
+            self._of_block[block] = found
+        return self._of_block[block]
+
+    def needed(self, values: list[int], blocks: list[int]) -> set[int]:
+        """Return the blocks that some values and blocks are made of."""
+        found: set[int] = set()
+        seen: set[int] = set()
+        while values or blocks:
+            while values:
+                value = values.pop()
+                if value < 0 or value in seen:
+                    continue
+                seen.add(value)
+                values += self._operands(value)
+                block = self._taken(value)
+                blocks += [] if block is None else [block]
+            if blocks:
+                block = blocks.pop()
+                if block in found:
+                    continue
+                found.add(block)
+                source = self._tangle.sources[block]
+                values += [source.value] if isinstance(source, Fed) else []
+                blocks += self._blocks_of(source.call) if isinstance(source, Returned) else []
+        return found
+
+    def stage(self, number: int, needed: set[int]) -> Stage:
+        """Return a stage that is not the last."""
+        mine = [block for block in sorted(needed) if self.of_block(block) == number]
+        sources = [(block, self._tangle.sources[block]) for block in mine]
+        fed = {
+            block: source.value
+            for block, source in sources
+            if isinstance(source, Fed) and source.value not in self._tangle.direct
+        }
+        calls = sorted({source.call for _, source in sources if isinstance(source, Returned)})
+        runs = [self._run(part, needed) for part in self._parted(calls)]
+        if not fed:
+            return Stage(None, None, {}, {}, runs)
+        return Stage(*self.program((), fed), runs)
+
+    def program(
+        self, ends: tuple[tuple[str, int], ...], fed: Mapping[int, int]
+    ) -> tuple[Program, MatrixAxes | None, dict[str, int], dict[str, int]]:
+        """Return a program that writes to some places, or some blocks, and the rest of its stage.
+
+        Args:
+            ends: Names of places, and the values that go there.
+            fed: Blocks, and the values of their elements.
+        """
+        inputs, nodes = self._tangle.inputs, self._tangle.nodes
+        alive = alive_in(len(inputs), nodes, [*fed.values(), *(value for _, value in ends)])
+        taken = [value for value in sorted(alive) if self._taken(value) is not None]
+        names = [f"{TEMPORARY}{number}" for number in range(len(taken) + len(fed))]
+        places = (*inputs, *map(Place, names[: len(taken)]))
+        numbers = {value: value for value in range(len(inputs))}
+        numbers |= {value: len(inputs) + position for position, value in enumerate(taken)}
+        kept: list[Node] = []
+        for value in sorted(alive - numbers.keys()):
+            operation, *operands = nodes[value - len(inputs)]
+            kept.append((operation, *(numbers[o] if o >= 0 else o for o in operands)))
+            numbers[value] = len(places) + len(kept) - 1
+        outputs = [*ends, *zip(names[len(taken) :], fed.values(), strict=True)]
+        program, axes = self._write(
+            places, tuple(kept), tuple((name, numbers[value]) for name, value in outputs)
+        )
+        blocks = [self._taken(value) or 0 for value in taken]
+        read = dict(zip(names, blocks, strict=False))
+        return program, axes, read, dict(zip(names[len(taken) :], fed, strict=True))
+
+    def _parted(self, calls: Sequence[int]) -> list[tuple[int, ...]]:
+        """Divide calls into those that take stacks, each alone, and all others between them."""
+        return [
+            each
+            for takes_stacks, some in groupby(calls, self._takes_stacks)
+            for each in ([(call,) for call in some] if takes_stacks else [tuple(some)])
+        ]
+
+    def _takes_stacks(self, call: int) -> bool:
+        return getattr(self._tangle.calls[call].function, "takes_stacks", False)
+
+    def _run(self, calls: tuple[int, ...], needed: set[int]) -> Run:
+        made = [block for block in sorted(needed) if self._call_of(block) in calls]
+        given = {block for call in calls for block in self._blocks_of(call)} - set(made)
+        others = {self._call_of(block) for block in needed} - {None, *calls}
+        used = {block for call in others if call is not None for block in self._blocks_of(call)}
+        returned = [block for block in made if block in used or block in self._ends]
+        return Run(calls, tuple(sorted(given)), tuple(returned), self._takes_stacks(calls[0]))
+
+    def _call_of(self, block: int) -> int | None:
+        source = self._tangle.sources[block]
+        return source.call if isinstance(source, Returned) else None
+
+    def _operands(self, value: int) -> tuple[int, ...]:
+        position = value - len(self._tangle.inputs)
+        return self._tangle.nodes[position][1:] if position >= 0 else ()
+
+    def _taken(self, value: int) -> int | None:
+        """Return the block whose elements a value is, if it is that."""
+        position = value - len(self._tangle.inputs)
+        return taken(self._tangle.nodes[position][0]) if position >= 0 else None
+
+    def _blocks_of(self, call: int) -> list[int]:
+        about = self._tangle.calls[call]
+        return [*refs(about.args), *refs(about.kwargs)]

@@ -1,0 +1,300 @@
+"""Blocks: stand-ins for whole tensors, as functions of matrices take and return them.
+
+A stand-in is one element of a tensor. Where a rule multiplies matrices, decomposes them or selects
+rows, all elements take part, and the program is cut (`program/stages.py`). From there on a rule has
+blocks in its hands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from math import prod
+from typing import Any, NoReturn, cast
+
+import torch
+from torch import Tensor
+
+from schuss.contract import State
+from schuss.engines.errors import UnfusableError, UntraceableError, WholeRead
+from schuss.engines.program.stages import TAKEN, Call, Fed, Kept, Source, Tangle
+from schuss.engines.tracing.standin import StandIn
+from schuss.engines.tracing.tape import Tape
+from schuss.storage.kinds import KIND_OF
+
+
+class Blocks:
+    """The blocks of a trace, and the calls that make them.
+
+    Attributes:
+        sources: The origin of each block.
+        calls: The calls.
+        likes: For each block a tensor without memory that is like it.
+        has_constants: Whether a call is given a tensor that does not come from a stand-in.
+    """
+
+    def __init__(self) -> None:
+        self.sources: list[Source] = []
+        self.calls: list[Call] = []
+        self.likes: list[Tensor] = []
+        self.has_constants = False
+        self._known: dict[Source, int] = {}
+
+    def tangle(self, tape: Tape, direct: frozenset[int]) -> Tangle:
+        """Return the operations of the trace, to be cut."""
+        dtypes = tuple(like.dtype for like in self.likes)
+        shapes = tuple(tuple(like.shape) for like in self.likes)
+        rest = tuple(self.sources), tuple(self.calls), dtypes, shapes, direct, len(tape.arguments)
+        return Tangle(tuple(tape.inputs), tuple(tape.nodes), *rest)
+
+    def number(self, source: Source, like: Tensor) -> int:
+        """Return the number of a block."""
+        if source not in self._known:
+            self._known[source] = len(self.sources)
+            self.sources.append(source)
+            self.likes.append(like)
+        return self._known[source]
+
+
+class Block:
+    """Stands in for a whole tensor while a rule is traced.
+
+    Attributes:
+        tape: Where it is written down what is done to it.
+        frozen: Whether it may share memory with another tensor, so that nothing is written to it.
+    """
+
+    __slots__ = ("_element", "_number", "frozen", "tape")
+
+    is_sparse = requires_grad = False
+    layout = torch.strided
+
+    def __init__(self, tape: Tape, number: int, *, frozen: bool = False) -> None:
+        self.tape = tape
+        self.frozen = frozen
+        self._number: int | None = number
+        self._element: StandIn | None = None
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Take a function of torch that a block was given to."""
+        return Tape.called(function, args, kwargs or {})
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of tensors, or a property that is a view."""
+        if name in ("mT", "mH"):
+            return Tape.called(torch.transpose, (self, -1, -2), {})
+        if name == "T":
+            return Tape.called(torch.permute, (self, tuple(reversed(range(self.dim())))), {})
+        function = getattr(Tensor, name, None)
+        if name.startswith("__") or not callable(function):
+            raise UntraceableError(f"Tensor.{name}")
+        return lambda *args, **kwargs: Tape.called(function, (self, *args), kwargs)
+
+    @property
+    def number(self) -> int:
+        """The number of the block."""
+        if self._element is not None and self._number is None:
+            self._number = as_block(self._element).number
+        return cast("int", self._number)
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor without memory that is like it."""
+        return blocks_of(self.tape).likes[self.number]
+
+    @property
+    def element(self) -> StandIn:
+        """The stand-in for one of its elements, if it looks like a parameter."""
+        if self._element is None:
+            if not looks_like_parameter(self):
+                raise UntraceableError("a tensor of another shape or kind among the elements")
+            self._element = self.tape.record(f"{TAKEN}.{self.number}")
+        return self._element
+
+    def write(self, value: Block | StandIn) -> Block:
+        """Take the value of another one, as a tensor does that is written to."""
+        if self.frozen:
+            raise UntraceableError("writing into a part or another view of a tensor")
+        if isinstance(value, StandIn):
+            self._element, self._number = self.tape.copy(value), None
+        else:
+            if value.like.shape != self.like.shape:
+                raise UntraceableError("writing a tensor of another shape")
+            if value.dtype is not self.dtype:
+                value = Tape.called(Tensor.to, (value, self.dtype), {})
+            self._element, self._number = None, value.number
+        return self
+
+    @property
+    def data(self) -> Block:
+        """The same tensor, which outside of autograd this is."""
+        return self
+
+    def detach(self) -> Block:
+        """Return the same tensor."""
+        return self
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision."""
+        return self.like.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device."""
+        return self.tape.like.device
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape."""
+        return self.like.shape
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or one of its dimensions."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return self.like.dim()
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.like.dim()
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self.like.numel()
+
+    def is_complex(self) -> bool:
+        """Tell that it is not: a rule sees real numbers."""
+        return self.like.is_complex()
+
+    def is_floating_point(self) -> bool:
+        """Tell whether it has numbers with a fraction."""
+        return self.like.is_floating_point()
+
+    def __len__(self) -> int:
+        """Return the first dimension."""
+        return len(self.like)
+
+    def __hash__(self) -> int:
+        """Return a hash, by identity as that of a tensor."""
+        return id(self)
+
+
+def blocks_of_state(tape: Tape) -> dict[str, Block]:
+    """Return blocks for the state of another shape than its parameter's, by key."""
+    kept = tape.dimensions.whole.kept if tape.dimensions.whole else {}
+    return {key: Block(tape, blocks_of(tape).number(Kept(key), x)) for key, x in kept.items()}
+
+
+def apart(after: State, before: State) -> tuple[State, dict[str, int]]:
+    """Return the state that a rule leaves, and apart from it the blocks that become state, by key.
+
+    A block that looks like the parameter is written by a program, as a stand-in is.
+
+    Raises:
+        UnfusableError: A block has several names, or may share memory with another one.
+    """
+    rest, blocks = dict(after), {}
+    held: set[int] = set()
+    for key, value in after.items():
+        if type(value) is not Block:
+            continue
+        was = before.get(key)
+        if value.frozen or id(value) in held:
+            raise UnfusableError(f"state {key!r} is a tensor that has another name too")
+        held.add(id(value))
+        del rest[key]
+        if type(was) is StandIn or is_like_element(value):
+            if not is_like_element(value):
+                raise UnfusableError(f"state {key!r} changes its shape or its precision")
+            rest[key] = value.element
+        elif was is not None and type(was) is not Block:
+            raise UnfusableError(f"state {key!r} becomes a tensor with dimensions")
+        elif was is None or value.number != blocks_of(value.tape).number(Kept(key), value.like):
+            blocks[key] = value.number
+    return rest, blocks
+
+
+def as_block(x: StandIn, dtype: torch.dtype | None = None) -> Block:
+    """Return the block of all elements of what a stand-in stands for."""
+    tape = x.tape
+    sizes = sizes_of(tape)
+    if tape.is_predicate(x):
+        raise UntraceableError("truth values among the operands of a function of whole tensors")
+    axes = x.axes
+    if axes is None:
+        axes = () if tape.is_per_tensor(x) else tape.dimensions.axes or ()
+    order = tuple(chain.from_iterable(axes))
+    shape = [prod(sizes[axis] for axis in each) for each in axes]
+    ordered = tuple(sorted(order))
+    whole = shape if ordered == order else [sizes[axis] for axis in ordered]
+    like = torch.empty(whole, dtype=dtype or tape.like.dtype, device="meta")
+    block = Block(tape, blocks_of(tape).number(Fed(x.value, like.dtype), like), frozen=True)
+    if block.shape != like.shape:  # it was seen in another shape before
+        block = Tape.called(torch.reshape, (block, tuple(whole)), {})
+    if ordered != order:
+        turned = Tape.called(torch.permute, (block, tuple(map(ordered.index, order))), {})
+        block = Tape.called(torch.reshape, (turned, tuple(shape)), {})
+    return block
+
+
+def looks_like_parameter(x: Block) -> bool:
+    """Tell whether a block has the shape of a parameter, and numbers as elements have them."""
+    sizes, axes = sizes_of(x.tape), x.tape.dimensions.axes or ()
+    shape = tuple(prod(sizes[axis] for axis in each) for each in axes)
+    return tuple(x.shape) == shape and x.dtype in KIND_OF
+
+
+def is_like_element(x: Block) -> bool:
+    """Tell whether a block can be a value of a program in place of a stand-in."""
+    return looks_like_parameter(x) and x.dtype is x.tape.like.dtype
+
+
+def blocks_of(tape: Tape) -> Blocks:
+    """Return the blocks of a trace."""
+    if tape.blocks is None:
+        tape.blocks = Blocks()
+    return tape.blocks
+
+
+def sizes_of(tape: Tape) -> Sequence[int]:
+    """Return the sizes of the parameters, which have one shape."""
+    if tape.dimensions.whole is None or tape.dimensions.sizes is None:
+        raise WholeRead
+    return tape.dimensions.sizes
+
+
+def _refuse(what: str) -> Callable[..., NoReturn]:
+    def method(*operands: Any) -> NoReturn:
+        raise UntraceableError(what)
+
+    return method
+
+
+def _operator(special: str) -> Callable[..., Any]:
+    if special in ("radd", "rmul"):  # whose operands may be exchanged
+        return lambda x, y: Tape.called(getattr(torch, special[1:]), (x, y), {})
+    if special == "rmatmul":
+        return lambda y, x: Tape.called(torch.matmul, (x, y), {})
+    function = getattr(Tensor, f"__{special}__")
+    return lambda *operands: Tape.called(function, operands, {})
+
+
+for _name in ("bool", "float", "int", "index", "iter", "setitem", "contains"):
+    setattr(Block, f"__{_name}__", _refuse("the value of a tensor"))
+for _name in (
+    *("add", "sub", "mul", "truediv", "pow", "matmul", "radd", "rsub", "rmul", "rtruediv", "rpow"),
+    *("rmatmul", "iadd", "isub", "imul", "itruediv", "ipow", "eq", "ne", "lt", "le", "gt", "ge"),
+    *("neg", "abs", "invert", "and", "or", "getitem"),
+):
+    setattr(Block, f"__{_name}__", _operator(_name))

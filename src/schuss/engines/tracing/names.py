@@ -1,0 +1,44 @@
+"""Names of torch's functions, as stand-ins meet them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from schuss.engines.errors import UntraceableError
+
+_ASSIGNMENTS = {f"__i{name}__": name for name in ("add", "sub", "mul", "div", "pow")}
+_ASSIGNMENTS["__itruediv__"] = "div"
+
+WHOLE = frozenset(
+    """
+    addmm addmv addr baddbmm bfloat16 bmm cholesky_inverse cholesky_solve cumsum diag diag_embed
+    diagonal einsum flip gather half index_add index_copy index_select inverse kron linalg_cholesky
+    linalg_eigh linalg_eigvalsh linalg_inv linalg_matrix_exp linalg_matrix_norm linalg_matrix_power
+    linalg_multi_dot linalg_pinv linalg_qr linalg_solve linalg_solve_triangular linalg_svd
+    linalg_svdvals logdet matmul matrix_exp matrix_power mm mv narrow orthogonalized outer permute
+    roll scatter select sort split svd take_along_dim tensordot topk trace tril triu unbind
+    unflatten
+    """.split()  # noqa: SIM905  # a list of names to be read
+)
+"""Functions of whole tensors, at which the program of a rule is cut."""
+
+
+def function_of_torch(name: str) -> Callable[..., Any]:
+    """Return the function of torch, or the method of tensors, that has a name."""
+    for module in (torch.Tensor, torch):
+        if hasattr(module, name):
+            found: Callable[..., Any] = getattr(module, name)
+            return found
+    if hasattr(torch.linalg, name.removeprefix("linalg_")):
+        return getattr(torch.linalg, name.removeprefix("linalg_"))  # type: ignore[no-any-return]
+    raise UntraceableError(f"torch.{name} with a whole tensor")
+
+
+def in_place_name(name: str) -> str | None:
+    """Return the name of a function without its mark of writing in place; None if it has none."""
+    if name in _ASSIGNMENTS:
+        return _ASSIGNMENTS[name]
+    return name[:-1] if name.endswith("_") and not name.endswith("__") else None

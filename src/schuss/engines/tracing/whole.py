@@ -1,0 +1,182 @@
+"""Functions of whole tensors, as a rule calls them while it is traced.
+
+A function that is given a block is tried on tensors without memory, so torch itself tells the shape
+and the precision of the result, and the call is written down to be made in the step. An
+operation on single elements of a block that looks like the parameter goes back into a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from schuss.engines.errors import UntraceableError
+from schuss.engines.program.stages import Argument, Call, Ref, Returned
+from schuss.engines.tracing.block import (
+    Block,
+    as_block,
+    blocks_of,
+    is_like_element,
+    looks_like_parameter,
+    sizes_of,
+)
+from schuss.engines.tracing.calculation import Number
+from schuss.engines.tracing.names import function_of_torch, in_place_name
+from schuss.engines.tracing.several import Several
+from schuss.engines.tracing.standin import METHODS, StandIn
+from schuss.engines.tracing.tape import Tape
+from schuss.engines.tracing.torch_functions import TORCH_FUNCTIONS
+
+_VIEWS = frozenset(
+    """
+    adjoint as_strided chunk diagonal expand expand_as flatten getitem moveaxis movedim narrow
+    permute ravel reshape reshape_as select split squeeze swapaxes swapdims t tensor_split
+    transpose unbind unflatten unfold unsqueeze view view_as
+    """.split()  # noqa: SIM905  # a list of names to be read
+)
+"""Functions whose results may share memory with what they were given."""
+
+_READING = frozenset({"allclose", "equal", "is_nonzero", "item", "nonzero", "numpy", "tolist"})
+
+_RANDOM = ("bernoulli", "dropout", "multinomial", "normal", "poisson", "rand")
+
+_PLAIN = frozenset(TORCH_FUNCTIONS) - {"matmul", "mm", "outer", "dot", "vdot", "clone", "copy"}
+"""Functions that a program has, for elements that look like those of a parameter."""
+
+
+def constant(tape: Tape, tensor: Tensor) -> Any:
+    """Return the block for a tensor that a rule has made, or has from elsewhere."""
+    sizes_of(tape)
+    return _recorded(tape, torch.clone, (tensor,), {})
+
+
+def result_of(base: str, x: StandIn, args: Sequence[Any], kwargs: dict[str, Any]) -> StandIn:
+    """Return what a function makes of a stand-in and blocks, to be written to the stand-in."""
+    if base == "copy":
+        (source,) = args
+        if source.shape != as_block(x).shape:
+            source = called(torch.broadcast_to, (source, tuple(as_block(x).shape)), {})
+        return source.element  # type: ignore[no-any-return]
+    made = called(function_of_torch(base), (x, *args), kwargs)
+    return made if type(made) is StandIn else made.element
+
+
+def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Write a function of torch down that was given blocks, or stand-ins, and return its result."""
+    name = function.__name__
+    base = in_place_name(name)
+    if base is not None:
+        return _written(name, base, args, kwargs)
+    found = list(_stand_ins((args, kwargs)))
+    plain = name.strip("_")
+    if plain in _PLAIN and _are_elements(found):
+        try:
+            return METHODS[plain](*_elements(args), **_elements(kwargs))
+        except UntraceableError:
+            pass
+    if plain in _READING:
+        raise UntraceableError("the value of a tensor")
+    if any(plain.startswith(prefix) for prefix in _RANDOM):
+        raise UntraceableError(f"torch.{plain} of a whole tensor")
+    return _recorded(found[0].tape, function, args, kwargs)
+
+
+def _written(name: str, base: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Write the result of a function into its first argument."""
+    x, *rest = args
+    if type(x) is StandIn:
+        return METHODS[f"{base}_"](*_elements(args), **_elements(kwargs))
+    if type(x) is not Block:
+        raise UntraceableError(f"torch.{name}")
+    if base == "copy" and isinstance(rest[0], (Block, StandIn)):
+        source = as_block(rest[0]) if isinstance(rest[0], StandIn) else rest[0]
+        if source.shape != x.shape:
+            source = called(torch.broadcast_to, (source, tuple(x.shape)), {})
+        return x.write(source)
+    like = {"zero": "zeros_like", "fill": "full_like"}
+    function = getattr(torch, like[base]) if base in like else getattr(Tensor, base, None)
+    if function is None:
+        raise UntraceableError(f"Tensor.{name}")
+    return x.write(called(function, args, kwargs))
+
+
+def _recorded(
+    tape: Tape, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Write a call down, and return blocks for what it returns."""
+    name = function.__name__.strip("_")
+    is_view = name in _VIEWS
+    if is_view and type(args[0]) is StandIn:
+        args[0].frozen = args[0].frozen or "a tensor that is seen in another shape"
+    noted, tried = _read(tape, args)
+    noted_too, tried_too = _read(tape, kwargs)
+    try:
+        result = function(*tried, **tried_too)
+    except Exception as error:  # noqa: BLE001  # whatever the function raises
+        raise UntraceableError(f"torch.{name} with these arguments ({error})") from None
+    many = isinstance(result, (tuple, list))
+    results = list(result) if many else [result]
+    if not all(isinstance(each, Tensor) for each in results):
+        if any(isinstance(each, Tensor) for each in results):
+            raise UntraceableError(f"torch.{name}")
+        return result
+    blocks = blocks_of(tape)
+    blocks.calls.append(Call(function, noted, noted_too))
+    made = []
+    for at, each in enumerate(results):
+        source = Returned(len(blocks.calls) - 1, at if many else None)
+        made.append(Block(tape, blocks.number(source, each), frozen=is_view))
+    return type(result)(made) if many else made[0]
+
+
+def _read(tape: Tape, tree: Any) -> tuple[Any, Any]:
+    """Return arguments as they are written down, and as a function is tried with them."""
+    if isinstance(tree, dict):
+        pairs = {key: _read(tape, value) for key, value in tree.items()}
+        return {k: v[0] for k, v in pairs.items()}, {k: v[1] for k, v in pairs.items()}
+    if type(tree) in (tuple, list):
+        both = [_read(tape, each) for each in tree]
+        return tuple(noted for noted, _ in both), type(tree)(tried for _, tried in both)
+    if type(tree) is StandIn:
+        tree = as_block(tree)
+    if type(tree) is Block:
+        return Ref(tree.number), tree.like
+    if isinstance(tree, Tensor) and tree.dim():
+        blocks_of(tape).has_constants = True
+        return tree, tree.to("meta")
+    if type(tree) in (float, Number, Several) or isinstance(tree, Tensor):
+        return Argument(~tape.argument(tree)), 0.5
+    return tree, tree
+
+
+def _stand_ins(tree: Any) -> Iterator[Block | StandIn]:
+    if type(tree) is Block or type(tree) is StandIn:
+        yield tree
+    elif isinstance(tree, dict):
+        for value in tree.values():
+            yield from _stand_ins(value)
+    elif isinstance(tree, (tuple, list)):
+        for value in tree:
+            yield from _stand_ins(value)
+
+
+def _are_elements(found: Sequence[Block | StandIn]) -> bool:
+    """Tell whether a function of single elements may be part of a program."""
+    blocks = [x for x in found if type(x) is Block]
+    if not all(map(looks_like_parameter, blocks)):
+        return False
+    # Beside a tensor of the rule's precision, a lower one is promoted to that.
+    return len(blocks) < len(found) or all(map(is_like_element, blocks))
+
+
+def _elements(tree: Any) -> Any:
+    if type(tree) is Block:
+        return tree.element
+    if isinstance(tree, dict):
+        return {key: _elements(value) for key, value in tree.items()}
+    if type(tree) in (tuple, list):
+        return type(tree)(map(_elements, tree))
+    return tree

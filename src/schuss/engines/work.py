@@ -1,0 +1,81 @@
+"""The work of a step: bytes that its kernels move, and operations between them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from schuss.engines.planning import Piece
+from schuss.engines.program.operations import Form
+from schuss.engines.program.program import COUNT, GRAD, Program
+from schuss.engines.program.schedule import schedule
+from schuss.engines.program.stages import Cut, Tangle
+from schuss.storage.kinds import bytes_of
+
+
+class Traffic(NamedTuple):
+    """How often kernels go through the numbers, and the bytes that they move for each."""
+
+    passes: int
+    read: int
+    written: int
+
+
+def traffic_of(piece: Piece) -> Traffic:
+    """Return what the kernels of a step move for some parameters."""
+    trace = piece.part.trace
+    if trace.cut is None:
+        return _traffic(piece, trace.program, {})
+    found = Traffic(0, 0, 0)
+    for stage in trace.cut.stages:
+        if stage.program is not None:
+            blocks = {**stage.taken, **stage.fed}
+            temporary = {name: _itemsize(trace.cut.tangle, b) for name, b in blocks.items()}
+            more = _traffic(piece, stage.program, temporary)
+            found = Traffic(*(x + y for x, y in zip(found, more, strict=True)))
+    return found
+
+
+def flops_of(cut: Cut) -> int:
+    """Return how many floating-point operations functions take for one parameter."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from schuss.engines.kernels.calls import played
+
+    tangle = cut.tangle
+    with FlopCounterMode(display=False) as counter:
+        for stage in cut.stages:
+            for run in stage.runs:
+                given = [
+                    torch.empty(tangle.shapes[b], dtype=tangle.dtypes[b], device="meta")
+                    for b in run.given
+                ]
+                played(tangle, run, given, [0.5] * tangle.arguments)
+    return int(counter.get_total_flops())
+
+
+def _itemsize(tangle: Tangle, block: int) -> int:
+    return tangle.dtypes[block].itemsize
+
+
+def _traffic(piece: Piece, program: Program, temporary: dict[str, int]) -> Traffic:
+    """Return what the kernel of a program moves, given the bytes of numbers at temporary places."""
+    cohort = piece.cohort
+    param = cohort.params[0]
+    plain = bytes_of(param)
+    sizes = {GRAD: plain} | {
+        place.name: bytes_of(cohort.tensors(place)[0])
+        for place in cohort.inputs
+        if place.name not in (GRAD, COUNT.name)
+    }
+    sizes |= temporary
+    kept = 4 if cohort.has_master else plain
+    functions = [each for each in schedule(program) if each.form is Form.ELEMENT]
+    read = [program.inputs[v] for f in functions for v in f.needed if v < len(program.inputs)]
+    written = [place for f in functions for place, _ in f.outputs]
+    read_bytes, written_bytes = (
+        sum(sizes.get(place.name, kept) for place in places if place.form is Form.ELEMENT)
+        for places in (read, written)
+    )
+    return Traffic(len(functions), read_bytes, written_bytes)

@@ -1,0 +1,222 @@
+"""Rules that work on whole matrices: kernels, and functions of torch between them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from schuss.engines.kernels import staged
+from schuss.engines.kernels.calls import Stacks
+from tests.conformance.strangers import Ruled
+
+SHAPES = [(6, 4)] * 5 + [(4, 4)] * 3 + [(3, 7)]
+OPTIONS = [
+    {},
+    {"maximize": True},
+    {"dtype": torch.float32},
+    {"dtype": torch.bfloat16},
+    {"dtype": torch.bfloat16, "master_weights": True},
+    {"dtype": torch.float16},
+]
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 3e-3}
+
+
+def start(state, param):
+    state["step"] = 0
+    state["mean"] = torch.zeros_like(param)
+    state["left"] = torch.eye(len(param), dtype=param.dtype)
+
+
+def orthogonal(state, group, grad, param):
+    """Take steps towards the nearest orthogonal matrix, written by hand."""
+    state["mean"].lerp_(grad, 0.1)
+    x = state["mean"] / (state["mean"].norm() + 1e-7)
+    for _ in range(3):
+        product = x @ x.mT
+        x = 2 * x + (-1.5 * product + 0.5 * product @ product) @ x
+    param.mul_(0.99).sub_(group["lr"] * x)
+
+
+def preconditioned(state, group, grad, param):
+    """Divide by the root of a running mean of products, by its eigenvalues."""
+    state["left"].lerp_(grad @ grad.mT, 0.1)
+    values, vectors = torch.linalg.eigh(state["left"])
+    turned = vectors.mT @ grad
+    state["mean"].mul_(0.9).add_(vectors @ (turned / values.clamp(min=1e-6).sqrt()[:, None]))
+    param.sub_(state["mean"], alpha=group["lr"])
+
+
+def chosen(state, group, grad, param):
+    """Step a third of the rows, in a basis that changes in every second step."""
+    state["step"] += 1
+    basis = state.get("basis")
+    if basis is None or state["step"] % 2 == 0:
+        basis = torch.linalg.qr(grad.mT @ grad)[0]
+    state["basis"] = basis
+    state["mean"].mul_(0.5).add_(grad @ basis)
+    rows = torch.topk(state["mean"].abs().sum(1), -(-len(grad) // 3)).indices
+    update = torch.zeros_like(grad).index_copy(0, rows, state["mean"].index_select(0, rows))
+    param.sub_(group["lr"] / state["step"] * (update @ basis.mT))
+
+
+def flattened(state, group, grad, param):
+    """See a tensor of four dimensions as a matrix, and its rows as parts of it."""
+    flat = grad.reshape(len(grad), -1)
+    gram = torch.einsum("ij,kj->ik", flat, flat)
+    scale = 1 / gram.diagonal().sum().sqrt()
+    param.sub_((gram @ flat * scale).reshape(param.shape), alpha=group["lr"])
+    param.add_(flat.flip(1).reshape(param.shape).tanh(), alpha=1e-3)
+
+
+def batched(state, group, grad, param):
+    """Take products of parts of a parameter, in half precision."""
+    parts = grad.reshape(2, len(grad) // 2, -1).bfloat16()
+    product = torch.bmm(parts, parts.mT).to(grad.dtype)
+    param.sub_(group["lr"] * (product @ grad.reshape(2, len(grad) // 2, -1)).reshape(param.shape))
+
+
+def made(rule, shapes=SHAPES, dtype=torch.float64, **options):
+    generator = torch.Generator().manual_seed(0)
+    params = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+    return Ruled(params, rule, start, lr=0.1, **options)
+
+
+def stepped(optimizer, steps=5, without=lambda step, number: step == 3 and number % 4 == 0):
+    params = optimizer.param_groups[0]["params"]
+    generator = torch.Generator().manual_seed(1)
+    for step in range(steps):
+        for number, param in enumerate(params):
+            grad = torch.randn(param.shape, generator=generator).to(param.dtype)
+            param.grad = None if without(step, number) else grad
+        optimizer.step()
+    return params
+
+
+def assert_alike(one, other, tolerance):
+    for x, y in zip(one.param_groups[0]["params"], other.param_groups[0]["params"], strict=True):
+        torch.testing.assert_close(x, y, rtol=tolerance, atol=tolerance)
+        assert one.state[x].keys() == other.state[y].keys()
+        for key, value in one.state[x].items():
+            torch.testing.assert_close(value, other.state[y][key], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("rule", [orthogonal, preconditioned, chosen])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_it_agrees_with_the_loop(rule, options):
+    cut, loop = made(rule, fused=True, **options), made(rule, foreach=False, **options)
+    stepped(cut)
+    stepped(loop)
+    assert_alike(cut, loop, TOLERANCE[options.get("dtype", torch.float64)])
+
+
+@pytest.mark.parametrize("rule", [flattened, batched])
+def test_parameters_of_other_shapes_are_seen_as_matrices(rule):
+    shapes = [(4, 3, 2, 2)] * 3 if rule is flattened else [(4, 3), (6, 5), (4, 3)]
+    cut, loop = made(rule, shapes, fused=True), made(rule, shapes, foreach=False)
+    for optimizer in (cut, loop):
+        for state in (optimizer.state[p] for p in optimizer.param_groups[0]["params"]):
+            state.clear()
+        stepped(optimizer)
+    assert_alike(cut, loop, 1e-12)
+
+
+@pytest.mark.parametrize("rule", [orthogonal, preconditioned, chosen])
+def test_some_parameters_at_a_time_are_as_all_at_once(rule, monkeypatch):
+    shapes = [(6, 4)] * 11
+    whole = made(rule, shapes, fused=True)
+    stepped(whole)
+    monkeypatch.setattr(staged, "CHUNK", 5 * 24)
+    parts = made(rule, shapes, fused=True)
+    stepped(parts)
+    assert_alike(parts, whole, 1e-13)
+
+
+def test_parameters_that_are_not_laid_out_in_rows_are_copied():
+    cut, loop = (
+        Ruled(
+            [torch.randn(4, 6, generator=torch.Generator().manual_seed(2)).double().T],
+            orthogonal,
+            start,
+            **o,
+        )
+        for o in ({"fused": True}, {"foreach": False})
+    )
+    stepped(cut, without=lambda *_: False)
+    stepped(loop, without=lambda *_: False)
+    assert_alike(cut, loop, 1e-12)
+
+
+def test_autograd_notices_what_was_written():
+    optimizer = made(orthogonal, fused=True)
+    (param, *_) = optimizer.param_groups[0]["params"]
+    weight = param.requires_grad_()
+    loss = (weight**2).sum()
+    stepped(optimizer, without=lambda *_: False)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def failing(state, group, grad, param):
+    state["step"] += 1
+    torch.linalg.cholesky(grad @ grad.mT * (1.0 if state["step"] < 3 else -1.0))
+    param.sub_(torch.linalg.cholesky(grad @ grad.mT * (1.5 - state["step"] // 2)))
+
+
+def test_a_function_that_fails_says_why():
+    optimizer = made(failing, [(4, 4)] * 3, fused=True)
+    stepped(optimizer, 2)
+    with pytest.raises(RuntimeError, match="not positive-definite"):
+        stepped(optimizer, 2)
+
+
+def reading(state, group, grad, param):
+    param.sub_(grad * (grad @ grad.mT).trace().item())
+
+
+def drawing(state, group, grad, param):
+    param.sub_(grad @ torch.randn(grad.shape[1], grad.shape[1], dtype=grad.dtype))
+
+
+def writing_a_part(state, group, grad, param):
+    product = grad @ grad.mT
+    product.diagonal().add_(1)
+    param.sub_(product @ grad)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (reading, "the value of a tensor"),
+        (drawing, "draws a tensor at random"),
+        (writing_a_part, "writing into a part or another view"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(rule, message):
+    with pytest.raises(RuntimeError, match=message):
+        stepped(made(rule, fused=True), 1)
+
+
+def test_a_refused_rule_has_drawn_nothing():
+    torch.manual_seed(0)
+    with pytest.raises(RuntimeError, match="at random"):
+        stepped(made(drawing, fused=True), 1)
+    assert torch.initial_seed() == 0
+    after = torch.rand(())
+    torch.manual_seed(0)
+    assert after == torch.rand(())
+
+
+def test_stacks_take_no_more_memory_than_some_parameters(monkeypatch):
+    monkeypatch.setattr(staged, "CHUNK", 4 * 64 * 64)
+    optimizer = made(orthogonal, [(64, 64)] * 64, torch.float32, fused=True)
+    held = []
+    new = Stacks.new
+
+    def watched(self, block):
+        found = new(self, block)
+        held.append(sum(stack.nbytes for stack in self._stacks.values()))
+        return found
+
+    monkeypatch.setattr(Stacks, "new", watched)
+    stepped(optimizer, 2)
+    assert max(held) <= 16 * 4 * 64 * 64 * 4

@@ -23,9 +23,11 @@ ROOT = Path(__file__).parents[1]
 CALLS = """\
 import schuss
 import torch
+from schuss.composite import Route, embeddings, everything, named, ndim, norms
 from torch import nn
 
 params = [nn.Parameter(torch.ones(2))]
+model = nn.Linear(2, 2)
 
 
 class Mine(schuss.Optimizer):
@@ -50,6 +52,13 @@ Mine(params, 0.1, maximize=True)
 Smaller(params, betas=(0.9, 0.99))
 Older(params, 0.1)
 Smaller(weight_decay=0.1).param_groups  # without parameters: a recipe
+route: Route = [("rest", embeddings | norms | ndim < 2, {"lr": 1e-4}), ("hidden", everything)]
+schuss.Composite(model, hidden=schuss.Muon(lr=0.02), rest=Mine(lr=1e-3), route=route, fused=True)
+schuss.Composite(params, rest=Mine(), route=[("rest", ~named("*.weight") & (ndim == 2))]).routes()
+schuss.Composite(model, rest="mine")  # wrong
+schuss.Composite(model, rest=Mine(), route=[("rest", "*.weight")])  # wrong
+schuss.Composite(rest=Mine())  # wrong
+norms | 2  # wrong
 schuss.Lion(params, lr="fast")  # wrong
 schuss.Lion(params, momentum=0.9)  # wrong
 schuss.Lion(params, 1e-3, (0.9, 0.99), 0.0, True)  # wrong

@@ -266,6 +266,44 @@ def test_a_rule_that_is_traced_anew_leaves_other_parts_alone():
     assert second is not None
 
 
+class WithNumber(Optimizer):
+    """A rule whose state has a number."""
+
+    lr: float = schuss.rate(default=0.5)
+
+    def init_state(self, state, group, param):
+        state["kept"] = 0.0
+
+    def update(self, state, group, grad, param):
+        state["kept"] += 1.0
+        return grad
+
+
+class WithTensor(WithNumber):
+    """A rule whose state has a tensor under the same key."""
+
+    def init_state(self, state, group, param):
+        state["kept"] = torch.zeros(())
+
+    def update(self, state, group, grad, param):
+        state["kept"] = state["kept"] + grad.square().sum()
+        return grad
+
+
+def test_one_key_of_the_state_may_be_a_number_in_one_part_and_a_tensor_in_another():
+    model = network()
+    composite = Composite(model, hidden=WithNumber(), rest=WithTensor())
+    train(model, [composite], steps=1)
+    for param in model.parameters():
+        composite.state[param]["kept"] = torch.tensor(2.0)  # as files keep numbers
+    train(model, [composite], steps=1)
+    kinds = [
+        [type(composite.state[p]["kept"]) for p in g["params"]] for g in composite.param_groups
+    ]
+    assert kinds == [[float] * 2, [torch.Tensor] * 7]
+    assert composite.state[composite.param_groups[0]["params"][0]]["kept"] == 3.0
+
+
 @pytest.mark.parametrize("first", ["hidden", "rest"])
 def test_a_part_may_write_into_its_gradient_beside_one_that_does_not(first):
     recipes = {"hidden": Overwriting(), "rest": SGD(lr=0.5)}

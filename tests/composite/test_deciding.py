@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from schuss import SGD, AdamW, Composite, Lion
-from schuss.composite import embeddings, everything, heads, named, ndim, norms, tied
+from schuss import SGD, AdamW, Composite, Lion, Muon
+from schuss.composite import embeddings, everything, heads, named, ndim, norms, tied, usual_route
 from tests.composite.networks import HIDDEN, network
 
 
@@ -153,6 +153,19 @@ def test_the_usual_route_may_exempt_vectors_from_the_weight_decay():
     assert groups[1:] == [("rest", 0.0, exempt), ("rest", 0.01, ["0.weight", "6.weight"])]
     with pytest.raises(TypeError, match="exempt_bias_and_norm=True is for the usual route; write"):
         Composite(network(), rest=AdamW(), route=[("rest", everything)], exempt_bias_and_norm=True)
+
+
+def test_lines_before_those_of_the_usual_route_change_some_of_its_decisions():
+    route = [("hidden", named("0.weight"), {"lr": 0.5}), *usual_route()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        composite = Composite(network(), route=route, hidden=Muon(), rest=AdamW())
+    first, second, third = composite.param_groups
+    assert (first["param_names"], first["lr"]) == (["0.weight"], 0.5)
+    assert (second["param_names"], second["matrices"]) == (HIDDEN, None)
+    assert third["algorithm"] == "rest"
+    composite = Composite(network(), route=usual_route(), hidden=Lion(), rest=AdamW())
+    assert "matrices" not in composite.param_groups[0]
 
 
 def test_a_line_that_comes_too_late_is_told():

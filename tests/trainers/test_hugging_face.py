@@ -12,13 +12,20 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
 
-from schuss import EMA, AdamW, AdamWScheduleFree, Optimizer
+from schuss import EMA, AdamW, AdamWScheduleFree, Composite, Optimizer
+from schuss.composite import ndim
 
 Create = Callable[[Any], Optimizer]
 
 CREATE: dict[str, Create] = {
     "mean": lambda params: AdamW(params, lr=1e-2, transforms=[EMA(0.5)]),
     "schedule-free": lambda params: AdamWScheduleFree(params, lr=1e-2),
+    "parts": lambda params: Composite(
+        params,
+        route=[("matrices", ndim == 2), ("vectors", ndim < 2)],
+        matrices=AdamWScheduleFree(lr=1e-2),
+        vectors=AdamW(lr=1e-2, transforms=[EMA(0.5)]),
+    ),
 }
 DATA = [{"input_ids": [i, 15 - i, 3], "labels": i % 2} for i in range(16)]
 

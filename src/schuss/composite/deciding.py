@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from schuss.composite.facts import Fact, facts_of
 from schuss.composite.parts import ALGORITHM
 from schuss.composite.predicates import Predicate
-from schuss.composite.usual import HIDDEN, REST, usual_route
+from schuss.composite.usual import HIDDEN, REST, VIEWS, Usual, usual_route
 
 if TYPE_CHECKING:
     from schuss.optimizer import Optimizer
@@ -77,8 +77,7 @@ def decided(
     facts = facts_of(given)
     lines = _lines(route, parts, exempt_bias_and_norm=exempt_bias_and_norm)
     decisions = [_decision(fact, lines) for fact in facts]
-    if route is not None:
-        _check_use(lines, facts, decisions)
+    _check_use(lines, facts, decisions)
     _check_parts(parts, decisions)
     return _groups(decisions, parts), {each.fact.param: each for each in decisions}
 
@@ -104,8 +103,7 @@ def _usual(parts: Mapping[str, Optimizer], *, exempt_bias_and_norm: bool) -> Rou
             f"route=[({next(iter(parts))!r}, everything)]; only the parts {HIDDEN!r} and {REST!r} "
             "have a usual one"
         )
-    with_views = "matrices" in parts[HIDDEN].defaults
-    return usual_route(with_views=with_views, exempt_bias_and_norm=exempt_bias_and_norm)
+    return usual_route(exempt_bias_and_norm=exempt_bias_and_norm)
 
 
 def _checked(
@@ -130,7 +128,10 @@ def _checked(
                 f"line {number} of the route, {predicate!r}, is for the part {part!r}, which there "
                 f"is not; there are {_listed(parts)}"
             )
-        lines.append((part, predicate, dict(*options)))
+        values: dict[str, Any] = dict(*options)
+        if isinstance(predicate, Usual) and VIEWS not in parts[part].defaults:
+            values.pop(VIEWS, None)
+        lines.append((part, predicate, values))
     for part in parts:
         if part not in [line[0] for line in lines]:
             raise ValueError(f"no line of the route is for the part {part!r}; leave the part out")
@@ -154,10 +155,8 @@ def _check_use(
     decisions: Sequence[Decision],
 ) -> None:
     """Refuse lines that are about no parameter, and warn of those that others come before."""
-    for number, (part, predicate, options) in enumerate(lines, 1):
-        if any(
-            d.line == repr(predicate) and (d.part, d.options) == (part, options) for d in decisions
-        ):
+    for number, (_, predicate, _) in enumerate(lines, 1):
+        if isinstance(predicate, Usual) or any(each.number == number for each in decisions):
             continue
         about = [fact for fact in facts if predicate.reason(fact)]
         if not about:

@@ -10,7 +10,7 @@ from torch import Tensor
 from schuss.composite.facts import matrix_sides
 from schuss.composite.heads import GUESSED
 from schuss.composite.predicates import NAMED
-from schuss.composite.usual import HIDDEN
+from schuss.composite.usual import HIDDEN, VIEWS
 
 if TYPE_CHECKING:
     from schuss.composite.deciding import Decision
@@ -32,7 +32,7 @@ def doubts_about(
     A part is for matrices if it is called `hidden`, or if its optimizer has the hyper-parameter
     `matrices`. Without such a part there are no doubts.
     """
-    with_views = {name for name, part in parts.items() if "matrices" in part.defaults}
+    with_views = {name for name, part in parts.items() if VIEWS in part.defaults}
     if not with_views and HIDDEN not in parts:
         return {}
     tables = [d.fact for d in decisions.values() if "embedding" in (d.fact.roles or {})]
@@ -65,7 +65,7 @@ def _in_matrices(fact: Fact, counts: Mapping[int, str]) -> str:
 
 def _about_views(decision: Decision) -> str:
     """Return whether a matrix consists of others, or is transposed, and nothing says so."""
-    fact, is_said = decision.fact, "matrices" in decision.options
+    fact, is_said = decision.fact, VIEWS in decision.options
     if fact.param.ndim != 2:
         return ""
     rows, columns = fact.param.shape

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from torch import Tensor
 
 from schuss.composite.parts import ALGORITHM
+from schuss.composite.usual import VIEWS
 from schuss.contract import Group
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _of_each_part(given: Sequence[Any], parts: Mapping[str, Optimizer]) -> list[
 def _by_flag(
     saved: Sequence[Mapping[str, Any]], state: Mapping[Any, Any], parts: Mapping[str, Optimizer]
 ) -> list[Saved]:
-    of_matrices = [name for name, part in parts.items() if "matrices" in part.defaults]
+    of_matrices = [name for name, part in parts.items() if VIEWS in part.defaults]
     others = [name for name in parts if name not in of_matrices]
     if len(of_matrices) != 1 or len(others) != 1:
         raise ValueError(

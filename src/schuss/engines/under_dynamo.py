@@ -41,7 +41,7 @@ class CompiledSteps:
         self._in_tensors = False  # whether a compiled step has put numbers of the state there
         # The kinds of the values of a state that may be tensors of no dimension: the type of a
         # number, or None for a value that is to be a tensor.
-        self._kinds: dict[str, type | None] = {}
+        self._kinds: dict[tuple[object, str], type | None] = {}
 
     def run(
         self,
@@ -144,7 +144,7 @@ def take_numbers(
     optimizer: Stateful,
     states: MutableMapping[Tensor, State],
     groups: Sequence[Group],
-    kinds: dict[str, type | None],
+    kinds: dict[tuple[object, str], type | None],
 ) -> None:
     """Make the numbers of `init_state` numbers again.
 
@@ -155,17 +155,19 @@ def take_numbers(
         optimizer: Whose state it is.
         states: The state of every parameter.
         groups: The parameters by group.
-        kinds: The kinds of values by key, as far as they are known; others are found out where they
-            are needed.
+        kinds: The kinds of values by key and part of a composite, as far as they are known; others
+            are found out where they are needed.
     """
     for group in groups:
+        part = group.get("algorithm")
         for param in group["params"]:
             for key, value in (states.get(param) or {}).items():
                 if isinstance(value, Tensor) and value.numel() == 1:
-                    if key not in kinds:
-                        initial = loop.initial_state(optimizer, group, param)
-                        kinds |= {k: type(v) if _is_number(v) else None for k, v in initial.items()}
-                    kind = kinds.setdefault(key, None)
+                    place = part, key
+                    if place not in kinds:
+                        initial = loop.initial_state(optimizer, group, param).items()
+                        kinds |= {(part, k): type(v) if _is_number(v) else None for k, v in initial}
+                    kind = kinds.setdefault(place, None)
                     if kind is not None:
                         states[param][key] = kind(value.item())
 

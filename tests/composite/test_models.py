@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from schuss import AdamW, Composite, Muon
-from schuss.composite import Routes
+from schuss.composite import Routes, named, usual_route
+from schuss.matrices import Heads
 from tests.composite.models import timm_model
 
 transformers: Any = pytest.importorskip("transformers")
@@ -88,7 +89,26 @@ def test_gpt2():
     assert decided("gpt2", ".*ln_.*") == [("rest", "normalization, LayerNorm", None)]
     assert decided("gpt2", r".*c_\w+\.bias") == [("rest", "bias", None)]
     assert len(routes("gpt2")) == 2 + 2 * 12 + 2
-    assert list(doubts("gpt2")) == [f"transformer.h.{n}.attn.c_attn.weight" for n in range(2)]
+    remedy = "query, key and value are one matrix; matrices=Heads(3, dim=1) makes it three"
+    assert doubts("gpt2") == {f"transformer.h.{n}.attn.c_attn.weight": remedy for n in range(2)}
+
+
+@pytest.mark.parametrize("name", ["gpt2", "vit"])
+def test_a_remedy_ends_the_doubt(name):
+    with torch.device("meta"):
+        model = MODELS[name]()
+    dim = 1 if name == "gpt2" else 0
+    lines = [
+        (
+            "hidden",
+            named("*.c_attn.weight") | named("*.qkv.weight"),
+            {"matrices": Heads(3, dim=dim)},
+        )
+    ]
+    table = Composite(model, hidden=Muon(), rest=AdamW(), route=[*lines, *usual_route()]).routes()
+    assert [row for row in table if row.doubt] == []
+    found = [row.options for row in table if re.search(r"(c_attn|qkv)\.weight", row.name)]
+    assert found == [{"matrices": ("heads", 3, dim)}] * 2
 
 
 def test_a_model_without_an_output_layer_has_none():

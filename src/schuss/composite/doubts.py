@@ -11,6 +11,7 @@ from schuss.composite.facts import matrix_sides
 from schuss.composite.heads import GUESSED
 from schuss.composite.predicates import NAMED
 from schuss.composite.usual import HIDDEN, VIEWS
+from schuss.matrices.shapes import DIMS
 
 if TYPE_CHECKING:
     from schuss.composite.deciding import Decision
@@ -65,18 +66,18 @@ def _in_matrices(fact: Fact, counts: Mapping[int, str]) -> str:
 
 def _about_views(decision: Decision) -> str:
     """Return whether a matrix consists of others, or is transposed, and nothing says so."""
-    fact, is_said = decision.fact, VIEWS in decision.options
+    fact, view = decision.fact, decision.options.get(VIEWS)
     if fact.param.ndim != 2:
         return ""
     rows, columns = fact.param.shape
-    is_fused = any(part in name for name in fact.names for part in _FUSED)
-    if "transposed" in (fact.roles or {}):
-        if is_fused and columns == 3 * rows:
-            return "query, key and value are one matrix, and not divided"
-        dims = "matrices=Dims(rows=(1,), cols=(0,))"
-        return "" if is_said else f"outputs are in the last dimension; {dims} says so"
-    if is_fused and rows == 3 * columns and not is_said:
-        return "query, key and value are one matrix; matrices=Heads(3) makes it three"
+    is_transposed = "transposed" in (fact.roles or {})
+    inputs, outputs = (rows, columns) if is_transposed else (columns, rows)
+    is_fused = outputs == 3 * inputs and any(part in n for n in fact.names for part in _FUSED)
+    if is_fused and (view is None or view[0] == DIMS):
+        option = "Heads(3, dim=1)" if is_transposed else "Heads(3)"
+        return f"query, key and value are one matrix; matrices={option} makes it three"
+    if is_transposed and view is None:
+        return "outputs are in the last dimension; matrices=Dims(rows=(1,), cols=(0,)) says so"
     return ""
 
 

@@ -220,3 +220,28 @@ def test_stacks_take_no_more_memory_than_some_parameters(monkeypatch):
     monkeypatch.setattr(Stacks, "new", watched)
     stepped(optimizer, 2)
     assert max(held) <= 16 * 4 * 64 * 64 * 4
+
+
+def powers(state, group, grad, param):
+    """Take a power of a product, whose exponent is an option."""
+    product = torch.linalg.matrix_power(grad @ grad.mT, group["exponent"]) / 10 ** group["exponent"]
+    param.sub_(product @ grad * group["lr"])
+
+
+class Once(Ruled):
+    """Takes a rule that is a function of its arguments."""
+
+    traced_once = True
+
+
+def test_whole_numbers_are_options_of_functions_and_not_arguments():
+    cut, loop = (
+        Once(made(powers, [(3, 3)] * 2).param_groups[0]["params"], powers, start, **options)
+        for options in ({"fused": True}, {"foreach": False})
+    )
+    for optimizer in (cut, loop):
+        optimizer.param_groups[0]["exponent"] = 2
+        stepped(optimizer, 3)
+        optimizer.param_groups[0]["exponent"] = 1
+        stepped(optimizer, 2)
+    assert_alike(cut, loop, 1e-12)

@@ -15,7 +15,7 @@ from schuss.engines.cohorts.cohort import Cohort, own_tensors
 from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
-from schuss.engines.devices.device import Launch, Tensors, device_for
+from schuss.engines.devices.device import Launch, Run, Tensors, device_for
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.memory import StridedLike, is_within_storage, strided_like
@@ -60,6 +60,7 @@ class Binding:
         self.likes = [strided_like(array, cohort.grad_dtype) for array in self._arrays]
         self._copies: list[tuple[int, Tensor, Tensor]] = []
         self._launches: dict[object, tuple[Program, Launch]] = {}
+        self._runs: dict[Launch, Run] = {}
         self._unseen: frozenset[int] = frozenset()
         bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
         self.places = frozenset(place.name for place in cohort.inputs)
@@ -98,6 +99,12 @@ class Binding:
         """Let launches not raise the versions of tensors that nobody can reach; see `Cohort`."""
         self._unseen = frozenset(map(id, unseen))
         self._launches.clear()
+
+    def run(self, launch: Launch) -> Run:
+        """Return the run of a launch alone, the same one in every step."""
+        if launch not in self._runs:
+            self._runs[launch] = self._device.run([launch])
+        return self._runs[launch]
 
     @property
     def has_copies(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
+from schuss.engines.program.on_stacks import on_stacks
 from schuss.engines.program.program import GRAD
-from schuss.engines.program.stages import Argument, Cut, Fed, Kept, Ref, Returned, Run, Tangle
+from schuss.engines.program.stages import Argument, Cut, Fed, Kept, Ref, Returned, Run, Tangle, refs
 
 if TYPE_CHECKING:
     from schuss.engines.kernels.binding import Binding
@@ -125,7 +126,7 @@ class Stacks:
         numbers = self._numbers()
         if len(numbers) == 1 and count > 1:
             if run.takes_stacks:
-                return played(tangle, run, given, numbers[0])
+                return played(tangle, run, given, numbers[0], on_stacks)
             if count >= FEWEST:
                 with warnings.catch_warnings():
                     # A function without a batching rule is called for one after the other.
@@ -149,7 +150,13 @@ class Stacks:
         return [numbers[which[0]]] if (which == which[0]).all() else [numbers[n] for n in which]
 
 
-def played(tangle: Tangle, run: Run, given: Sequence[Tensor], numbers: Any) -> tuple[Tensor, ...]:
+def played(
+    tangle: Tangle,
+    run: Run,
+    given: Sequence[Tensor],
+    numbers: Any,
+    variant: Callable[..., Any] = lambda function, shapes: function,
+) -> tuple[Tensor, ...]:
     """Call functions, and return those of their results that are needed afterwards.
 
     Args:
@@ -157,6 +164,7 @@ def played(tangle: Tangle, run: Run, given: Sequence[Tensor], numbers: Any) -> t
         run: The calls.
         given: The blocks that they are given.
         numbers: The numbers of the trace.
+        variant: Returns what is called in place of a function, given the shapes of its blocks.
     """
     values: dict[object, Tensor] = dict(zip(run.given, given, strict=True))
 
@@ -172,7 +180,9 @@ def played(tangle: Tangle, run: Run, given: Sequence[Tensor], numbers: Any) -> t
 
     for number in run.calls:
         call = tangle.calls[number]
-        result = call.function(*filled(call.args), **filled(call.kwargs))
+        shapes = [tangle.shapes[block] for block in refs(call.args)]
+        function = variant(call.function, shapes)
+        result = function(*filled(call.args), **filled(call.kwargs))
         if isinstance(result, (tuple, list)):
             values |= {Returned(number, at): each for at, each in enumerate(result)}
         else:

@@ -159,7 +159,7 @@ class _StagedPart:
                 self._made.setdefault(key, []).extend(tensors)
             launch.addresses[column, indices] = addresses(tensors)
             alive.append(tensors)
-        run = launch.kernel.device.run([launch])
+        run = self._binding.run(launch)
         run.begin()
         if not run.take():
             torch.autograd.graph.increment_version(self._written(stage.program, indices))

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from schuss.engines.program.as_matrices import MatrixAxes
+from schuss.engines.program.on_stacks import on_stacks
 from schuss.engines.program.program import Node, Place, Program, alive_in
 from schuss.engines.program.stages import (
     TEMPORARY,
@@ -176,7 +177,8 @@ class _Stages:
         ]
 
     def _takes_stacks(self, call: int) -> bool:
-        return getattr(self._tangle.calls[call].function, "takes_stacks", False)
+        shapes = [self._tangle.shapes[block] for block in self._blocks_of(call)]
+        return on_stacks(self._tangle.calls[call].function, shapes) is not None
 
     def _run(self, calls: tuple[int, ...], needed: set[int]) -> Run:
         made = [block for block in sorted(needed) if self._call_of(block) in calls]

@@ -147,6 +147,8 @@ def _read(tape: Tape, tree: Any) -> tuple[Any, Any]:
     if isinstance(tree, Tensor) and tree.dim():
         blocks_of(tape).has_constants = True
         return tree, tree.to("meta")
+    if type(tree) is Number and tree.is_whole and tree == tree.value:  # noted, to be compared again
+        return tree.value, tree.value  # a dimension or a count, as most whole numbers are here
     if type(tree) in (float, Number, Several) or isinstance(tree, Tensor):
         return Argument(~tape.argument(tree)), 0.5
     return tree, tree

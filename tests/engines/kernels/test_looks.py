@@ -274,6 +274,9 @@ def test_gradients_are_kept_alive_and_let_go_of():
     scene.fast.release()
     assert grad._use_count() == before - 1
     assert grad.tolist() == [[1.0] * 3] * 2
+    freed = weakref.ref(grad.untyped_storage())
+    del grad
+    assert freed() is None
 
 
 def test_the_last_reference_frees_a_gradient():

@@ -73,15 +73,12 @@ class FastGradients:
         self.missing = 0
         self._kept = (*listed, *own)  # so that their addresses remain theirs
         self._count = len(listed)
-        pairs = zip(listed, indices, strict=True)
-        batch = {index: id(param) for param, index in pairs if index >= 0}
         self._found = np.zeros(len(likes), dtype=np.int64)
         shares = _Shares(layout, indices, own, likes)
         starts, ends = bounds
         self._arrays = [
             _words([id(param) for param in listed]),
             _words(indices),
-            _words([batch[index] for index in range(len(likes))]),
             shares.words,
             self._found,
             np.zeros(len(likes), dtype=np.int64),
@@ -91,11 +88,11 @@ class FastGradients:
             np.zeros(1, dtype=np.int64),
         ]
         self._shares = shares
-        known, at, objects, share, *rest = (a.ctypes.data for a in self._arrays)
+        known, at, share, *rest = (a.ctypes.data for a in self._arrays)
         found, held, checked, begin, end, room = rest
         entry = threads.parallel_entry() or 0
         self._is_alone = len(own) <= ALONE or not entry
-        job = [0, known, at, len(likes), objects, shares.count, share, 0, 0]
+        job = [0, known, at, len(likes), shares.count, share, 0, 0]
         job += [compiled()["check"], 1, entry, found, held, checked, len(starts), begin, end, room]
         self._job = _words([*job, *_torch_words(layout)])
         self._address = self._job.ctypes.data

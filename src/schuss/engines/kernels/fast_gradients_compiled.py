@@ -192,14 +192,15 @@ def look(job, params):
 @numba.cfunc("void(int64)", error_model="numpy")
 def release(job):
     """Let go of the gradients that were kept alive."""
-    held, objects = load_int64(job, LOOK_HELD), load_int64(job, LOOK_OBJECTS)
-    room = load_int64(job, LOOK_ROOM)
+    held, room = load_int64(job, LOOK_HELD), load_int64(job, LOOK_ROOM)
     for index in range(load_int64(job, LOOK_BATCH)):
         grad = load_int64(held, index)
         if grad != 0:
-            param = load_int64(objects, index)
-            tensor = load_int64(param + load_int64(job, TORCH_IMPLEMENTATION), 0)
-            if grad_of(job, tensor) == grad:  # which has a reference of its own
+            count, references = load_int32(grad + REFERENCES, 0), load_int64(grad + REFERENCES, 0)
+            # The sign says that one of them is that of its object in Python. Where there is another
+            # beside that one and ours, nothing is to be done but to count. The parameter, which
+            # most often has it, need not be read, and kernels have pushed it out of the cache.
+            if count > 2 or (count == 2 and references >= 0):
                 added_int32(grad + REFERENCES, -1)
             else:  # ours may be the last: torch is to end it
                 call_into(load_int64(job, TORCH_NEW_REFERENCE), held + 8 * index, room)

@@ -6,7 +6,6 @@
     LOOK_KNOWN,  # address of those that were in it
     LOOK_INDICES,  # address of their positions in the batch; see below for those that are not in it
     LOOK_BATCH,  # how many are in it
-    LOOK_OBJECTS,  # address of the addresses of these
     LOOK_SHARES,  # in how many shares threads look
     LOOK_SHARE,  # address of the shares, see SHARE
     LOOK_NEXT,  # the share that no thread has taken yet
@@ -37,7 +36,7 @@
     TORCH_NBYTES,
     TORCH_NEW_REFERENCE,
     TORCH_END_REFERENCE,
-) = range(35)
+) = range(34)
 
 # A share of a look.
 (

@@ -271,6 +271,7 @@ OPTIMIZERS = {
     },
     "DAdaptLion": {"betas": rates(2), **DISTANCE},
     "DAdaptSGD": {"momentum": SHARE, **DISTANCE},
+    "Dion2": {**ITERATION, "momentum": SHARE, "fraction": NOT_ZERO_SHARE},
     "DoG": DOG,
     "LDoG": DOG,
     "LaProp": ADAM,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.dadaptadam import DAdaptAdam
     from schuss.optimizers.dadaptlion import DAdaptLion
     from schuss.optimizers.dadaptsgd import DAdaptSGD
+    from schuss.optimizers.dion2 import Dion2
     from schuss.optimizers.dog import DoG
     from schuss.optimizers.gpa import GPA
     from schuss.optimizers.klshampoo import KLShampoo
@@ -106,6 +107,7 @@ __all__ = [
     "DAdaptAdam",
     "DAdaptLion",
     "DAdaptSGD",
+    "Dion2",
     "DoG",
     "KLShampoo",
     "LDoG",

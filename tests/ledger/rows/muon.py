@@ -125,7 +125,28 @@ def _scion(norm: str) -> Row:
     )
 
 
+def dion2(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) -> Array:
+    if x.shape[0] > x.shape[1]:
+        raised: Array = dion2(s, x.T, g.T, t, {**h, "tall": True}).T
+        return raised
+    rows, cols = x.shape
+    s["m"] = s.get("m", 0 * g) + g
+    chosen = np.argsort(-np.abs(s["m"]).sum(axis=1))[: max(1, -(-rows * 2 // 5))]
+    u = 0 * g
+    u[chosen] = newton_schulz(s["m"][chosen])
+    s["m"][chosen] *= 0.9
+    return _moved(x, (cols / rows if h.get("tall") else rows / cols) ** 0.5 * u, h)
+
+
 ROWS = [
+    Row(
+        "dion2",
+        transcribed(dion2, **DECAY),
+        "Algorithm 1",
+        {**EXACT, "momentum": 0.9, "fraction": 0.4, "ns_coefficients": JORDAN},
+        options="exact",
+        training=MATRICES,
+    ),
     *(_scion(norm) for norm in ("spectral", "sign", "row", "col")),
     _row("defaults"),
     _row("the scale of AdamW", adjust_lr_fn="match_rms_adamw"),

@@ -326,6 +326,7 @@ TRANSFORMS = {
     "GradientCentralization": {"gradient_centralization": FLAG},
     "GradientNoise": {"noise_eta": NOT_NEGATIVE, "noise_gamma": NOT_NEGATIVE},
     "Grokfast": {"grokfast_alpha": SHARE, "grokfast_lamb": NOT_NEGATIVE},
+    "Hyperball": {"hyperball": FLAG},
     "Lookahead": {"lookahead_k": COUNT_FROM_1, "lookahead_alpha": SHARE},
     "OrthogonalGradient": {"orthogonal_gradient": FLAG},
     "SAM": {"sam_rho": NOT_NEGATIVE, "sam_adaptive": FLAG, "sam_eta": NOT_NEGATIVE},

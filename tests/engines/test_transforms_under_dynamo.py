@@ -31,6 +31,7 @@ TRACED: dict[str, Callable[[], list[schuss.Transform]]] = {
     "decay cautiously": lambda: [schuss.CautiousDecay(0.1)],
     "decay to start": lambda: [schuss.DecayToStart(0.1)],
     "trust ratio": lambda: [schuss.TrustRatio()],
+    "hyperball": lambda: [schuss.Hyperball()],
     "orthogonal": lambda: [schuss.OrthogonalGradient()],
     "grokfast": lambda: [schuss.Grokfast()],
     "lookahead": lambda: [Lookahead(3)],

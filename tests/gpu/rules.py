@@ -31,6 +31,7 @@ _TRANSFORMS: dict[str, Callable[[], Any]] = {
     "GradientCentralization": transforms.GradientCentralization,
     "GradientNoise": lambda: transforms.GradientNoise(0.1),
     "Grokfast": transforms.Grokfast,
+    "Hyperball": transforms.Hyperball,
     "Lookahead": transforms.Lookahead,
     "OrthogonalGradient": transforms.OrthogonalGradient,
     "SkipNonFinite": transforms.SkipNonFinite,

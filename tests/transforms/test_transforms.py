@@ -27,6 +27,7 @@ TRANSFORMS: dict[str, tuple[Transform, dict[str, object]]] = {
     "cautious": (schuss.Cautious(), {"cautious": False}),
     "cautious decay": (schuss.CautiousDecay(0.3), {"cautious_weight_decay": 0.0}),
     "trust ratio": (schuss.TrustRatio(max_trust_ratio=2.0), {"max_trust_ratio": None}),
+    "hyperball": (schuss.Hyperball(), {"hyperball": False}),
     "orthogonal": (schuss.OrthogonalGradient(), {"orthogonal_gradient": False}),
     "centralized": (schuss.GradientCentralization(), {"gradient_centralization": False}),
     "grokfast": (schuss.Grokfast(), {"grokfast_lamb": 0.5}),
@@ -78,6 +79,9 @@ STEPS = {
     # The norm of the weights is 5, that of the gradient 10.
     "trust ratio": (schuss.TrustRatio(), [[6.0, 8.0]], [3.0 - 3.0, 4.0 - 4.0], (3.0, 4.0)),
     "bounded": (schuss.TrustRatio(max_trust_ratio=0.25), [[6.0, 8.0]], [1.5, 2.0], (3.0, 4.0)),
+    # Of length 5, by an update of length 5: (3, 4) - (3, -4) = (0, 8), of length 5 again.
+    "hyperball": (schuss.Hyperball(), [[6.0, -8.0]], [0.0, 5.0], (3.0, 4.0)),
+    "hyperball of zeros": (schuss.Hyperball(), [[6.0, -8.0]], [-6.0, 8.0], (0.0, 0.0)),
     # g = 5 e_1 + 0 along (1, 0); what is at a right angle is (0, 3), made as long as g.
     "orthogonal": (schuss.OrthogonalGradient(), [[4.0, 3.0]], [1.0, -5.0], (1.0, 0.0)),
     # The mean begins with the first gradient: 1 + 2 * 1, then 3 + 2 * (0.5 * 1 + 0.5 * 3).

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from schuss.transforms.ema import EMA
     from schuss.transforms.finite import SkipNonFinite
     from schuss.transforms.grokfast import Grokfast
+    from schuss.transforms.hyperball import Hyperball
     from schuss.transforms.lookahead import Lookahead
     from schuss.transforms.noise import GradientNoise
     from schuss.transforms.orthogonal import OrthogonalGradient
@@ -43,6 +44,7 @@ __all__ = [
     "GradientCentralization",
     "GradientNoise",
     "Grokfast",
+    "Hyperball",
     "InUpdate",
     "L1Decay",
     "Lookahead",
@@ -67,6 +69,7 @@ _MODULES = {
     "GradientCentralization": "centralization",
     "GradientNoise": "noise",
     "Grokfast": "grokfast",
+    "Hyperball": "hyperball",
     "Lookahead": "lookahead",
     "OrthogonalGradient": "orthogonal",
     "SAM": "sharpness",

@@ -1,7 +1,8 @@
 """The optimizers that a test goes through, and the parameters that they take.
 
-Most tests are of every optimizer. One of matrices alone takes no vectors, and no kernel can express
-it, so that a test chooses from `TRACED`, or lets its parameters and engines be `fitting` ones.
+Most tests are of every optimizer. One of matrices alone takes no vectors, and its kernels take long
+to compile, so that a test chooses from `TRACED`, or lets its parameters be `fitting` and its engine
+the loop. `tests/conformance/test_of_matrices.py` compares the engines.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ EVERY = [info.name for info in schuss.list_optimizers()]
 """The names of all."""
 
 OF_MATRICES = [info.name for info in schuss.list_optimizers() if info.cls.takes_matrices_only]
-"""Those that take matrices only, on engines that can multiply them."""
+"""Those that take matrices only."""
 
 TRACED = [name for name in EVERY if name not in OF_MATRICES]
 """Those that take parameters of every shape, on every engine."""
@@ -28,7 +29,7 @@ MATRIX_SHAPES = ((5, 3), (3, 4), (1, 1), (4, 4), (2, 6))
 
 
 def engines(name: str, among: Iterable[str]) -> list[str]:
-    """Return the engines that an optimizer can run on."""
+    """Return the engines that an optimizer is tried on."""
     return [engine for engine in among if name in TRACED or engine == "loop"]
 
 
@@ -48,5 +49,5 @@ def fitting(algorithm: Any, numbers: Tensor) -> Tensor:
 
 
 def on(engine: dict[str, bool], name: str) -> dict[str, bool]:
-    """Return the options that choose an engine, or none where an optimizer cannot run on it."""
-    return engine if name in TRACED else {}
+    """Return the options that choose an engine: the loop for optimizers of matrices."""
+    return engine if name in TRACED else {"foreach": False}

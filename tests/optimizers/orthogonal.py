@@ -29,9 +29,9 @@ def polar(x: Tensor) -> Tensor:
 
 
 def after(cls: Any, grads: Iterable[Tensor], start: Tensor, **hyperparameters: Any) -> Tensor:
-    """Return where a parameter is after steps with these gradients."""
+    """Return where a parameter is after steps with these gradients, on the loop."""
     param = nn.Parameter(start.clone())
-    optimizer = cls([param], **hyperparameters)
+    optimizer = cls([param], foreach=False, **hyperparameters)
     for grad in grads:
         param.grad = grad.clone()
         optimizer.step()

@@ -371,7 +371,7 @@ def test_the_explanation_and_the_representation_name_the_parts():
 def test_a_compiled_step_is_the_same_step():
     together, eager = network(), network()
     composite = Composite(together, hidden=Lion(lr=1e-2), rest=AdamW(lr=1e-2))
-    step = torch.compile(composite.step, backend="eager")
+    step = torch.compile(composite.step, backend="eager", fullgraph=True)
     words = torch.tensor([[1, 2], [3, 4]])
     for _ in range(2):
         together.zero_grad()

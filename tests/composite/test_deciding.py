@@ -117,7 +117,11 @@ REFUSED = {
         [("hidden", ndim == 2), ("rest", norms)],
         "no line of the route is about '2.bias' of shape (12,); end the route with a line for",
     ),
-    "a hyper-parameter that is none": (
+    "a hyper-parameter that there is not": (
+        [("hidden", ndim == 2, {"eps": 1.0}), ("rest", everything)],
+        "line 1 of the route, ndim == 2, gives 'eps', which is no hyper-parameter of Lion; there",
+    ),
+    "a hyper-parameter out of its domain": (
         [("hidden", ndim == 2, {"lr": -1.0}), ("rest", everything)],
         "Invalid learning rate: -1.0; lr must be at least 0 and finite (Lion, parameter group 0)",
     ),

@@ -132,10 +132,10 @@ class Composite(Optimizer):
         groups, count = self.param_groups, len(self.transforms)
         own = [self.algorithm_of(group).measurements(after=count) for group in groups]
         names = [group[ALGORITHM] for group in groups]
-        return for_all(self._chain.measures(None), groups) + [
-            Pass([each[n] if n < len(each) else None for each in own], names)
-            for n in range(max(map(len, own), default=0))
-        ]
+        passes = for_all(self._chain.measures(None), groups)
+        for n in range(max([0, *[len(each) for each in own]])):  # which Dynamo can trace
+            passes.append(Pass([each[n] if n < len(each) else None for each in own], names))
+        return passes
 
     def summed(self, groups: Sequence[Group]) -> None:
         """Let each part change its hyper-parameters by what was measured of its parameters."""

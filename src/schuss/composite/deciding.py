@@ -109,33 +109,43 @@ def _usual(parts: Mapping[str, Optimizer], *, exempt_bias_and_norm: bool) -> Rou
 def _checked(
     route: Iterable[Any], parts: Mapping[str, Optimizer]
 ) -> list[tuple[str, Predicate, Any]]:
-    lines: list[tuple[str, Predicate, Any]] = []
-    for number, line in enumerate(route, 1):
-        if (
-            not isinstance(line, tuple)
-            or len(line) not in (2, 3)
-            or not isinstance(line[1], Predicate)
-            or not isinstance(line[2] if len(line) == 3 else {}, Mapping)
-        ):
-            raise TypeError(
-                f"line {number} of the route is {line!r}; it must be the name of a part and a "
-                "predicate, and may have a dictionary of hyper-parameters, as in "
-                "('rest', ndim < 2, {'weight_decay': 0.0})"
-            )
-        part, predicate, *options = line
-        if part not in parts:
-            raise ValueError(
-                f"line {number} of the route, {predicate!r}, is for the part {part!r}, which there "
-                f"is not; there are {_listed(parts)}"
-            )
-        values: dict[str, Any] = dict(*options)
-        if isinstance(predicate, Usual) and VIEWS not in parts[part].defaults:
-            values.pop(VIEWS, None)
-        lines.append((part, predicate, values))
+    lines = [_line(number, line, parts) for number, line in enumerate(route, 1)]
     for part in parts:
         if part not in [line[0] for line in lines]:
             raise ValueError(f"no line of the route is for the part {part!r}; leave the part out")
     return lines
+
+
+def _line(
+    number: int, line: Any, parts: Mapping[str, Optimizer]
+) -> tuple[str, Predicate, dict[str, Any]]:
+    if (
+        not isinstance(line, tuple)
+        or len(line) not in (2, 3)
+        or not isinstance(line[1], Predicate)
+        or not isinstance(line[2] if len(line) == 3 else {}, Mapping)
+    ):
+        raise TypeError(
+            f"line {number} of the route is {line!r}; it must be the name of a part and a "
+            "predicate, and may have a dictionary of hyper-parameters, as in "
+            "('rest', ndim < 2, {'weight_decay': 0.0})"
+        )
+    part, predicate, *options = line
+    if part not in parts:
+        raise ValueError(
+            f"line {number} of the route, {predicate!r}, is for the part {part!r}, which there "
+            f"is not; there are {_listed(parts)}"
+        )
+    values: dict[str, Any] = dict(*options)
+    known = parts[part].defaults
+    if isinstance(predicate, Usual) and VIEWS not in known:
+        values.pop(VIEWS, None)
+    for key in values.keys() - known.keys():
+        raise ValueError(
+            f"line {number} of the route, {predicate!r}, gives {key!r}, which is no "
+            f"hyper-parameter of {type(parts[part]).__name__}; there are {_listed(known)}"
+        )
+    return part, predicate, values
 
 
 def _decision(fact: Fact, lines: Sequence[tuple[str, Predicate, Any]]) -> Decision:

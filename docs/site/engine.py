@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,8 @@ from schuss import (
     create_optimizer,
     list_optimizers,
 )
+from schuss.engines.devices.cpu.device import OnCPU
+from schuss.engines.devices.device import LOADERS
 
 MATRIX = (256, 128)
 """The shape of the parameter whose state is measured: that of a layer, wider than high."""
@@ -50,7 +54,7 @@ def examined(name: str) -> Examined:
     (info,) = list_optimizers(name)
     matrices_only = info.cls.takes_matrices_only
     optimizer = create_optimizer(name, _parameters(matrices_only=matrices_only))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _printed_only():
         warnings.simplefilter("error")
         explanation = optimizer.explain()
     alone = create_optimizer(name, _parameters(matrices_only=matrices_only), foreach=False)
@@ -60,9 +64,29 @@ def examined(name: str) -> Examined:
 def examined_around(cls: type[Transform]) -> Examined:
     """Return what a transform adds to a step of SGD, with its defaults."""
     transform = cls(**_NEEDED.get(cls, {}))
-    explanation = SGD(_parameters(), lr=0.1, transforms=[transform]).explain()
+    with _printed_only():
+        explanation = SGD(_parameters(), lr=0.1, transforms=[transform]).explain()
     alone = SGD(_parameters(), lr=0.1, transforms=[transform], foreach=False)
     return Examined(_state_of(alone), explanation.cohorts)
+
+
+class _Printer(OnCPU):
+    """A processor whose kernels are printed, which is all that a page needs, and not compiled."""
+
+    def compiled(self, kind: str, text: str, names: Sequence[str]) -> tuple[None, list[int]]:
+        """Return no file and no addresses: nobody calls the functions."""
+        return None, [0] * len(names)
+
+
+@contextmanager
+def _printed_only() -> Iterator[None]:
+    """Print kernels and compile none, which takes half a second for each."""
+    printer, load = _Printer(), LOADERS["cpu"]
+    LOADERS["cpu"] = lambda: printer
+    try:
+        yield
+    finally:
+        LOADERS["cpu"] = load
 
 
 def _parameters(*, matrices_only: bool = False) -> list[torch.nn.Parameter]:

@@ -96,7 +96,7 @@ def kernels_of(name: str) -> list[tuple[str, torch.dtype]]:
 
 GRID = [
     *((*each, "foreach") for each in combinations(TRACED, OPTIONS, TOLERANCE, where=can_be)),
-    *((*each, "fused") for each in some_of_each({name: kernels_of(name) for name in TRACED}, 2)),
+    *((*each, "fused") for each in some_of_each({name: kernels_of(name) for name in TRACED}, 1)),
     *(
         (OF_THEIR_OWN[option][0], option, dtype, engine)
         for option, dtype, engine in combinations(OF_THEIR_OWN, TOLERANCE, ENGINES)

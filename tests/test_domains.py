@@ -52,6 +52,7 @@ COUNT = kind([0, 3, np.int64(3), 3.0], outside=[-1, 2.5, nan, inf])
 COUNT_FROM_1 = kind([1, 3, np.int64(3), 3.0], outside=[0, -1, 2.5, nan, inf])
 COUNT = (COUNT[0], [*COUNT[1], tensor(3)], COUNT[2])
 COUNT_FROM_1 = (COUNT_FROM_1[0], [*COUNT_FROM_1[1], tensor(3)], COUNT_FROM_1[2])
+ROWS_OF_2 = ([1, 2, np.int64(2), 1.0], *COUNT_FROM_1[1:])
 FLAG: tuple[list[Any], list[Any], list[Any]] = (
     [True, False, np.bool_(1)],
     ["yes", 1, 0.0, None, tensor(True)],
@@ -329,6 +330,7 @@ TRANSFORMS = {
     "Hyperball": {"hyperball": FLAG},
     "Lookahead": {"lookahead_k": COUNT_FROM_1, "lookahead_alpha": SHARE},
     "OrthogonalGradient": {"orthogonal_gradient": FLAG},
+    "QKClip": {"qk_threshold": POSITIVE, "qk_share": SHARE, "qk_heads": or_none(ROWS_OF_2)},
     "SAM": {"sam_rho": NOT_NEGATIVE, "sam_adaptive": FLAG, "sam_eta": NOT_NEGATIVE},
     "SkipNonFinite": {"skipped_steps": COUNT},
     "TrustRatio": {"trust_ratio": FLAG, "max_trust_ratio": or_none(BOUND)},

@@ -96,6 +96,7 @@ if TYPE_CHECKING:
         Hyperball,
         Lookahead,
         OrthogonalGradient,
+        QKClip,
         SkipNonFinite,
         TrustRatio,
     )
@@ -177,6 +178,7 @@ __all__ = [
     "Options",
     "OrthogonalGradient",
     "Prodigy",
+    "QKClip",
     "RAdam",
     "RAdamScheduleFree",
     "RMSprop",

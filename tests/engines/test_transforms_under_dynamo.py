@@ -32,6 +32,7 @@ TRACED: dict[str, Callable[[], list[schuss.Transform]]] = {
     "decay to start": lambda: [schuss.DecayToStart(0.1)],
     "trust ratio": lambda: [schuss.TrustRatio()],
     "hyperball": lambda: [schuss.Hyperball()],
+    "clip no heads": lambda: [schuss.QKClip()],
     "orthogonal": lambda: [schuss.OrthogonalGradient()],
     "grokfast": lambda: [schuss.Grokfast()],
     "lookahead": lambda: [Lookahead(3)],

@@ -34,6 +34,7 @@ _TRANSFORMS: dict[str, Callable[[], Any]] = {
     "Hyperball": transforms.Hyperball,
     "Lookahead": transforms.Lookahead,
     "OrthogonalGradient": transforms.OrthogonalGradient,
+    "QKClip": transforms.QKClip,
     "SkipNonFinite": transforms.SkipNonFinite,
     "TrustRatio": transforms.TrustRatio,
 }

@@ -203,4 +203,4 @@ def test_every_variable_of_the_environment_is_described() -> None:
 
 
 def test_every_transform_has_a_page() -> None:
-    assert len(TRANSFORMS) == 19
+    assert len(TRANSFORMS) == 20

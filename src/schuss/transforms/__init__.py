@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from schuss.transforms.lookahead import Lookahead
     from schuss.transforms.noise import GradientNoise
     from schuss.transforms.orthogonal import OrthogonalGradient
+    from schuss.transforms.qk_clip import QKClip
     from schuss.transforms.sharpness import SAM
     from schuss.transforms.towards_start import DecayToStart
     from schuss.transforms.trust_ratio import TrustRatio
@@ -49,6 +50,7 @@ __all__ = [
     "L1Decay",
     "Lookahead",
     "OrthogonalGradient",
+    "QKClip",
     "SkipNonFinite",
     "Transform",
     "TrustRatio",
@@ -72,6 +74,7 @@ _MODULES = {
     "Hyperball": "hyperball",
     "Lookahead": "lookahead",
     "OrthogonalGradient": "orthogonal",
+    "QKClip": "qk_clip",
     "SAM": "sharpness",
     "SkipNonFinite": "finite",
     "TrustRatio": "trust_ratio",

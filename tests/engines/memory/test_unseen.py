@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import schuss
 from schuss.engines.kernels.fused import FusedBatch
+from tests.conformance.strangers import Ruled
 
 STEPS = 4
 """More than it takes until a step only remembers what the one before has found."""
@@ -105,6 +106,38 @@ def test_versions_of_state_are_raised_before_somebody_looks(engine: dict[str, bo
         now = versions(optimizer.state[params[0]])
         raised.append([new - old for new, old in zip(now, before, strict=True)])
     assert all(0 < first < all_ for first, all_ in zip(*raised, strict=True))
+
+
+def multiplying_late(state: Any, group: Any, grad: Tensor, param: Tensor) -> None:
+    """Keep a momentum, which from the sixth step on is multiplied by a matrix."""
+    state["step"] += 1
+    m = state["m"].lerp_(grad, 0.5)
+    param.sub_(m @ m.mT @ m if state["step"] > 5 else m, alpha=0.1)
+
+
+def begun(state: Any, param: Tensor) -> None:
+    state["step"], state["m"] = 0, torch.zeros_like(param)
+
+
+def test_state_that_functions_are_given_is_looked_at() -> None:
+    ends = []
+    for engine in ({"fused": True}, {"foreach": False}):
+        params = [nn.Parameter(torch.ones(2, 2)) for _ in range(2)]
+        optimizer = Ruled(params, multiplying_late, begun, **engine)
+        step(optimizer, 5)
+        if engine == {"fused": True}:
+            assert unseen(optimizer) == [2, 2]
+        step(optimizer, 3)
+        if engine == {"fused": True}:
+            assert unseen(optimizer) == []
+        before = versions(optimizer.state[params[0]])
+        step(optimizer, 3)
+        (raised,) = (
+            new - old for new, old in zip(versions(optimizer.state[params[0]]), before, strict=True)
+        )
+        assert raised >= 3
+        ends.append(torch.cat([params[0].detach(), optimizer.state[params[0]]["m"]]))
+    torch.testing.assert_close(*ends, rtol=1e-6, atol=1e-7)
 
 
 class Keeping(schuss.SGD):

@@ -89,7 +89,7 @@ class Binding:
         return launch
 
     def hidden_tensors(self) -> list[Tensor]:
-        """Return the tensors of states that kernels alone read and write, while all goes well."""
+        """Return the tensors of states that only kernels are given, unless a step has functions."""
         if self._copies or self.cohort.is_capturable:  # which torch reads and writes
             return []
         params = set(map(id, self.cohort.params))
@@ -97,8 +97,11 @@ class Binding:
 
     def hide(self, unseen: Iterable[Tensor]) -> None:
         """Let launches not raise the versions of tensors that nobody can reach; see `Cohort`."""
+        self.cohort.write_scalars()  # with the versions of those that were hidden before
+        self.cohort.unseen.clear()
         self._unseen = frozenset(map(id, unseen))
         self._launches.clear()
+        self._runs.clear()
 
     def run(self, launch: Launch) -> Run:
         """Return the run of a launch alone, the same one in every step."""

@@ -55,6 +55,7 @@ class FusedBatch:
         fitting = [likes[id(param)] for param in batch]
         self._gradients = Gradients(params, batch, own, fitting, states)
         self._unseen: Sequence[Tensor] = ()
+        self._shown: set[Binding] = set()
 
     def is_broken(self) -> bool:
         """Tell whether some cohort is none any more."""
@@ -126,6 +127,7 @@ class FusedBatch:
                 continue
             parts = binding.cohort.trace(work, group, indices)
             if any(part.trace.cut for part in parts):
+                self._show(binding)
                 mine = None if grads is None else grads[number]
                 found.staged.append(StagedStep(binding, parts, mine, begin))
                 continue
@@ -137,6 +139,12 @@ class FusedBatch:
                 launch = binding.launch(part.trace, earlier)
                 found.kernels.append(FusedStep(binding, part, launch, begin))
         return found
+
+    def _show(self, binding: Binding) -> None:
+        """Look at the state of a cohort from here on, because functions are given it."""
+        if binding not in self._shown:
+            self._shown.add(binding)
+            self._gradients.show(own_tensors(binding.cohort))
 
 
 def sums(steps: Sequence[FusedStep], staged: Sequence[object] = ()) -> dict[str, Tensor | float]:

@@ -59,6 +59,7 @@ class Gradients:
         self._likes = likes
         self._states = list(states)
         self.unseen: Sequence[Tensor] = ()
+        self._is_outdated = False
         self._identities = [_identity(tensor) for tensor in self._own]
         self._bounds = ranges(self._own)
         self._fast: FastGradients | None = None
@@ -102,11 +103,22 @@ class Gradients:
     def _is_time(self) -> bool:
         return self._steps == PATIENCE or is_compiled()
 
+    def show(self, tensors: Sequence[Tensor]) -> None:
+        """Look at some tensors of states from the next step on: others may reach them now."""
+        shown = set(map(id, tensors))
+        kept = [tensor for tensor in self._states if id(tensor) not in shown]
+        if len(kept) < len(self._states):
+            self._states = kept
+            self._is_outdated = True
+
     def release(self) -> None:
         """Let go of the gradients."""
         self._held = []
         if self._fast is not None:
             self._fast.release()
+            if self._is_outdated:
+                self._fast, self.unseen = None, ()
+        self._is_outdated = False
 
     def _look_by_python(self, params: list[Tensor]) -> NDArray[np.int64] | None:
         if len(params) != len(self._listed) or not all(map(is_, params, self._listed)):

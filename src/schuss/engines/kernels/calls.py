@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +15,17 @@ from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.program.on_stacks import on_stacks
 from schuss.engines.program.program import GRAD
-from schuss.engines.program.stages import Argument, Cut, Fed, Kept, Ref, Returned, Run, Tangle, refs
+from schuss.engines.program.stages import (
+    Argument,
+    Cut,
+    Fed,
+    Kept,
+    Ref,
+    Returned,
+    Run,
+    Tangle,
+    shapes_given,
+)
 
 if TYPE_CHECKING:
     from schuss.engines.kernels.binding import Binding
@@ -79,14 +90,18 @@ class Stacks:
         for block in blocks:
             self._stacks.pop(block, None)
 
+    def part(self) -> None:
+        """Part blocks that become state from memory that is written to before them."""
+        if len(self._indices) > 1:  # whose stacks are copies
+            return
+        for block in set(self._cut.kept.values()):
+            self._stacks[block] = self._stack(block).clone()
+
     def kept(self) -> dict[str, list[Tensor]]:
         """Write blocks into the state; return those that are new there, by key."""
         new = {}
         cohort = self._binding.cohort
         stacks = {key: self._stack(block) for key, block in self._cut.kept.items()}
-        for key, block in self._cut.kept.items():
-            if isinstance(self._cut.tangle.sources[block], Kept):  # which may be written to first
-                stacks[key] = stacks[key].clone()
         for key, stack in stacks.items():
             if key in cohort.whole:
                 for index, tensor in zip(self._indices, stack.unbind(), strict=True):
@@ -125,11 +140,14 @@ class Stacks:
         tangle, count = self._cut.tangle, len(self._indices)
         numbers = self._numbers()
         if len(numbers) == 1 and count > 1:
+            if not given:
+                return [x.expand(count, *x.shape) for x in played(tangle, run, (), numbers[0])]
             if run.takes_stacks:
                 return played(tangle, run, given, numbers[0], on_stacks)
             if count >= FEWEST:
-                with warnings.catch_warnings():
-                    # A function without a batching rule is called for one after the other.
+                with suppress(RuntimeError), warnings.catch_warnings():
+                    # A function without a batching rule is called for one after the other; one that
+                    # fails is called so below, and tells its reason there.
                     warnings.filterwarnings("ignore", ".*performance drop")
                     each = partial(played, tangle, run, numbers=numbers[0])
                     return torch.vmap(lambda *blocks: each(blocks))(*given)
@@ -180,8 +198,7 @@ def played(
 
     for number in run.calls:
         call = tangle.calls[number]
-        shapes = [tangle.shapes[block] for block in refs(call.args)]
-        function = variant(call.function, shapes)
+        function = variant(call.function, shapes_given(tangle, number))
         result = function(*filled(call.args), **filled(call.kwargs))
         if isinstance(result, (tuple, list)):
             values |= {Returned(number, at): each for at, each in enumerate(result)}

@@ -133,7 +133,11 @@ class _StagedPart:
         stacks = Stacks(self._binding, self.part, self._cut, indices, self._grads, at)
         if self._binding.has_copies:
             self._binding.copy_in(indices)
-        for stage, launch in zip(self._cut.stages, self._launches, strict=True):
+        for number, (stage, launch) in enumerate(
+            zip(self._cut.stages, self._launches, strict=True)
+        ):
+            if number == len(self._cut.stages) - 1:
+                stacks.part()
             if launch is not None:
                 self._run(launch, stage, stacks, indices)
             stacks.call(stage.runs)

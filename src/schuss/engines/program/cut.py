@@ -18,6 +18,7 @@ from schuss.engines.program.stages import (
     Stage,
     Tangle,
     refs,
+    shapes_given,
     taken,
 )
 
@@ -78,28 +79,37 @@ class _Stages:
         self._write = write
         blocks = [taken(operation) for operation, *_ in tangle.nodes]
         self._ends = {*kept, *(block for block in blocks if block is not None)}
-        self._of_block: dict[int, int] = {}
-        self._of_value: dict[int, int] = {}
+        self._of_block: list[int] = []
+        self._of_value: list[int] = []
+        self._order()
 
     def of_value(self, value: int) -> int:
         """Return the first stage whose program can compute a value."""
-        if value not in self._of_value:
-            block = self._taken(value)
-            operands = [operand for operand in self._operands(value) if operand >= 0]
-            before = max(map(self.of_value, operands), default=0)
-            self._of_value[value] = before if block is None else self.of_block(block) + 1
         return self._of_value[value]
 
     def of_block(self, block: int) -> int:
         """Return the stage whose calls can take a block, or return it."""
-        if block not in self._of_block:
-            source, found = self._tangle.sources[block], 0
+        return self._of_block[block]
+
+    def _order(self) -> None:
+        """Find the stages of all blocks and values, in the order in which these were traced."""
+        for source in self._tangle.sources:
+            found = 0
             if isinstance(source, Fed):
+                self._order_values(source.value + 1)
                 found = self.of_value(source.value)
             elif isinstance(source, Returned):
                 found = max(map(self.of_block, self._blocks_of(source.call)), default=0)
-            self._of_block[block] = found
-        return self._of_block[block]
+            self._of_block.append(found)
+        self._order_values(len(self._tangle.inputs) + len(self._tangle.nodes))
+
+    def _order_values(self, end: int) -> None:
+        """Find the stages of all values before one."""
+        for value in range(len(self._of_value), end):
+            block = self._taken(value)
+            operands = [operand for operand in self._operands(value) if operand >= 0]
+            before = max(map(self.of_value, operands), default=0)
+            self._of_value.append(before if block is None else self.of_block(block) + 1)
 
     def needed(self, values: list[int], blocks: list[int]) -> set[int]:
         """Return the blocks that some values and blocks are made of."""
@@ -177,7 +187,7 @@ class _Stages:
         ]
 
     def _takes_stacks(self, call: int) -> bool:
-        shapes = [self._tangle.shapes[block] for block in self._blocks_of(call)]
+        shapes = shapes_given(self._tangle, call)
         return on_stacks(self._tangle.calls[call].function, shapes) is not None
 
     def _run(self, calls: tuple[int, ...], needed: set[int]) -> Run:

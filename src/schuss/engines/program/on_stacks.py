@@ -19,7 +19,7 @@ def on_stacks(
 
     Args:
         function: The function.
-        shapes: The shapes of the tensors that it is given.
+        shapes: The shapes of the tensors that it is given, constants among them.
     """
     if getattr(function, "takes_stacks", False):
         return function
@@ -29,6 +29,6 @@ def on_stacks(
     return function if name in _ELEMENTWISE and len(set(shapes)) == 1 else None
 
 
-def _reshaped(stack: Tensor, *shape: Any) -> Tensor:
-    sizes = shape[0] if isinstance(shape[0], tuple) else shape
-    return stack.reshape(len(stack), *sizes)
+def _reshaped(stack: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
+    sizes = sizes or (shape,)
+    return stack.reshape(len(stack), *(sizes[0] if isinstance(sizes[0], tuple) else sizes))

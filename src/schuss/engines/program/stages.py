@@ -171,6 +171,21 @@ def refs(tree: object) -> list[int]:
     return []
 
 
+def shapes_given(tangle: Tangle, call: int) -> list[tuple[int, ...]]:
+    """Return the shapes of the tensors among the arguments of a call."""
+    about = tangle.calls[call]
+
+    def found(tree: object) -> list[tuple[int, ...]]:
+        if isinstance(tree, Ref):
+            return [tangle.shapes[tree.block]]
+        if isinstance(tree, torch.Tensor):
+            return [tuple(tree.shape)]
+        each = list(tree.values()) if isinstance(tree, Mapping) else tree
+        return [s for one in each for s in found(one)] if isinstance(each, (list, tuple)) else []
+
+    return [*found(about.args), *found(about.kwargs)]
+
+
 def taken(operation: object) -> int | None:
     """Return the block whose elements an operation takes, or None if it takes none."""
     if isinstance(operation, str) and operation.startswith(TAKEN):

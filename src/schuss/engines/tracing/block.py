@@ -16,44 +16,12 @@ import torch
 from torch import Tensor
 
 from schuss.contract import State
-from schuss.engines.errors import UnfusableError, UntraceableError, WholeRead
-from schuss.engines.program.stages import TAKEN, Call, Fed, Kept, Source, Tangle
+from schuss.engines.errors import UnfusableError, UntraceableError
+from schuss.engines.program.stages import TAKEN, Fed, Kept
+from schuss.engines.tracing.blocks import blocks_of, sizes_of
 from schuss.engines.tracing.standin import StandIn
 from schuss.engines.tracing.tape import Tape
 from schuss.storage.kinds import KIND_OF
-
-
-class Blocks:
-    """The blocks of a trace, and the calls that make them.
-
-    Attributes:
-        sources: The origin of each block.
-        calls: The calls.
-        likes: For each block a tensor without memory that is like it.
-        has_constants: Whether a call is given a tensor that does not come from a stand-in.
-    """
-
-    def __init__(self) -> None:
-        self.sources: list[Source] = []
-        self.calls: list[Call] = []
-        self.likes: list[Tensor] = []
-        self.has_constants = False
-        self._known: dict[Source, int] = {}
-
-    def tangle(self, tape: Tape, direct: frozenset[int]) -> Tangle:
-        """Return the operations of the trace, to be cut."""
-        dtypes = tuple(like.dtype for like in self.likes)
-        shapes = tuple(tuple(like.shape) for like in self.likes)
-        rest = tuple(self.sources), tuple(self.calls), dtypes, shapes, direct, len(tape.arguments)
-        return Tangle(tuple(tape.inputs), tuple(tape.nodes), *rest)
-
-    def number(self, source: Source, like: Tensor) -> int:
-        """Return the number of a block."""
-        if source not in self._known:
-            self._known[source] = len(self.sources)
-            self.sources.append(source)
-            self.likes.append(like)
-        return self._known[source]
 
 
 class Block:
@@ -62,9 +30,10 @@ class Block:
     Attributes:
         tape: Where it is written down what is done to it.
         frozen: Whether it may share memory with another tensor, so that nothing is written to it.
+        version: How often it was written to.
     """
 
-    __slots__ = ("_element", "_number", "frozen", "tape")
+    __slots__ = ("_element", "_number", "_seen", "frozen", "tape", "version")
 
     is_sparse = requires_grad = False
     layout = torch.strided
@@ -72,8 +41,10 @@ class Block:
     def __init__(self, tape: Tape, number: int, *, frozen: bool = False) -> None:
         self.tape = tape
         self.frozen = frozen
+        self.version = 0
         self._number: int | None = number
         self._element: StandIn | None = None
+        self._seen: tuple[Block | StandIn, int] | None = None
 
     @classmethod
     def __torch_function__(
@@ -100,6 +71,7 @@ class Block:
     @property
     def number(self) -> int:
         """The number of the block."""
+        self._check()
         if self._element is not None and self._number is None:
             self._number = as_block(self._element).number
         return cast("int", self._number)
@@ -112,6 +84,7 @@ class Block:
     @property
     def element(self) -> StandIn:
         """The stand-in for one of its elements, if it looks like a parameter."""
+        self._check()
         if self._element is None:
             if not looks_like_parameter(self):
                 raise UntraceableError("a tensor of another shape or kind among the elements")
@@ -122,20 +95,40 @@ class Block:
         """Take the value of another one, as a tensor does that is written to."""
         if self.frozen:
             raise UntraceableError("writing into a part or another view of a tensor")
+        block = as_block(value) if isinstance(value, StandIn) else value
+        if block.shape != self.shape:
+            raise UntraceableError("writing a tensor of another shape")
+        if block.dtype is not self.dtype:
+            value = block = Tape.called(Tensor.to, (block, self.dtype), {})
+        self.version += 1
         if isinstance(value, StandIn):
             self._element, self._number = self.tape.copy(value), None
         else:
-            if value.like.shape != self.like.shape:
-                raise UntraceableError("writing a tensor of another shape")
-            if value.dtype is not self.dtype:
-                value = Tape.called(Tensor.to, (value, self.dtype), {})
-            self._element, self._number = None, value.number
+            self._element, self._number = None, block.number
         return self
+
+    def see(self, of: Block | StandIn) -> None:
+        """Note that it is the memory of another one, in which nothing is written through it.
+
+        Once that one is written to, nothing can be done with what is noted here any more.
+        """
+        self.frozen = True
+        root = of._seen if type(of) is Block else None
+        self._seen = root or (of, _version(of))
+
+    def _check(self) -> None:
+        """Refuse what the tensor was before another view of its memory was written to."""
+        if self._seen is not None and _version(self._seen[0]) != self._seen[1]:
+            raise UntraceableError("a view of a tensor that was written to since")
 
     @property
     def data(self) -> Block:
         """The same tensor, which outside of autograd this is."""
         return self
+
+    @data.setter
+    def data(self, other: Block | StandIn) -> None:
+        self.write(other)
 
     def detach(self) -> Block:
         """Return the same tensor."""
@@ -214,6 +207,8 @@ def apart(after: State, before: State) -> tuple[State, dict[str, int]]:
             raise UnfusableError(f"state {key!r} is a tensor that has another name too")
         held.add(id(value))
         del rest[key]
+        if type(was) is Block and (was.shape, was.dtype) != (value.shape, value.dtype):
+            raise UnfusableError(f"state {key!r} changes its shape or its precision")
         if type(was) is StandIn or is_like_element(value):
             if not is_like_element(value):
                 raise UnfusableError(f"state {key!r} changes its shape or its precision")
@@ -260,18 +255,9 @@ def is_like_element(x: Block) -> bool:
     return looks_like_parameter(x) and x.dtype is x.tape.like.dtype
 
 
-def blocks_of(tape: Tape) -> Blocks:
-    """Return the blocks of a trace."""
-    if tape.blocks is None:
-        tape.blocks = Blocks()
-    return tape.blocks
-
-
-def sizes_of(tape: Tape) -> Sequence[int]:
-    """Return the sizes of the parameters, which have one shape."""
-    if tape.dimensions.whole is None or tape.dimensions.sizes is None:
-        raise WholeRead
-    return tape.dimensions.sizes
+def _version(x: Block | StandIn) -> int:
+    """Return what is another number after something was written."""
+    return x.version if type(x) is Block else x.value
 
 
 def _refuse(what: str) -> Callable[..., NoReturn]:
@@ -281,9 +267,14 @@ def _refuse(what: str) -> Callable[..., NoReturn]:
     return method
 
 
+_EXCHANGED = {"radd": torch.add, "rmul": torch.mul, "rand": torch.bitwise_and}
+_EXCHANGED |= {"ror": torch.bitwise_or, "rxor": torch.bitwise_xor}
+"""The functions of operators whose operands may be exchanged."""
+
+
 def _operator(special: str) -> Callable[..., Any]:
-    if special in ("radd", "rmul"):  # whose operands may be exchanged
-        return lambda x, y: Tape.called(getattr(torch, special[1:]), (x, y), {})
+    if special in _EXCHANGED:
+        return lambda x, y: Tape.called(_EXCHANGED[special], (x, y), {})
     if special == "rmatmul":
         return lambda y, x: Tape.called(torch.matmul, (x, y), {})
     function = getattr(Tensor, f"__{special}__")
@@ -295,6 +286,7 @@ for _name in ("bool", "float", "int", "index", "iter", "setitem", "contains"):
 for _name in (
     *("add", "sub", "mul", "truediv", "pow", "matmul", "radd", "rsub", "rmul", "rtruediv", "rpow"),
     *("rmatmul", "iadd", "isub", "imul", "itruediv", "ipow", "eq", "ne", "lt", "le", "gt", "ge"),
-    *("neg", "abs", "invert", "and", "or", "getitem"),
+    *("neg", "pos", "abs", "invert", "and", "or", "xor", "rand", "ror", "rxor", "getitem"),
+    *("mod", "rmod", "floordiv", "rfloordiv", "imod", "ifloordiv", "iand", "ior", "ixor"),
 ):
     setattr(Block, f"__{_name}__", _operator(_name))

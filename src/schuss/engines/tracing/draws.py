@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from schuss.engines.errors import UnfusableError
 from schuss.engines.tracing.tape import Tape
@@ -25,13 +27,39 @@ def refusing_draws(tape: Tape) -> Iterator[None]:
     if tape.dimensions.whole is None:
         yield
         return
-    before = torch.get_rng_state()
-    yield
-    if tape.blocks is None or not tape.blocks.has_constants:
-        return
-    if not torch.equal(before, torch.get_rng_state()):
-        torch.set_rng_state(before)
+    with _Generators() as before:
+        yield
+    drawn = [of for of, state in before.states.items() if not torch.equal(of.get_state(), state)]
+    if drawn and tape.blocks is not None and tape.blocks.has_constants:
+        for generator in drawn:
+            generator.set_state(before.states[generator])
         raise UnfusableError(
             "the rule draws a tensor at random, once for all parameters of a shape; draw it with "
             "torch.rand_like or torch.randn_like of a tensor that the rule was given"
         )
+
+
+class _Generators(TorchFunctionMode):
+    """Notes in which state generators are before functions draw from them.
+
+    Attributes:
+        states: The states, that of torch's own generator among them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states = {torch.default_generator: torch.default_generator.get_state()}
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of torch."""
+        kwargs = kwargs or {}
+        generator = kwargs.get("generator")
+        if generator is not None and generator not in self.states:
+            self.states[generator] = generator.get_state()
+        return function(*args, **kwargs)

@@ -10,7 +10,8 @@ import torch
 from schuss.engines.errors import UntraceableError
 
 _ASSIGNMENTS = {f"__i{name}__": name for name in ("add", "sub", "mul", "div", "pow")}
-_ASSIGNMENTS["__itruediv__"] = "div"
+_ASSIGNMENTS |= {"__itruediv__": "div", "__ifloordiv__": "floor_divide", "__imod__": "remainder"}
+_ASSIGNMENTS |= {f"__i{name}__": f"bitwise_{name}" for name in ("and", "or", "xor")}
 
 WHOLE = frozenset(
     """

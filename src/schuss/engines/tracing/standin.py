@@ -186,13 +186,14 @@ def _method(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
         x = first
         if type(x) is not StandIn:
             x = next(x for x in (*args, *kwargs.values()) if type(x) is StandIn)
-        if x.tape.blocks is not None and _has_block((first, *args, *kwargs.values())):
-            result = x.tape.called(function_of_torch(name), (first, *args), kwargs)
-            return result if out is None else out.overwrite(result.element)
+        if x.tape.blocks is not None and _has_block((first, *args, *kwargs.values(), out)):
+            kwargs |= {} if out is None else {"out": out}
+            return x.tape.called(function_of_torch(name), (first, *args), kwargs)
         try:
             result = operation(x.tape, first, *args, **kwargs)
         except TypeError as error:
-            if name in WHOLE and out is None:
+            if name in WHOLE:
+                kwargs |= {} if out is None else {"out": out}
                 return x.tape.called(function_of_torch(name), (first, *args), kwargs)
             raise UntraceableError(f"torch.{name} with these arguments ({error})") from None
         if out is None:

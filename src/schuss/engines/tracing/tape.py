@@ -20,7 +20,7 @@ from schuss.engines.tracing.sizes import Size, UnknownSize
 from schuss.storage.numbers import NUMBER
 
 if TYPE_CHECKING:
-    from schuss.engines.tracing.block import Blocks
+    from schuss.engines.tracing.blocks import Blocks
     from schuss.engines.tracing.standin import StandIn
 
 

@@ -32,10 +32,11 @@ def _flat(x: Any, *shape: Any) -> Any:
 
 
 def _reshaped(x: Any, *shape: Any) -> Any:
-    if x.axes is None and not x.tape.dimensions.along and shape in FLAT:
+    dimensions = x.tape.dimensions
+    if x.axes is None and dimensions.axes is None and shape in FLAT:
         return x.tape.seen_as(x, None, "a flattened tensor")
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
-    axes, dimensions = x.tape.axes_of(x), x.tape.dimensions
+    axes = x.tape.axes_of(x)
     first = sizes[0] if len(sizes) else 1
     if x.shape and type(first) is int and dimensions.sizes is not None and first == x.shape[0]:
         first, sizes = x.shape[0], (x.shape[0], *sizes[1:])  # which knows its axes

@@ -15,14 +15,8 @@ from torch import Tensor
 
 from schuss.engines.errors import UntraceableError
 from schuss.engines.program.stages import Argument, Call, Ref, Returned
-from schuss.engines.tracing.block import (
-    Block,
-    as_block,
-    blocks_of,
-    is_like_element,
-    looks_like_parameter,
-    sizes_of,
-)
+from schuss.engines.tracing.block import Block, as_block, is_like_element, looks_like_parameter
+from schuss.engines.tracing.blocks import blocks_of, sizes_of
 from schuss.engines.tracing.calculation import Number
 from schuss.engines.tracing.names import function_of_torch, in_place_name
 from schuss.engines.tracing.several import Several
@@ -30,18 +24,20 @@ from schuss.engines.tracing.standin import METHODS, StandIn
 from schuss.engines.tracing.tape import Tape
 from schuss.engines.tracing.torch_functions import TORCH_FUNCTIONS
 
-_VIEWS = frozenset(
-    """
-    adjoint as_strided chunk diagonal expand expand_as flatten getitem moveaxis movedim narrow
-    permute ravel reshape reshape_as select split squeeze swapaxes swapdims t tensor_split
-    transpose unbind unflatten unfold unsqueeze view view_as
-    """.split()  # noqa: SIM905  # a list of names to be read
-)
-"""Functions whose results may share memory with what they were given."""
+_PERHAPS_VIEWS = frozenset({"contiguous", "flatten", "ravel", "reshape", "reshape_as"})
+"""Functions whose results share memory with what they were given, if that is laid out so."""
 
 _READING = frozenset({"allclose", "equal", "is_nonzero", "item", "nonzero", "numpy", "tolist"})
 
-_RANDOM = ("bernoulli", "dropout", "multinomial", "normal", "poisson", "rand")
+_LAYOUT = frozenset(
+    """
+    data_ptr is_contiguous is_set_to storage storage_offset stride untyped_storage
+    """.split()  # noqa: SIM905  # a list of names to be read
+)
+"""Functions that tell how a tensor lies in memory, of which a block knows nothing."""
+
+_RANDOM = ("bernoulli", "dropout", "lobpcg", "multinomial", "normal", "poisson", "rand")
+_RANDOM_TOO = ("_dropout", "_lowrank")
 
 _PLAIN = frozenset(TORCH_FUNCTIONS) - {"matmul", "mm", "outer", "dot", "vdot", "clone", "copy"}
 """Functions that a program has, for elements that look like those of a parameter."""
@@ -67,6 +63,8 @@ def result_of(base: str, x: StandIn, args: Sequence[Any], kwargs: dict[str, Any]
 def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Write a function of torch down that was given blocks, or stand-ins, and return its result."""
     name = function.__name__
+    if kwargs.get("out") is not None:
+        return _left_in(function, args, **kwargs)
     base = in_place_name(name)
     if base is not None:
         return _written(name, base, args, kwargs)
@@ -79,9 +77,23 @@ def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
             pass
     if plain in _READING:
         raise UntraceableError("the value of a tensor")
-    if any(plain.startswith(prefix) for prefix in _RANDOM):
+    if plain in _LAYOUT:
+        raise UntraceableError("how a tensor lies in memory")
+    if plain.startswith(_RANDOM) or plain.endswith(_RANDOM_TOO):
         raise UntraceableError(f"torch.{plain} of a whole tensor")
     return _recorded(found[0].tape, function, args, kwargs)
+
+
+def _left_in(
+    function: Callable[..., Any], args: tuple[Any, ...], *, out: Any, **kwargs: Any
+) -> Any:
+    """Write the result of a function into the tensor that was given for it."""
+    if type(out) not in (Block, StandIn):
+        raise UntraceableError(f"torch.{function.__name__} with this out")
+    made = called(function, args, kwargs)
+    if type(out) is Block:
+        return out.write(made)
+    return out.overwrite(made if type(made) is StandIn else made.element)
 
 
 def _written(name: str, base: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -108,9 +120,6 @@ def _recorded(
 ) -> Any:
     """Write a call down, and return blocks for what it returns."""
     name = function.__name__.strip("_")
-    is_view = name in _VIEWS
-    if is_view and type(args[0]) is StandIn:
-        args[0].frozen = args[0].frozen or "a tensor that is seen in another shape"
     noted, tried = _read(tape, args)
     noted_too, tried_too = _read(tape, kwargs)
     try:
@@ -128,8 +137,25 @@ def _recorded(
     made = []
     for at, each in enumerate(results):
         source = Returned(len(blocks.calls) - 1, at if many else None)
-        made.append(Block(tape, blocks.number(source, each), frozen=is_view))
+        block = Block(tape, blocks.number(source, each))
+        for operand in _stand_ins((args, kwargs)):
+            if name in _PERHAPS_VIEWS or _share_memory(each, operand):
+                block.see(operand)
+                break
+        made.append(block)
     return type(result)(made) if many else made[0]
+
+
+def _share_memory(made: Tensor, operand: Block | StandIn) -> bool:
+    """Tell whether a function has returned a view of an operand."""
+    block = operand if type(operand) is Block else None
+    if type(operand) is StandIn and not operand.tape.is_predicate(operand):
+        block = as_block(operand)
+    return block is not None and _storage(made) == _storage(block.like)
+
+
+def _storage(tensor: Tensor) -> object:
+    return tensor.untyped_storage()._cdata
 
 
 def _read(tape: Tape, tree: Any) -> tuple[Any, Any]:
@@ -146,7 +172,7 @@ def _read(tape: Tape, tree: Any) -> tuple[Any, Any]:
         return Ref(tree.number), tree.like
     if isinstance(tree, Tensor) and tree.dim():
         blocks_of(tape).has_constants = True
-        return tree, tree.to("meta")
+        return tree.detach().clone(), tree.to("meta")  # the rule may write to it afterwards
     if type(tree) is Number and tree.is_whole and tree == tree.value:  # noted, to be compared again
         return tree.value, tree.value  # a dimension or a count, as most whole numbers are here
     if type(tree) in (float, Number, Several) or isinstance(tree, Tensor):
@@ -170,8 +196,11 @@ def _are_elements(found: Sequence[Block | StandIn]) -> bool:
     blocks = [x for x in found if type(x) is Block]
     if not all(map(looks_like_parameter, blocks)):
         return False
+    if len(blocks) == len(found):
+        return all(map(is_like_element, blocks))
     # Beside a tensor of the rule's precision, a lower one is promoted to that.
-    return len(blocks) < len(found) or all(map(is_like_element, blocks))
+    dtype = found[0].tape.like.dtype
+    return all(torch.promote_types(x.dtype, dtype) is dtype for x in blocks)
 
 
 def _elements(tree: Any) -> Any:

@@ -1,0 +1,58 @@
+"""The blocks of a trace, and the calls that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from schuss.engines.errors import WholeRead
+from schuss.engines.program.stages import Call, Source, Tangle
+from schuss.engines.tracing.tape import Tape
+
+
+class Blocks:
+    """The blocks of a trace, and the calls that make them.
+
+    Attributes:
+        sources: The origin of each block.
+        calls: The calls.
+        likes: For each block a tensor without memory that is like it.
+        has_constants: Whether a call is given a tensor that does not come from a stand-in.
+    """
+
+    def __init__(self) -> None:
+        self.sources: list[Source] = []
+        self.calls: list[Call] = []
+        self.likes: list[Tensor] = []
+        self.has_constants = False
+        self._known: dict[Source, int] = {}
+
+    def tangle(self, tape: Tape, direct: frozenset[int]) -> Tangle:
+        """Return the operations of the trace, to be cut."""
+        dtypes = tuple(like.dtype for like in self.likes)
+        shapes = tuple(tuple(like.shape) for like in self.likes)
+        rest = tuple(self.sources), tuple(self.calls), dtypes, shapes, direct, len(tape.arguments)
+        return Tangle(tuple(tape.inputs), tuple(tape.nodes), *rest)
+
+    def number(self, source: Source, like: Tensor) -> int:
+        """Return the number of a block."""
+        if source not in self._known:
+            self._known[source] = len(self.sources)
+            self.sources.append(source)
+            self.likes.append(like)
+        return self._known[source]
+
+
+def blocks_of(tape: Tape) -> Blocks:
+    """Return the blocks of a trace."""
+    if tape.blocks is None:
+        tape.blocks = Blocks()
+    return tape.blocks
+
+
+def sizes_of(tape: Tape) -> Sequence[int]:
+    """Return the sizes of the parameters, which have one shape."""
+    if tape.dimensions.whole is None or tape.dimensions.sizes is None:
+        raise WholeRead
+    return tape.dimensions.sizes

@@ -65,7 +65,7 @@ quick: check ## The checks, and the tests that touch what has changed since main
 test: check ## The checks, then all tests: 10 minutes; ARGS are pytest's
 	$(BIN)/pytest $(APART) $(ARGS)
 
-exhaustive: check ## The same over all combinations of options, precisions and engines: an hour
+exhaustive: check ## The same over all combinations of options, precisions and engines: more than an hour
 	SCHUSS_TESTS=exhaustive $(BIN)/pytest $(APART) $(ARGS)
 
 # A machine with a GPU may have its own torch and Triton, and no way to install others.

@@ -111,13 +111,12 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
         if isinstance(value, Tensor):
             if value.shape == param.shape and not _is_number_beside(value, param):
                 (found.aliases if _is_same(value, param) else found.element).append(key)
-            elif value.numel() != 1 or value.is_complex():
-                if not needs.along and fitting(value.shape, layout(param.shape)):
-                    raise DimensionsRead(along=True)
-                if not needs.heads and _is_of_heads(value, param):
-                    raise HeadsRead(len(value))
-                _check_whole(key, value, param, needs)
+            elif needs.whole and (value.numel() > 1 or value.dim() > 1):
+                if not value.is_floating_point():
+                    raise _unfit(key, value, param)
                 found.whole.append(key)
+            elif value.numel() != 1 or value.is_complex():
+                raise _request(key, value, param, needs)
             elif key in needs.per_tensor:
                 found.per_tensor.append(key)
             else:
@@ -158,13 +157,20 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
         raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 
 
-def _check_whole(key: str, value: Tensor, param: Tensor, needs: Needs) -> None:
-    """Refuse a tensor of another shape, unless functions of whole tensors may be given it."""
-    if not needs.whole and not needs.heads and value.is_floating_point():
-        raise WholeRead
-    if not needs.whole or not value.is_floating_point():
-        shapes = f"{tuple(value.shape)}, unlike its parameter's {tuple(param.shape)}"
-        raise UnfusableError(f"state {key!r} is {value.dtype} of shape {shapes}")
+def _request(key: str, value: Tensor, param: Tensor, needs: Needs) -> Exception:
+    """Return what is needed for a tensor that has another shape than its parameter."""
+    if not needs.along and fitting(value.shape, layout(param.shape)):
+        return DimensionsRead(along=True)
+    if not needs.heads and _is_of_heads(value, param):
+        return HeadsRead(len(value))
+    if not needs.heads and value.is_floating_point():
+        return WholeRead()
+    return _unfit(key, value, param)
+
+
+def _unfit(key: str, value: Tensor, param: Tensor) -> UnfusableError:
+    shapes = f"{tuple(value.shape)}, unlike its parameter's {tuple(param.shape)}"
+    return UnfusableError(f"state {key!r} is {value.dtype} of shape {shapes}")
 
 
 def plain_number(value: Any) -> Any:

@@ -31,7 +31,7 @@ def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohor
         HeadsRead: There may be numbers for equal parts in a state.
     """
     fits: list[Fits] = [{}] * len(members)
-    if needs.along:
+    if needs.along and not needs.whole:
         fits = all_fits([m.param for m in members], [m.state for m in members], needs)
     found: dict[object, list[int]] = {}
     for index, member in enumerate(members):

@@ -15,9 +15,9 @@ from typing import Any, NoReturn, cast
 import torch
 from torch import Tensor
 
-from schuss.contract import State
-from schuss.engines.errors import UnfusableError, UntraceableError
-from schuss.engines.program.stages import TAKEN, Fed, Kept
+from schuss.engines.errors import UntraceableError
+from schuss.engines.program.axes import Axes, own_axes
+from schuss.engines.program.stages import TAKEN, Fed
 from schuss.engines.tracing.blocks import blocks_of, sizes_of
 from schuss.engines.tracing.standin import StandIn
 from schuss.engines.tracing.tape import Tape
@@ -86,9 +86,12 @@ class Block:
         """The stand-in for one of its elements, if it looks like a parameter."""
         self._check()
         if self._element is None:
-            if not looks_like_parameter(self):
+            axes = _axes_in_order(self)
+            if axes is None or self.dtype not in KIND_OF:
                 raise UntraceableError("a tensor of another shape or kind among the elements")
             self._element = self.tape.record(f"{TAKEN}.{self.number}")
+            if tuple(self.shape) != self.tape.dimensions.shape:
+                self._element.axes = self.tape.plain(axes)
         return self._element
 
     def write(self, value: Block | StandIn) -> Block:
@@ -183,43 +186,6 @@ class Block:
         return id(self)
 
 
-def blocks_of_state(tape: Tape) -> dict[str, Block]:
-    """Return blocks for the state of another shape than its parameter's, by key."""
-    kept = tape.dimensions.whole.kept if tape.dimensions.whole else {}
-    return {key: Block(tape, blocks_of(tape).number(Kept(key), x)) for key, x in kept.items()}
-
-
-def apart(after: State, before: State) -> tuple[State, dict[str, int]]:
-    """Return the state that a rule leaves, and apart from it the blocks that become state, by key.
-
-    A block that looks like the parameter is written by a program, as a stand-in is.
-
-    Raises:
-        UnfusableError: A block has several names, or may share memory with another one.
-    """
-    rest, blocks = dict(after), {}
-    held: set[int] = set()
-    for key, value in after.items():
-        if type(value) is not Block:
-            continue
-        was = before.get(key)
-        if value.frozen or id(value) in held:
-            raise UnfusableError(f"state {key!r} is a tensor that has another name too")
-        held.add(id(value))
-        del rest[key]
-        if type(was) is Block and (was.shape, was.dtype) != (value.shape, value.dtype):
-            raise UnfusableError(f"state {key!r} changes its shape or its precision")
-        if type(was) is StandIn or is_like_element(value):
-            if not is_like_element(value):
-                raise UnfusableError(f"state {key!r} changes its shape or its precision")
-            rest[key] = value.element
-        elif was is not None and type(was) is not Block:
-            raise UnfusableError(f"state {key!r} becomes a tensor with dimensions")
-        elif was is None or value.number != blocks_of(value.tape).number(Kept(key), value.like):
-            blocks[key] = value.number
-    return rest, blocks
-
-
 def as_block(x: StandIn, dtype: torch.dtype | None = None) -> Block:
     """Return the block of all elements of what a stand-in stands for."""
     tape = x.tape
@@ -244,10 +210,26 @@ def as_block(x: StandIn, dtype: torch.dtype | None = None) -> Block:
 
 
 def looks_like_parameter(x: Block) -> bool:
-    """Tell whether a block has the shape of a parameter, and numbers as elements have them."""
-    sizes, axes = sizes_of(x.tape), x.tape.dimensions.axes or ()
-    shape = tuple(prod(sizes[axis] for axis in each) for each in axes)
-    return tuple(x.shape) == shape and x.dtype in KIND_OF
+    """Tell whether a block has the numbers of a parameter in their order, as elements have them."""
+    return x.dtype in KIND_OF and _axes_in_order(x) is not None
+
+
+def _axes_in_order(x: Block) -> Axes | None:
+    """Return the axes of the dimensions of a block, if these are all of the parameter's in order.
+
+    A dimension of size 1 has none, and one may be several of the parameter's side by side.
+    """
+    sizes = sizes_of(x.tape)
+    left = [axis for axis in own_axes(x.tape.dimensions.axes or ()) if sizes[axis] != 1]
+    found: list[tuple[int, ...]] = []
+    for size in x.shape:
+        axes: list[int] = []
+        while left and prod(sizes[axis] for axis in (*axes, left[0])) <= size and size != 1:
+            axes.append(left.pop(0))
+        if prod(sizes[axis] for axis in axes) != size:
+            return None
+        found.append(tuple(axes))
+    return None if left else tuple(found)
 
 
 def is_like_element(x: Block) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,6 +65,12 @@ class Dimensions:
         self.heads = heads
         self.single = single
         self.whole = whole
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the parameters, whose sizes are known."""
+        sizes = self.sizes or ()
+        return tuple(prod(sizes[axis] for axis in each) for each in self.axes or ())
 
 
 class Tape:

@@ -191,6 +191,20 @@ def _vector_norm(tape: Tape, x: Any, ord: Any = 2, dim: Any = None, **others: An
     return _norm(tape, x, ord, dim, **others)
 
 
+def _matrix_norm(
+    tape: Tape,
+    x: Any,
+    ord: Any = "fro",  # noqa: A002  # torch's
+    dim: Any = (-2, -1),
+    keepdim: bool = False,  # noqa: FBT001, FBT002  # torch's
+    *,
+    dtype: Any = None,
+) -> Any:
+    if ord != "fro":
+        raise TypeError(f"norm of order {ord}; there is 'fro'")
+    return _norm(tape, x, 2, dim, keepdim, dtype=dtype)
+
+
 def _drawn(name: str) -> Callable[..., Any]:
     def operation(tape: Tape, x: Any, *, memory_format: Any = None) -> Any:
         if tape.is_per_tensor(x):
@@ -219,6 +233,7 @@ TORCH_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "dot": _dot,
     "fill": _full,
     "full_like": _full,
+    "linalg_matrix_norm": _matrix_norm,
     "linalg_vector_norm": _vector_norm,
     "matmul": _matmul,
     "max": _max,

@@ -23,9 +23,9 @@ from schuss.engines.program.cut import cut
 from schuss.engines.program.program import GRAD, PARAM, STATE, Node, Place, Program, program
 from schuss.engines.program.stages import Cut
 from schuss.engines.tracing import whole
-from schuss.engines.tracing.block import apart, blocks_of_state
 from schuss.engines.tracing.calculation import drawn
 from schuss.engines.tracing.draws import refusing_draws
+from schuss.engines.tracing.kept import apart, blocks_of_state
 from schuss.engines.tracing.standin import StandIn
 from schuss.engines.tracing.tape import Dimensions, Tape
 

@@ -185,23 +185,33 @@ def played(
         variant: Returns what is called in place of a function, given the shapes of its blocks.
     """
     values: dict[object, Tensor] = dict(zip(run.given, given, strict=True))
-
-    def filled(tree: Any) -> Any:
-        if type(tree) is Ref:
-            source = tangle.sources[tree.block]
-            return values[tree.block if tree.block in values else source]
-        if type(tree) is Argument:
-            return float(numbers[tree.position])
-        if type(tree) is tuple:
-            return tuple(map(filled, tree))
-        return {k: filled(v) for k, v in tree.items()} if type(tree) is dict else tree
-
     for number in run.calls:
         call = tangle.calls[number]
         function = variant(call.function, shapes_given(tangle, number))
-        result = function(*filled(call.args), **filled(call.kwargs))
+        arguments, options = (
+            _filled(tree, tangle, values, numbers) for tree in (call.args, call.kwargs)
+        )
+        result = function(*arguments, **options)
         if isinstance(result, (tuple, list)):
             values |= {Returned(number, at): each for at, each in enumerate(result)}
         else:
             values[Returned(number, None)] = result
     return tuple(values[tangle.sources[block]] for block in run.returned)
+
+
+def _filled(tree: Any, tangle: Tangle, values: Mapping[object, Tensor], numbers: Any) -> Any:
+    """Return arguments of a call, with the tensors and numbers in their places.
+
+    A function within `played` would refer to itself, and so keep all tensors until Python's
+    collector of garbage comes.
+    """
+    if type(tree) is Ref:
+        source = tangle.sources[tree.block]
+        return values[tree.block if tree.block in values else source]
+    if type(tree) is Argument:
+        return float(numbers[tree.position])
+    if type(tree) is tuple:
+        return tuple(_filled(each, tangle, values, numbers) for each in tree)
+    if type(tree) is dict:
+        return {key: _filled(each, tangle, values, numbers) for key, each in tree.items()}
+    return tree

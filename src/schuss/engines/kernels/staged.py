@@ -25,8 +25,10 @@ from schuss.engines.kernels.calls import Stacks
 from schuss.engines.program.program import STATE, Program
 from schuss.engines.program.stages import EMPTY, TEMPORARY, Cut, Stage
 
-CHUNK = 2**19
-"""The numbers of the parameters that are stepped at a time, unless one alone has more."""
+CHUNK = 2**18
+"""The numbers of the parameters that are stepped at a time, unless one alone has more: a stack of
+1 MB in float32. With twice as many, the allocator gives the memory back to the system after each
+stack, and a step of Muon took 1.1 to 1.3 times as long, with matrices of 64 to 1024 rows."""
 
 
 class StagedStep:

@@ -146,7 +146,8 @@ def step_command(
     a kernel that only moves the bytes. A table, a record and a figure follow.
     """
     # Not at the top: it brings matplotlib and scikit-learn, which take a second to load.
-    from schuss.cli.bench.launch import Document, Options, launch_step
+    from schuss.cli.bench.launch import Options, launch_step
+    from schuss.cli.bench.publishing import Document
 
     options = Options(
         workload or [], contender or [], optimizer or [DEFAULT_OPTIMIZER], rounds, threads, output
@@ -171,7 +172,8 @@ def loop_command(
 
     A small network learns the digits, and a small transformer random tokens.
     """
-    from schuss.cli.bench.launch import Document, Options, launch_loop
+    from schuss.cli.bench.launch import Options, launch_loop
+    from schuss.cli.bench.publishing import Document
 
     options = Options(
         workload or [], contender or [], optimizer or [DEFAULT_OPTIMIZER], rounds, threads, output
@@ -195,11 +197,42 @@ def optimizers_command(
 
     The time of a step is divided by the bytes that it has to move: 1 is as fast as AdamW.
     """
-    from schuss.cli.bench.launch import Document, Options, launch_optimizers
+    from schuss.cli.bench.launch import Options, launch_optimizers
+    from schuss.cli.bench.publishing import Document
 
     options = Options(workload or [DEFAULT_WORKLOAD], [], optimizer or [], rounds, threads, output)
     with shown_as_message():
         launch_optimizers(options, Document(markdown, section) if markdown else None, memory)
+
+
+@bench.command("matrices")
+def matrices_command(
+    workload: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--workload",
+            metavar="NAME",
+            help="A workload of matrices, see docs/benchmarks.md; give it again for each.",
+            show_default="all but muon-gpt2-12, which is there for a quick look",
+        ),
+    ] = None,
+    rounds: Rounds = 7,
+    threads: Threads = None,
+    output: Output = DEFAULT_OUTPUT,
+    markdown: Markdown = None,
+    section: Section = None,
+) -> None:
+    """Time steps of Muon and SOAP beside other implementations, and of Muon within a Composite.
+
+    The contenders take turns, and are compared within each round with the first of them, which is
+    ours. The elementwise part of Muon is compared with a kernel that only moves the bytes.
+    """
+    from schuss.cli.bench.launch import Options, launch_matrices
+    from schuss.cli.bench.publishing import Document
+
+    options = Options(workload or [], [], [], rounds, threads, output)
+    with shown_as_message():
+        launch_matrices(options, Document(markdown, section) if markdown else None)
 
 
 @bench.command("uneven")
@@ -236,7 +269,8 @@ def import_command(
 @bench.command("show")
 def show_command(record: Record, markdown: Markdown = None, section: Section = None) -> None:
     """Show the tables of an earlier call again, and draw its figure anew."""
-    from schuss.cli.bench.launch import Document, launch_show
+    from schuss.cli.bench.launch import launch_show
+    from schuss.cli.bench.publishing import Document
 
     with shown_as_message():
         launch_show(record, Document(markdown, section) if markdown else None)

@@ -24,6 +24,7 @@ from schuss.cli.mnist.atomic import written_atomically
 STEP: Final = "step"
 LOOP: Final = "loop"
 OPTIMIZERS: Final = "optimizers"
+WHOLE: Final = "whole-matrices"
 
 _FORMAT: Final = "schuss bench, record 1"
 _PACKAGES: Final = ("numba", "numpy", "labml-nn", "pytorch-optimizer")
@@ -35,7 +36,7 @@ def make_record(
     """Return the record of a benchmark, in what JSON has.
 
     Args:
-        kind: `STEP`, `LOOP` or `OPTIMIZERS`.
+        kind: `STEP`, `LOOP`, `OPTIMIZERS` or `WHOLE`.
         command: The command line that would measure it again.
         settings: How it was measured.
         results: The rows of the tables.
@@ -80,7 +81,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise DataFileError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError:
         record = None
-    kinds = (STEP, LOOP, OPTIMIZERS)
+    kinds = (STEP, LOOP, OPTIMIZERS, WHOLE)
     if (
         not isinstance(record, dict)
         or record.get("format") != _FORMAT

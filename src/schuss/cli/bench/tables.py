@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from schuss.cli.bench.record import LOOP, OPTIMIZERS
+from schuss.cli.bench.record import LOOP, OPTIMIZERS, WHOLE
 
 _STEP_HEADINGS: Final = (
     "ms",
@@ -33,6 +33,14 @@ _OPTIMIZER_HEADINGS: Final = (
     "× AdamW,\nper byte read",
 )
 _CONTENDER: Final = "contender"
+_WHOLE_HEADINGS: Final = (
+    _CONTENDER,
+    "ms",
+    "× the first",
+    "bytes\na number",
+    "× floor,\nper byte",
+    "extra\nMiB",
+)
 _QUIET: Final = 0.15  # cores; more than that, and differences below 10 % mean little
 
 
@@ -60,6 +68,8 @@ def tables(record: dict[str, Any]) -> list[Table]:
     results = record["results"]
     if record["kind"] == OPTIMIZERS:
         return [_of_optimizers(result) for result in results]
+    if record["kind"] == WHOLE:
+        return [_of_matrices(result) for result in results]
     several = len({result["optimizer"] for result in results}) > 1
     names = dict.fromkeys(result["workload"]["name"] for result in results)
     return [
@@ -98,6 +108,24 @@ def _of_optimizers(result: dict[str, Any]) -> Table:
     return table
 
 
+def _of_matrices(result: dict[str, Any]) -> Table:
+    table = _headed(result["workload"], _WHOLE_HEADINGS)
+    for row in result["contenders"]:
+        moved = row["bytes_per_number"]
+        cells = (
+            number(row["step_ms"]["median"]),
+            _spread(row["over_ours"]),
+            _NOTHING if moved is None else f"{moved:.0f}",
+            _spread(row["over_floor_per_byte"]),
+            _mebibytes(row["extra_bytes"]),
+        )
+        table.rows.append((row["name"], *cells))
+    if result["steps"] > 1:
+        table.notes.append(f"the time of a step is the mean of {result['steps']} in sequence")
+    table.notes.extend(_other_notes(result, ""))
+    return table
+
+
 def _headed(workload: dict[str, Any], headings: tuple[str, ...]) -> Table:
     size = f"{workload['numbers']:,} parameters"
     if workload.get("tensors", 1) > 1:
@@ -125,8 +153,12 @@ def _step_cells(row: dict[str, Any]) -> tuple[str, ...]:
         _spread(row["over_floor"]),
         _median(row["over_our_adamw_per_byte"]),
         first_step,
-        _NOTHING if extra is None else f"{extra / 2**20:,.1f}",
+        _mebibytes(extra),
     )
+
+
+def _mebibytes(extra: float | None) -> str:
+    return _NOTHING if extra is None else f"{extra / 2**20:,.1f}"
 
 
 def label(spec: str) -> str:

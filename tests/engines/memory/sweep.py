@@ -54,6 +54,12 @@ GROUPS: dict[str, Shapes] = {
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in TRACED}
 """Optimizers with options: their names in the registry, and the options."""
 
+WHOLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "muon": ("muon", {"matrices": "flatten"}),
+    "dion2": ("dion2", {"matrices": "flatten"}),
+}
+"""Those that work on whole matrices, and take nothing else."""
+
 VARIANTS |= {
     "sgd, momentum": ("sgd", {"momentum": 0.9, "nesterov": True}),
     "adam, amsgrad": ("adam", {"amsgrad": True}),
@@ -65,6 +71,7 @@ VARIANTS |= {
         "adamw",
         {"transforms": (schuss.ClipByGlobalNorm(1.0), schuss.EMA(0.9))},
     ),
+    **WHOLE,
 }
 
 
@@ -103,6 +110,8 @@ def swept(case: Case) -> None:
             importlib.import_module(name)
     memory = Memory(at_end=case.at_end)
     shapes = {k: v for k, v in GROUPS.items() if case.name != "sm3" or k != "more dimensions"}
+    if case.name in WHOLE:
+        shapes = {k: [each for each in v if len(each) > 1] for k, v in shapes.items()}
     with engines_in(memory):
         pair = _Pair(case, memory, list(shapes.values()))
         for step in range(STEPS):

@@ -283,6 +283,12 @@ OPTIMIZERS = {
     "Noam": {**ADAM, **ADAM_FLAGS, "warmup": COUNT, "d_model": COUNT_FROM_1},
     "NorMuon": {**MUON, "beta2": RATE},
     "NovoGrad": {**ADAM, "grad_averaging": FLAG},
+    "PSGDKron": {
+        "momentum": RATE,
+        "precondition_lr": POSITIVE,
+        "precondition_frequency": COUNT_FROM_1,
+        **SIDES,
+    },
     "Prodigy": {
         **ADAM,
         **DISTANCE,

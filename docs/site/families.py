@@ -79,7 +79,18 @@ FAMILIES = (
         "Matrices",
         "The weight of a layer is a matrix, and the step has about the same size in all of its "
         "directions. Parameters that are no matrices are trained by another optimizer.",
-        ("muon", "normuon", "adamuon", "scion", "dion2", "shampoo", "klshampoo", "soap", "splus"),
+        (
+            "muon",
+            "normuon",
+            "adamuon",
+            "scion",
+            "dion2",
+            "shampoo",
+            "klshampoo",
+            "soap",
+            "splus",
+            "psgdkron",
+        ),
     ),
     Family(
         "sums",

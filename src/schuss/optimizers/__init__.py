@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from schuss.optimizers.normuon import NorMuon
     from schuss.optimizers.novograd import NovoGrad
     from schuss.optimizers.prodigy import Prodigy
+    from schuss.optimizers.psgdkron import PSGDKron
     from schuss.optimizers.radam import RAdam
     from schuss.optimizers.radamschedulefree import RAdamScheduleFree
     from schuss.optimizers.rmsprop import RMSprop
@@ -119,6 +120,7 @@ __all__ = [
     "Noam",
     "NorMuon",
     "NovoGrad",
+    "PSGDKron",
     "Prodigy",
     "RAdam",
     "RAdamScheduleFree",

@@ -79,6 +79,13 @@ def with_a_tensor_of_more_dimensions(state, group, grad, param):
     param.sub_(0.01 * (table.mT @ table.sum(1)) @ grad + 0.01 * row @ grad)
 
 
+def rows_of_a_tensor_of_its_own(state, group, grad, param):
+    rows = grad.sum(1, keepdim=True) * torch.ones(grad.shape, dtype=grad.dtype)
+    state["mean"] = rows + 0.01 * (grad @ grad.mT @ grad)
+    state["rows"] = grad.mean(1, keepdim=True) * torch.ones(grad.shape, dtype=grad.dtype)
+    param.sub_(0.1 * state["mean"])
+
+
 def half_written(state, group, grad, param):
     half = (grad @ grad.mT @ grad).bfloat16()
     half.add_(grad)
@@ -120,6 +127,7 @@ AGREEING = [
     with_a_tensor_written_later,
     with_operators,
     with_a_tensor_of_more_dimensions,
+    rows_of_a_tensor_of_its_own,
     half_written,
     assigning_data,
     without_a_batching_rule,

@@ -117,6 +117,8 @@ class Tape:
         """Add an operation on stand-ins and numbers, and return the stand-in for its value."""
         node: list[Any] = [operation]
         of_axes, stand_in = False, self.stand_in
+        if any(isinstance(x, Tensor) and x.numel() != 1 for x in operands):
+            operands = tuple(map(self._element, operands))
         for operand in operands:
             if type(operand) is stand_in:
                 node.append(operand.value)
@@ -253,13 +255,16 @@ class Tape:
                 return self.size(operand.axes).value
             if isinstance(operand, Tensor) and operand.numel() == 1:
                 operand = self._number(operand)
-            if isinstance(operand, Tensor):
-                return self.constant(self, operand).element.value  # type: ignore[no-any-return]
             if not isinstance(operand, Real):
                 raise UntraceableError(f"a {type(operand).__name__} among the operands")
             operand = float(operand)
         self.arguments.append(operand)
         return -len(self.arguments)  # ~k is -k - 1
+
+    def _element(self, operand: Any) -> Any:
+        """Return the stand-in for an element of a tensor that a rule has made, or the operand."""
+        is_made = isinstance(operand, Tensor) and operand.numel() != 1
+        return self.constant(self, operand).element if is_made else operand
 
     def _number(self, tensor: Tensor) -> float:
         """Return the number of a tensor, or keep the tensor as the next argument."""

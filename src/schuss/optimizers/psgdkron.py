@@ -128,8 +128,8 @@ class PSGDKron(Optimizer):
 def noise(like: Tensor, seed: int) -> Tensor:
     """Return normal numbers, the same for each matrix of a stack, from its shape and a seed."""
     generator = torch.Generator(device=like.device).manual_seed(seed)
-    numbers = torch.randn(like.shape[-2:], generator=generator, device=like.device)
-    return numbers.to(like.dtype).expand_as(like)
+    numbers = torch.empty(like.shape[-2:], dtype=torch.float32, device=like.device)
+    return numbers.normal_(generator=generator).to(like.dtype).expand_as(like)
 
 
 def spectral_norm_bound(x: Tensor) -> Tensor:

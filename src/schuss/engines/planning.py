@@ -175,8 +175,7 @@ class Planner:
                 known.passed_over[name] = str(error)
                 if not (isinstance(error, NoDeviceKernelError) and error.is_expected):
                     known.may_be_faster = True
-                    if not getattr(self._optimizer, "takes_matrices_only", False):
-                        known.warn(self._optimizer, error)
+                    known.warn(self._optimizer, error)
         return Planned("loop")
 
     def on(self, name: str, known: Known, batch: Batch) -> Planned:

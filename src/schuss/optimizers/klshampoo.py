@@ -41,8 +41,6 @@ from schuss.contract import Group, State, wide_dtype
 from schuss.declarations import decay, hyper, moment_rates, rate, stabilizer
 from schuss.domains import above, whole
 from schuss.matrices.shapes import (
-    MATRICES,
-    Matrices,
     as_matrices,
     from_matrices,
     keyed,
@@ -59,14 +57,14 @@ from schuss.matrices.sides import (
     side,
     turn_to_eigenvectors,
 )
-from schuss.optimizer import Optimizer
+from schuss.matrixoptimizer import MatrixOptimizer
 from schuss.transforms.weight_decay import Decay
 
 LEAST_BOUND, LARGEST_BOUND = 10, 4000
 """Bounds of an inverse root, of the authors' code, <https://github.com/yorkerlin/KL-Methods>."""
 
 
-class KLShampoo(Optimizer):
+class KLShampoo(MatrixOptimizer):
     """Shampoo by the Kullback-Leibler divergence.
 
     Keeps one buffer per parameter, and two square matrices for each of its sides.
@@ -85,15 +83,6 @@ class KLShampoo(Optimizer):
     max_dim: int = hyper(
         "", "the longest side that has a basis", MAX_DIM, default=10_000, kw_only=True
     )
-    matrices: Matrices = hyper(
-        "",
-        "how a parameter consists of matrices, see schuss.matrices",
-        MATRICES,
-        default=None,
-        kw_only=True,
-    )
-
-    takes_matrices_only = True
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean and the sides at zero, and the eigenvalues at their first value."""

@@ -31,7 +31,6 @@ moves in full, however small its gradients are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -42,12 +41,12 @@ from schuss.domains import DECAY_RATE, at_least
 from schuss.matrices.coefficients import COEFFICIENTS, JORDAN
 from schuss.matrices.orthogonalization import FORM, PRECISION, STEPS, orthogonalized
 from schuss.matrices.scales import SCALE, scale
-from schuss.matrices.shapes import MATRICES, Matrices, as_matrices, from_matrices
-from schuss.optimizer import Optimizer
+from schuss.matrices.shapes import as_matrices, from_matrices
+from schuss.matrixoptimizer import MatrixOptimizer
 from schuss.transforms.weight_decay import Decay
 
 
-class Muon(Optimizer):
+class Muon(MatrixOptimizer):
     """Orthogonalized momentum. Keeps one buffer per parameter."""
 
     lr: float | Tensor = rate("the size of the singular values of a step, over s", default=1e-3)
@@ -93,15 +92,6 @@ class Muon(Optimizer):
         default="ordinary",
         kw_only=True,
     )
-    matrices: Matrices = hyper(
-        "",
-        "how a parameter consists of matrices, see schuss.matrices",
-        MATRICES,
-        default=None,
-        kw_only=True,
-    )
-
-    takes_matrices_only: ClassVar[bool] = True
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean at zero."""

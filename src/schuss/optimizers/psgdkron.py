@@ -32,20 +32,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from schuss.contract import Group, State, wide_dtype
 from schuss.declarations import decay, hyper, rate
 from schuss.domains import DECAY_RATE, above, whole
 from schuss.matrices.shapes import (
-    MATRICES,
-    Matrices,
     as_matrices,
     from_matrices,
     keyed,
     matrix_shapes,
 )
 from schuss.matrices.sides import LEFT, MAX_DIM, RIGHT
-from schuss.optimizer import Optimizer
+from schuss.matrixoptimizer import MatrixOptimizer
 from schuss.transforms.weight_decay import Decay
 
 LARGEST_RMS = 1.1
@@ -54,7 +53,7 @@ EPS = 1e-30
 """Added to norms, so that zeros leave the factors as they are."""
 
 
-class PSGDKron(Optimizer):
+class PSGDKron(MatrixOptimizer):
     """Whitening by triangular factors.
 
     Keeps one buffer per parameter, and a square matrix for each of its sides.
@@ -72,15 +71,6 @@ class PSGDKron(Optimizer):
     max_dim: int = hyper(
         "", "the longest side that has a factor", MAX_DIM, default=8192, kw_only=True
     )
-    matrices: Matrices = hyper(
-        "",
-        "how a parameter consists of matrices, see schuss.matrices",
-        MATRICES,
-        default=None,
-        kw_only=True,
-    )
-
-    takes_matrices_only = True
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean at zero, and the factors at the identity."""
@@ -127,9 +117,16 @@ class PSGDKron(Optimizer):
 
 def noise(like: Tensor, seed: int) -> Tensor:
     """Return normal numbers, the same for each matrix of a stack, from its shape and a seed."""
-    generator = torch.Generator(device=like.device).manual_seed(seed)
+    if has_torch_function_unary(like):
+        return handle_torch_function(noise, (like,), like, seed)
+    if like.is_meta:
+        return torch.empty_like(like)
+    generator = torch.Generator(device=like.device).manual_seed(int(seed))
     numbers = torch.empty(like.shape[-2:], dtype=torch.float32, device=like.device)
     return numbers.normal_(generator=generator).to(like.dtype).expand_as(like)
+
+
+noise.takes_stacks = True  # type: ignore[attr-defined]  # so that engines call it for all matrices
 
 
 def spectral_norm_bound(x: Tensor) -> Tensor:

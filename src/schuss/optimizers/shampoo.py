@@ -33,7 +33,7 @@ from torch import Tensor
 from schuss.contract import Group, State
 from schuss.declarations import decay, hyper, rate, stabilizer
 from schuss.domains import DECAY_RATE, POSITIVE_SHARE, one_of, or_none, tuple_of, whole
-from schuss.matrices.shapes import MATRICES, Matrices, as_matrices, from_matrices
+from schuss.matrices.shapes import as_matrices, from_matrices
 from schuss.matrices.sides import (
     LEFT,
     MAX_DIM,
@@ -45,11 +45,11 @@ from schuss.matrices.sides import (
     gather,
     side,
 )
-from schuss.optimizer import Optimizer
+from schuss.matrixoptimizer import MatrixOptimizer
 from schuss.transforms.weight_decay import Decay
 
 
-class Shampoo(Optimizer):
+class Shampoo(MatrixOptimizer):
     """Shampoo.
 
     Keeps one buffer per parameter, and two square matrices for each of its sides.
@@ -81,15 +81,6 @@ class Shampoo(Optimizer):
     max_dim: int = hyper(
         "", "the longest side that there is", MAX_DIM, default=10_000, kw_only=True
     )
-    matrices: Matrices = hyper(
-        "",
-        "how a parameter consists of matrices, see schuss.matrices",
-        MATRICES,
-        default=None,
-        kw_only=True,
-    )
-
-    takes_matrices_only = True
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean and the sides at zero, and their roots at the identity."""

@@ -36,7 +36,7 @@ from torch import Tensor
 from schuss.contract import Group, State
 from schuss.declarations import decay, hyper, moment_rates, rate, stabilizer
 from schuss.domains import DECAY_RATE, or_none, whole
-from schuss.matrices.shapes import MATRICES, Matrices, as_matrices, from_matrices
+from schuss.matrices.shapes import as_matrices, from_matrices
 from schuss.matrices.sides import (
     MAX_DIM,
     begin_bases,
@@ -46,11 +46,11 @@ from schuss.matrices.sides import (
     turn_by_power_iteration,
     turn_to_eigenvectors,
 )
-from schuss.optimizer import Optimizer
+from schuss.matrixoptimizer import MatrixOptimizer
 from schuss.transforms.weight_decay import Decay
 
 
-class SOAP(Optimizer):
+class SOAP(MatrixOptimizer):
     """Adam in Shampoo's eigenbasis.
 
     Keeps two buffers per parameter, and two square matrices for each of its sides.
@@ -73,15 +73,6 @@ class SOAP(Optimizer):
     max_dim: int = hyper(
         "", "the longest side that has a basis", MAX_DIM, default=10_000, kw_only=True
     )
-    matrices: Matrices = hyper(
-        "",
-        "how a parameter consists of matrices, see schuss.matrices",
-        MATRICES,
-        default=None,
-        kw_only=True,
-    )
-
-    takes_matrices_only = True
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start both moments and both sides at zero."""

@@ -33,7 +33,7 @@ from torch import Tensor
 from schuss.contract import Group, State
 from schuss.declarations import decay, hyper, moment_rates, rate
 from schuss.domains import whole
-from schuss.matrices.shapes import MATRICES, Matrices, as_matrices, from_matrices, matrix_shapes
+from schuss.matrices.shapes import as_matrices, from_matrices, matrix_shapes
 from schuss.matrices.sides import (
     MAX_DIM,
     begin_bases,
@@ -42,11 +42,11 @@ from schuss.matrices.sides import (
     rotated_back,
     turn_to_eigenvectors,
 )
-from schuss.optimizer import Optimizer
+from schuss.matrixoptimizer import MatrixOptimizer
 from schuss.transforms.weight_decay import Decay
 
 
-class SPlus(Optimizer):
+class SPlus(MatrixOptimizer):
     """Signs in Shampoo's eigenbasis.
 
     Keeps one buffer per parameter, and two square matrices for each of its sides.
@@ -61,15 +61,6 @@ class SPlus(Optimizer):
     max_dim: int = hyper(
         "", "the longest side that has a basis", MAX_DIM, default=10_000, kw_only=True
     )
-    matrices: Matrices = hyper(
-        "",
-        "how a parameter consists of matrices, see schuss.matrices",
-        MATRICES,
-        default=None,
-        kw_only=True,
-    )
-
-    takes_matrices_only = True
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the mean and the sides at zero."""

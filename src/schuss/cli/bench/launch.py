@@ -140,8 +140,8 @@ def launch_optimizers(options: Options, document: Document | None, memory: float
         UserError: Something that the user can put right.
     """
     names = _known("--workload", options.workloads, WORKLOADS)
-    fused = [info.name for info in list_optimizers() if not info.cls.takes_matrices_only]
-    every = options.optimizers or fused
+    of_every_shape = [x.name for x in list_optimizers() if not x.cls.takes_matrices_only]
+    every = options.optimizers or of_every_shape
     cases, settings = _prepare(
         replace(options, optimizers=every), document, OPTIMIZERS, _STEP_BLOCK
     )

@@ -18,7 +18,7 @@ from schuss.engines.cohorts.contents import Fits, Member, Needs, contents, plain
 from schuss.engines.cohorts.scalars import Columns, Indices, Scalars, write
 from schuss.engines.cohorts.traces import Part, traced_parts
 from schuss.engines.cohorts.whole import whole_of
-from schuss.engines.errors import UnfusableError
+from schuss.engines.errors import UnfusableError, WholeRead
 from schuss.engines.program.axes import Axes, Layout, layout
 from schuss.engines.program.operations import ROUNDINGS, Form
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place
@@ -156,7 +156,13 @@ class Cohort:
             with suppress(UnfusableError):
                 return self._traced_along(self._axes[0], rule, scalars, group, drawn)
             del self._axes[0]
-        return self._traced_along(self._axes[0], rule, scalars, group, drawn)
+        try:
+            return self._traced_along(self._axes[0], rule, scalars, group, drawn)
+        except UnfusableError:
+            known = self.dimensions
+            if known.whole is None and (known.single or self._axes[0]):
+                raise WholeRead from None  # nothing is guessed of shapes then
+            raise
 
     def _traced_along(
         self,

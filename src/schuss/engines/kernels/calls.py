@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
+from schuss.engines.batching import vmapped
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.program.on_stacks import on_stacks
@@ -90,8 +90,8 @@ class Stacks:
         for block in blocks:
             self._stacks.pop(block, None)
 
-    def part(self) -> None:
-        """Part blocks that become state from memory that is written to before them."""
+    def copy_kept(self) -> None:
+        """Copy blocks that become state, if they lie in memory that is written to before."""
         if len(self._indices) > 1:  # whose stacks are copies
             return
         for block in set(self._cut.kept.values()):
@@ -145,12 +145,10 @@ class Stacks:
             if run.takes_stacks:
                 return played(tangle, run, given, numbers[0], on_stacks)
             if count >= FEWEST:
-                with suppress(RuntimeError), warnings.catch_warnings():
-                    # A function without a batching rule is called for one after the other; one that
-                    # fails is called so below, and tells its reason there.
-                    warnings.filterwarnings("ignore", ".*performance drop")
-                    each = partial(played, tangle, run, numbers=numbers[0])
-                    return torch.vmap(lambda *blocks: each(blocks))(*given)
+                each = partial(played, tangle, run, numbers=numbers[0])
+                with suppress(RuntimeError):  # a function that fails tells its reason below
+                    stacks: Sequence[Tensor] = vmapped(lambda *blocks: each(blocks), *given)
+                    return stacks
         found = [
             played(tangle, run, [stack[row] for stack in given], numbers[row % len(numbers)])
             for row in range(count)

@@ -139,7 +139,7 @@ class _StagedPart:
             zip(self._cut.stages, self._launches, strict=True)
         ):
             if number == len(self._cut.stages) - 1:
-                stacks.part()
+                stacks.copy_kept()
             if launch is not None:
                 self._run(launch, stage, stacks, indices)
             stacks.call(stage.runs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from schuss.contract import Batch, Rule, State, Stateful, States
 from schuss.engines import loop
+from schuss.engines.batching import vmapped
 from schuss.engines.errors import UnfusableError
 from schuss.engines.stacked.stacks import Stack, divided
 
@@ -103,10 +103,7 @@ class StackedStep:
             return made
 
         try:
-            with warnings.catch_warnings():
-                # A function without a batching rule is called for one after the other, as here.
-                warnings.filterwarnings("ignore", ".*performance drop")
-                made = torch.vmap(for_one)(kept, torch.stack(stack.grads), params)
+            made = vmapped(for_one, kept, torch.stack(stack.grads), params)
         except Exception as error:
             raise UnfusableError(f"the rule is not for stacks: {_in_short(error)}") from error
         changed, new = {}, {}

@@ -186,7 +186,7 @@ class Block:
         return id(self)
 
 
-def as_block(x: StandIn, dtype: torch.dtype | None = None) -> Block:
+def as_block(x: StandIn) -> Block:
     """Return the block of all elements of what a stand-in stands for."""
     tape = x.tape
     sizes = sizes_of(tape)
@@ -199,7 +199,7 @@ def as_block(x: StandIn, dtype: torch.dtype | None = None) -> Block:
     shape = [prod(sizes[axis] for axis in each) for each in axes]
     ordered = tuple(sorted(order))
     whole = shape if ordered == order else [sizes[axis] for axis in ordered]
-    like = torch.empty(whole, dtype=dtype or tape.like.dtype, device="meta")
+    like = torch.empty(whole, dtype=tape.like.dtype, device="meta")
     block = Block(tape, blocks_of(tape).number(Fed(x.value, like.dtype), like), frozen=True)
     if block.shape != like.shape:  # it was seen in another shape before
         block = Tape.called(torch.reshape, (block, tuple(whole)), {})

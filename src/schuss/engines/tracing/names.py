@@ -15,11 +15,12 @@ _ASSIGNMENTS |= {f"__i{name}__": f"bitwise_{name}" for name in ("and", "or", "xo
 
 WHOLE = frozenset(
     """
-    addmm addmv addr baddbmm bfloat16 bmm cholesky_inverse cholesky_solve cumsum diag diag_embed
+    addmm addmv addr argmax argmin argsort baddbmm bfloat16 bmm cholesky_inverse cholesky_solve
+    cumsum diag diag_embed
     diagonal einsum flip gather half index_add index_copy index_select inverse kron linalg_cholesky
     linalg_eigh linalg_eigvalsh linalg_inv linalg_matrix_exp linalg_matrix_norm linalg_matrix_power
     linalg_multi_dot linalg_pinv linalg_qr linalg_solve linalg_solve_triangular linalg_svd
-    linalg_svdvals logdet matmul matrix_exp matrix_power mm mv narrow orthogonalized outer permute
+    linalg_svdvals logdet matmul matrix_exp matrix_power mm movedim mv narrow outer permute
     roll scatter select sort split svd take_along_dim tensordot topk trace tril triu unbind
     unflatten
     """.split()  # noqa: SIM905  # a list of names to be read

@@ -54,7 +54,8 @@ class StandIn:
         if in_place and args and type(args[0]) is not StandIn:
             raise _written(name, args[0], args[1:], kwargs)
         method = METHODS.get(name if in_place else name.strip("_"))
-        if method is None and name.strip("_") in WHOLE:
+        takes_whole = name.strip("_") in WHOLE or hasattr(function, "takes_stacks")
+        if method is None and takes_whole:
             return Tape.called(function, args, kwargs or {})
         if method is None or not args:
             raise UntraceableError(f"torch.{name}" if args else f"torch.{name} without operands")
@@ -195,6 +196,8 @@ def _method(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
             if name in WHOLE:
                 kwargs |= {} if out is None else {"out": out}
                 return x.tape.called(function_of_torch(name), (first, *args), kwargs)
+            if x.tape.dimensions.whole is not None and out is None:
+                return x.tape.recorded(x.tape, function_of_torch(name), (first, *args), kwargs)
             raise UntraceableError(f"torch.{name} with these arguments ({error})") from None
         if out is None:
             return result

@@ -91,6 +91,7 @@ class Tape:
 
     stand_in: type[StandIn]  # set by the module that defines it, and needs this one
     called: Callable[..., Any]  # set by the tracer, from `whole`
+    recorded: Callable[..., Any]  # the same
     result_of: Callable[..., StandIn]  # the same
     constant: Callable[..., Any]  # the same
 

@@ -179,4 +179,5 @@ def _divided(
 
 Tape.called = staticmethod(whole.called)
 Tape.constant = staticmethod(whole.constant)
+Tape.recorded = staticmethod(whole.recorded)
 Tape.result_of = staticmethod(whole.result_of)

@@ -46,7 +46,7 @@ _PLAIN = frozenset(TORCH_FUNCTIONS) - {"matmul", "mm", "outer", "dot", "vdot", "
 def constant(tape: Tape, tensor: Tensor) -> Any:
     """Return the block for a tensor that a rule has made, or has from elsewhere."""
     sizes_of(tape)
-    return _recorded(tape, torch.clone, (tensor,), {})
+    return recorded(tape, torch.clone, (tensor,), {})
 
 
 def result_of(base: str, x: StandIn, args: Sequence[Any], kwargs: dict[str, Any]) -> StandIn:
@@ -81,7 +81,7 @@ def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         raise UntraceableError("how a tensor lies in memory")
     if plain.startswith(_RANDOM) or plain.endswith(_RANDOM_TOO):
         raise UntraceableError(f"torch.{plain} of a whole tensor")
-    return _recorded(found[0].tape, function, args, kwargs)
+    return recorded(found[0].tape, function, args, kwargs)
 
 
 def _left_in(
@@ -115,7 +115,7 @@ def _written(name: str, base: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     return x.write(called(function, args, kwargs))
 
 
-def _recorded(
+def recorded(
     tape: Tape, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Write a call down, and return blocks for what it returns."""

@@ -7,6 +7,7 @@ import gc
 import pytest
 import torch
 
+from schuss import Optimizer
 from schuss.engines.kernels import staged
 from schuss.engines.kernels.calls import Stacks
 from tests.conformance.strangers import Ruled
@@ -77,10 +78,26 @@ def batched(state, group, grad, param):
     param.sub_(group["lr"] * (product @ grad.reshape(2, len(grad) // 2, -1)).reshape(param.shape))
 
 
-def made(rule, shapes=SHAPES, dtype=torch.float64, **options):
+class Once(Optimizer):
+    """Takes a rule that is a function of its arguments, which is traced once."""
+
+    traced_once = True
+
+    def __init__(self, params, rule, start, lr, **options):
+        self.rule, self.start = rule, start
+        super().__init__(params, {"lr": lr}, **options)
+
+    def init_state(self, state, group, param):
+        self.start(state, param)
+
+    def step_param(self, state, group, grad, param):
+        self.rule(state, group, grad, param)
+
+
+def made(rule, shapes=SHAPES, dtype=torch.float64, kind=Ruled, start=start, **options):
     generator = torch.Generator().manual_seed(0)
     params = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
-    return Ruled(params, rule, start, lr=0.1, **options)
+    return kind(params, rule, start, lr=0.1, **options)
 
 
 def stepped(optimizer, steps=5, without=lambda step, number: step == 3 and number % 4 == 0):
@@ -226,18 +243,83 @@ def test_stacks_take_no_more_memory_than_some_parameters(monkeypatch):
 
 def powers(state, group, grad, param):
     """Take a power of a product, whose exponent is an option."""
-    product = torch.linalg.matrix_power(grad @ grad.mT, group["exponent"]) / 10 ** group["exponent"]
+    product = (grad @ grad.mT).matrix_power(group["exponent"]) / 10 ** group["exponent"]
     param.sub_(product @ grad * group["lr"])
 
 
-def test_whole_numbers_are_options_of_functions_and_not_arguments(monkeypatch):
-    monkeypatch.setattr(Ruled, "traced_once", True, raising=False)
-    cut, loop = (made(powers, [(3, 3)] * 2, **o) for o in ({"fused": True}, {"foreach": False}))
+def test_whole_numbers_are_options_of_functions_and_not_arguments():
+    cut, loop = (
+        made(powers, [(3, 3)] * 2, kind=Once, **options)
+        for options in ({"fused": True}, {"foreach": False})
+    )
     for optimizer in (cut, loop):
         optimizer.param_groups[0]["exponent"] = 2
         stepped(optimizer, 3)
         optimizer.param_groups[0]["exponent"] = 1
         stepped(optimizer, 2)
+    assert_alike(cut, loop, 1e-12)
+
+
+def counted(state, group, grad, param):
+    """Give a function a number that differs among parameters once one of them has missed a step."""
+    state["step"] += 1
+    product = grad @ grad.mT
+    product = (product / state["step"]).cumsum(1)
+    param.sub_(product @ grad * group["lr"] / 100)
+
+
+@pytest.mark.parametrize("kind", [Ruled, Once])
+def test_each_parameter_has_its_own_numbers(kind):
+    cut, loop = (
+        made(counted, [(6, 4)] * 6, kind=kind, **options)
+        for options in ({"fused": True}, {"foreach": False})
+    )
+    for optimizer in (cut, loop):
+        stepped(optimizer, 6, without=lambda step, number: step in (1, 3) and number == step)
+    assert_alike(cut, loop, 1e-12)
+
+
+def forgetting(state, group, grad, param):
+    """Drop the state of the first step in the third, and keep no other."""
+    state["step"] += 1
+    if state["step"] == 3:
+        del state["left"]
+    param.sub_(grad @ grad.mT @ grad, alpha=1e-2)
+
+
+def test_state_that_a_rule_drops_is_gone():
+    cut, loop = (made(forgetting, **o) for o in ({"fused": True}, {"foreach": False}))
+    for optimizer in (cut, loop):
+        stepped(optimizer, 5)
+    assert_alike(cut, loop, 1e-12)
+
+
+def under_two_names(state, group, grad, param):
+    state["one"] = state["other"] = grad @ grad.mT
+    param.sub_(state["one"] @ grad)
+
+
+def test_a_tensor_with_two_names_in_the_state_is_refused():
+    with pytest.raises(RuntimeError, match="another name too"):
+        stepped(made(under_two_names, [(6, 4)], fused=True), 1)
+
+
+def test_parameters_whose_states_have_other_shapes_are_stepped_apart():
+    ranks = iter([2, 3, 2, 3] * 2)
+
+    def start(state, param):
+        state["basis"] = torch.eye(param.shape[1], next(ranks), dtype=param.dtype)
+
+    def projected(state, group, grad, param):
+        state["basis"].lerp_(torch.linalg.qr(grad.mT @ (grad @ state["basis"]))[0], 0.1)
+        param.sub_(grad @ state["basis"] @ state["basis"].mT, alpha=group["lr"])
+
+    cut, loop = (
+        made(projected, [(6, 4)] * 4, start=start, **options)
+        for options in ({"fused": True}, {"foreach": False})
+    )
+    for optimizer in (cut, loop):
+        stepped(optimizer, 3)
     assert_alike(cut, loop, 1e-12)
 
 
@@ -255,3 +337,24 @@ def test_stacks_do_not_wait_for_the_collector_of_garbage():
         gc.set_debug(0)
         gc.garbage.clear()
     assert left == []
+
+
+def own_outer(state, group, grad, param):
+    """Multiply a vector in the state with itself, before anything else."""
+    values = state["values"]
+    values.lerp_(grad.square().mean(1), 0.1)
+    outer = values.unsqueeze(1) * values.unsqueeze(0)
+    param.sub_(grad * outer, alpha=group["lr"])
+
+
+def test_a_vector_that_is_met_twice_is_seen_as_a_whole_tensor():
+    def start(state, param):
+        state["values"] = torch.ones(len(param), dtype=param.dtype)
+
+    cut, loop = (
+        made(own_outer, [(4, 4)] * 3, start=start, **options)
+        for options in ({"fused": True}, {"foreach": False})
+    )
+    for optimizer in (cut, loop):
+        stepped(optimizer, 3)
+    assert_alike(cut, loop, 1e-12)

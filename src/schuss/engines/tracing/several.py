@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from schuss.engines.tracing.powers import powers_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -142,7 +144,10 @@ def _power(x: object, y: object) -> Several:
         raise ApartError
     base, exponent = _values(x), _values(y)
     try:
-        if type(base) is float:
+        powers: Any
+        if type(base) is float and _is_whole(y):
+            powers = powers_of(base, exponent)
+        elif type(base) is float:
             powers = [base**each for each in exponent.tolist()]
         elif type(exponent) is float:
             powers = [each**exponent for each in base.tolist()]

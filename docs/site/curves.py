@@ -1,4 +1,4 @@
-"""The curves of all trainings, read from the figure of docs/trained.md, and drawn for one."""
+"""The curves of all trainings, read from a figure of docs/trained.md, and drawn for one."""
 
 from __future__ import annotations
 

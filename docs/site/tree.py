@@ -130,7 +130,7 @@ def _links() -> Iterator[tuple[Path, str]]:
 
 def _optimizers() -> Iterator[tuple[str, str]]:
     found = {info.name: examined(info.name) for info in list_optimizers()}
-    curves = recorded(tables.DOCS / "trained.svg")
+    curves = recorded(tables.DOCS / "trained-digits.svg")
     links = {info.cls.__name__: f"{info.name}.md" for info in list_optimizers()}
     for info in list_optimizers():
         source = source_of(info.cls.__module__)

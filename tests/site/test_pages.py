@@ -19,10 +19,9 @@ from docs.site.source import equations_beside, source_of
 from docs.site.tree import TRANSFORMS
 from docs.site.written import relinked, with_output
 from schuss import Optimizer, list_optimizers, transforms
-from schuss.cli.mnist.settings import Settings
 from schuss.cli.trained.document import Row
 from schuss.cli.trained.figure import write_figure
-from schuss.cli.trained.trials import Outcome, Trial
+from schuss.cli.trained.outcome import Outcome, Trial
 from schuss.declarations import hyper, rate
 from schuss.domains import whole
 from schuss.transforms import CorrectedDecay, InUpdate, L1Decay, WeightDecay
@@ -80,9 +79,22 @@ def test_rows_are_those_of_a_name_and_not_of_a_longer_one() -> None:
 
 def test_curves_are_read_as_they_were_drawn(tmp_path: Path) -> None:
     curves = {"adam": (2.0, 0.5, 0.01), "sgd": (1.5, 1.0, 0.2)}
-    settings = Settings("constant", "digits", epochs=3, batch_size=32, seed=0, device="cpu")
     made = [
-        Row(name, (Outcome(Trial(name, name, settings), curve[-1], 0.1, 0.9, curve, False),))
+        Row(
+            (
+                Outcome(
+                    Trial("digits", name, name, "constant", 3, 0),
+                    curve[-1],
+                    0.1,
+                    0.9,
+                    3,
+                    curve,
+                    curve,
+                    1.0,
+                    False,
+                ),
+            )
+        )
         for name, curve in curves.items()
     ]
     write_figure(made, tmp_path / "x.svg")
@@ -92,7 +104,7 @@ def test_curves_are_read_as_they_were_drawn(tmp_path: Path) -> None:
 
 def test_curves_of_the_document_are_near_its_losses() -> None:
     # A mean over the last epoch is not the loss after it, but of its size.
-    read = losses((ROOT / "docs" / "trained.svg").read_text())
+    read = losses((ROOT / "docs" / "trained-digits.svg").read_text())
     assert read.keys() == {*TRACED}
     ratios = [
         curve[-1] / float(tables.trained().of(name)[0]["training loss"].split()[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,12 +25,9 @@ from numpy.typing import NDArray
 from schuss.cli.mnist.atomic import written_atomically
 from schuss.cli.mnist.datasets import Dataset
 from schuss.cli.mnist.report import rank
+from schuss.cli.mnist.styles import Style
 from schuss.cli.mnist.training import Run
 
-# Okabe and Ito, *Color Universal Design*, 2008, without the yellow, which white paper swallows.
-_COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-_DASHES: Final = ("-", "--", ":", "-.")
 _COARSE: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 _FINE: Final = (
     *(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.82, 0.84, 0.86, 0.88),
@@ -48,31 +44,6 @@ _LEGEND_HANDLE: Final = 0.75
 
 _FEW: Final = 6  # runs whose every point can be drawn without hiding the others
 _SMOOTHED: Final = 12  # batches before and behind; points of large data sets are means already
-
-
-@dataclass(frozen=True)
-class _Style:
-    """The style of a run: no two of 28 are alike, and none are told apart by color alone."""
-
-    color: str
-    marker: str
-    dashes: str
-
-    @classmethod
-    def of(cls, index: int) -> _Style:
-        turn, place = divmod(index, len(_COLORS))
-        return cls(_COLORS[place], _MARKERS[place], _DASHES[turn % len(_DASHES)])
-
-    def line(self) -> dict[str, Any]:
-        return {
-            "color": self.color,
-            "linestyle": self.dashes,
-            "linewidth": 1.6,
-            "marker": self.marker,
-            "markersize": 5,
-            "markeredgecolor": "white",
-            "markeredgewidth": 0.6,
-        }
 
 
 def write_figure(runs: Sequence[Run], data: Dataset, path: Path) -> None:
@@ -127,7 +98,7 @@ def _plot_loss(axes: Axes, runs: Sequence[Run]) -> None:
     axes.set_yscale("log")
     shown: list[float] = []
     for index, run in enumerate(runs):
-        style = _Style.of(index)
+        style = Style.of(index)
         # Only the last point can be none, where the run diverged.
         loss = np.array([value for value in run.curve.train_loss if math.isfinite(value)])
         epochs = np.array(run.curve.step[: len(loss)]) / run.steps_per_epoch
@@ -185,7 +156,7 @@ def _plot_accuracy(axes: Axes, runs: Sequence[Run], floor: float) -> list[Line2D
     axes.set_yscale("function", functions=(forward, inverse))
     for index, run in enumerate(runs):
         epochs = range(1, run.epochs + 1)
-        axes.plot(epochs, run.curve.test_accuracy, **_Style.of(index).line())
+        axes.plot(epochs, run.curve.test_accuracy, **Style.of(index).line())
     _tick_accuracy(axes, runs, floor)
     axes.set_ylabel("test accuracy")
     _label_epochs(axes)

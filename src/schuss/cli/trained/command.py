@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,34 +11,66 @@ import typer
 from schuss.cli.errors import OptionError, shown_as_message, writing_to
 
 DEFAULT_OUT: Final = Path("runs/trained")
+TASK_NAMES: Final = ("digits", "images", "characters")
 
 
 def trained_command(
+    task: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"What is trained: {', '.join(TASK_NAMES)}. A network with convolutions on "
+            "scikit-learn's digits or on images of Fashion-MNIST, or a transformer on text.",
+        ),
+    ] = TASK_NAMES[0],
     optimizer: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="One of them; give it again for each. Without it: all."),
+        typer.Option(
+            metavar="SPEC",
+            help="One of them, as NAME or NAME:OPTION=VALUE,OPTION=VALUE; give it again for each. "
+            "Options come before those of its recipe. Without it: all.",
+        ),
     ] = None,
     epochs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Times to go through the images.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Times to go through the images; or hundreds of batches of text.",
+            show_default="4 for images, else 5",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each, from 0 on.")] = 3,
     sweep: Annotated[
         bool,
         typer.Option(
             "--sweep",
-            help="Look instead for learning rates, around those that are used: with another seed, "
-            "and judged by images that are held out of those to learn from.",
+            help="Look first for the learning rates, around those of the recipes and on as long as "
+            "the best is at the edge: with another seed, and judged by data that is held out of "
+            "what is there to learn from. An optimizer that is given its lr keeps it.",
         ),
     ] = False,
+    best: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="With --sweep: how many of the best rates all seeds run at."
+        ),
+    ] = 1,
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many to train at a time.")
     ] = 2,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Directory with the files of Fashion-MNIST, as of `schuss mnist`."
+        ),
+    ] = None,
     markdown: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="A document to write the table to, between its markers; the figure comes beside "
-            "it, of the same name.",
+            help="A document to write the tables to, between the markers of the task; the figure "
+            "comes beside it, as NAME-TASK.svg.",
         ),
     ] = None,
     out: Annotated[
@@ -49,27 +82,44 @@ def trained_command(
         ),
     ] = DEFAULT_OUT,
 ) -> None:
-    """Train all optimizers on scikit-learn's digits, each at a learning rate that suits it.
+    """Train optimizers on one task, each at a learning rate that suits it.
 
-    All see the same images in the same order, from the same weights.
+    All see the same data in the same order, from the same weights.
     """
-    from schuss.cli.trained.launch import report, search
+    # Not at the top: they bring scikit-learn and matplotlib, which take a second to load.
+    from schuss.cli.trained.contenders import contenders
+    from schuss.cli.trained.launch import Plan, execute
+    from schuss.cli.trained.tasks import TASKS
 
     with shown_as_message():
-        names = _names(optimizer)
+        if task not in TASKS:
+            raise OptionError(f"--task {task} is none of {', '.join(TASKS)}")
+        plan = Plan(
+            TASKS[task],
+            contenders(optimizer),
+            epochs or TASKS[task].epochs,
+            seeds,
+            sweep,
+            best,
+            processes,
+            data_dir,
+            out,
+            markdown,
+            _command(task, optimizer, epochs, seeds, best if sweep else 0),
+        )
         with writing_to(f"--out {out}"):
             out.mkdir(parents=True, exist_ok=True)
-        if sweep:
-            search(names, epochs, processes, out)
-        else:
-            report(names, epochs, seeds, processes, out=out, markdown=markdown)
+        execute(plan)
 
 
-def _names(asked: list[str] | None) -> list[str]:
-    from schuss.cli.trained.recipes import RECIPES
-
-    names = [name.lower() for name in asked or RECIPES]
-    for name in names:
-        if name not in RECIPES:
-            raise OptionError(f"--optimizer {name}: there is no recipe; see `schuss list`")
-    return names
+def _command(
+    task: str, optimizer: list[str] | None, epochs: int | None, seeds: int, best: int
+) -> str:
+    """Return the command that trains the same; `best` is 0 if it is without a sweep."""
+    words = ["schuss", "trained", "--task", task]
+    words += [word for spec in optimizer or () for word in ("--optimizer", spec)]
+    words += ["--epochs", str(epochs)] if epochs else []
+    words += ["--seeds", str(seeds)]
+    words += ["--sweep"] if best else []
+    words += ["--best", str(best)] if best > 1 else []
+    return shlex.join(words)

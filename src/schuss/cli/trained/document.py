@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 
 import schuss
-from schuss.cli.mnist.settings import DEFAULT_BATCH_SIZE
-from schuss.cli.trained.trials import Outcome
-
-TIE: Final = 0.01
-"""Of rates whose losses on the images held out are closer than this, the smallest is taken."""
+from schuss.cli.trained.outcome import Outcome
+from schuss.cli.trained.search import best_first
+from schuss.cli.trained.tasks import TASKS, Task
 
 
 @dataclass(frozen=True)
 class Row:
-    """An optimizer and its outcomes, one a seed."""
+    """An optimizer with its hyper-parameters, and its outcomes, one a seed."""
 
-    name: str
     outcomes: tuple[Outcome, ...]
 
     @property
-    def options(self) -> str:
-        """Its hyper-parameters, as the command line takes them."""
-        return self.outcomes[0].trial.spec.partition(":")[2]
+    def name(self) -> str:
+        """The optimizer as it was asked for."""
+        return self.outcomes[0].trial.contender
+
+    @property
+    def rate(self) -> float:
+        """Its learning rate."""
+        return self.outcomes[0].trial.rate
 
     @property
     def diverged(self) -> int:
@@ -45,60 +45,95 @@ class Row:
         """Training loss, in ascending order."""
         return sorted(outcome.train_loss for outcome in self.outcomes)
 
+    @property
+    def test_loss(self) -> list[float]:
+        """Test loss, in ascending order."""
+        return sorted(outcome.test_loss for outcome in self.outcomes)
+
+    @property
+    def milliseconds(self) -> float:
+        """The time of a step in the fastest epoch of all runs."""
+        return min(outcome.milliseconds for outcome in self.outcomes)
+
 
 def rows(outcomes: Iterable[Outcome]) -> list[Row]:
-    """Return a row for each optimizer, the most accurate first.
+    """Return a row for each optimizer and its hyper-parameters, the best first.
 
-    Those of the same median accuracy are in order of their training loss.
+    In a survey this is the most accurate, and of those that are the same the one of the least
+    training loss; else it is the one of the least test loss. Those that diverged are last.
     """
-    grouped: dict[str, list[Outcome]] = {}
+    grouped: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
-        grouped.setdefault(outcome.trial.name, []).append(outcome)
-    made = [Row(name, tuple(found)) for name, found in grouped.items()]
-    return sorted(
-        made,
-        key=lambda row: (
-            row.diverged,
-            -statistics.median(row.accuracy),
-            statistics.median(row.train_loss),
-            row.name,
-        ),
+        grouped.setdefault((outcome.trial.contender, outcome.trial.spec), []).append(outcome)
+    return sorted((Row(tuple(found)) for found in grouped.values()), key=_rank)
+
+
+def _rank(row: Row) -> tuple[float | str, ...]:
+    accuracy, train_loss = statistics.median(row.accuracy), statistics.median(row.train_loss)
+    survey = (
+        (-accuracy, train_loss) if _task(row).is_survey else (statistics.median(row.test_loss),)
     )
+    return (row.diverged, *survey, row.name)
 
 
-def table(made: Sequence[Row], figure: str) -> str:
-    """Return the section of the document: what was run, the figure and the table.
+def _task(row: Row) -> Task:
+    return TASKS[row.outcomes[0].trial.task]
+
+
+def section(made: Sequence[Row], tried: Sequence[Outcome], figure: str, command: str) -> str:
+    """Return the section of the document: the command, what it ran, the figure and the tables.
 
     Args:
         made: The rows.
+        tried: The outcomes of the sweep, if there was one.
         figure: Name of the file of the figure.
+        command: The command.
     """
-    trial = made[0].outcomes[0].trial
+    task, trial = _task(made[0]), made[0].outcomes[0].trial
+    names = {row.name for row in made}
     seeds = len(made[0].outcomes)
+    shows = (
+        "Loss by epoch and test accuracy of every optimizer"
+        if task.is_survey
+        else "Loss by step and by learning rate"
+    )
     lines = [
-        f"    schuss trained --epochs {trial.settings.epochs} --seeds {seeds} --markdown PATH",
+        f"    {command} --markdown PATH",
         "",
         (
-            f"{len(made)} optimizers, {trial.settings.epochs} epochs in batches of "
-            f"{DEFAULT_BATCH_SIZE}, seeds 0 to {seeds - 1}; schuss {schuss.__version__}, "
-            f"torch {torch.__version__}."
+            f"{len(names)} optimizers, {task.title}; {trial.epochs} epochs, each of {task.epoch}; "
+            f"seeds 0 to {seeds - 1}; schuss {schuss.__version__}, torch {torch.__version__}."
         ),
         "",
-        f"![Loss by epoch and test accuracy of every optimizer]({figure})",
+        f"![{shows}]({figure})",
         "",
-        "| optimizer | hyper-parameters | schedule | training loss | test accuracy, % |",
-        "| --- | --- | --- | --: | --: |",
+        table(made),
     ]
-    return "\n".join([*lines, *map(_line, made)])
+    swept = ["", sweep_table(tried)] if tried else []
+    return "\n".join([*lines, *swept])
 
 
-def _line(row: Row) -> str:
-    settings = row.outcomes[0].trial.settings
-    loss = _spread(row.train_loss, lambda value: f"{value:.2g}")
-    accuracy = _spread(row.accuracy, lambda value: f"{value:.1f}")
+def table(made: Sequence[Row]) -> str:
+    """Return the table of the rows."""
+    survey = _task(made[0]).is_survey
+    heads = ["optimizer", "hyper-parameters", "schedule", "training loss"]
+    heads += [] if survey else ["test loss"]
+    heads += ["test accuracy, %"] + ([] if survey else ["a step, ms"])
+    rules = ["---"] * 3 + ["--:"] * (len(heads) - 3)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, rules, *map(_cells, made)])
+
+
+def _cells(row: Row) -> list[str]:
+    trial, survey = row.outcomes[0].trial, _task(row).is_survey
     note = f" ({row.diverged} diverged)" if row.diverged else ""
-    options = f"`{row.options}`"
-    return f"| {row.name} | {options} | {settings.schedule} | {loss} | {accuracy}{note} |"
+    accuracy = _spread(row.accuracy, lambda value: f"{value:.1f}") + note
+    cells = [row.name, f"`{trial.options}`", trial.schedule]
+    if survey:
+        return [*cells, _spread(row.train_loss, lambda value: f"{value:.2g}"), accuracy]
+    losses = [
+        _spread(each, lambda value: f"{value:.3f}") for each in (row.train_loss, row.test_loss)
+    ]
+    return [*cells, *losses, accuracy, f"{row.milliseconds:.0f}"]
 
 
 def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
@@ -107,23 +142,17 @@ def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
 
 
 def sweep_table(outcomes: Iterable[Outcome]) -> str:
-    """Return what a sweep found, with the learning rate to take in bold."""
+    """Return what a sweep found, with the best learning rate in bold."""
     grouped: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        grouped.setdefault(outcome.trial.name, []).append(outcome)
-    lines = ["| optimizer | loss on the images held out, by learning rate |", "| --- | --- |"]
+        grouped.setdefault(outcome.trial.contender, []).append(outcome)
+    lines = ["| optimizer | loss on what is held out, by learning rate |", "| --- | --- |"]
     return "\n".join([*lines, *(_sweep_line(name, grouped[name]) for name in sorted(grouped))])
 
 
 def _sweep_line(name: str, outcomes: Sequence[Outcome]) -> str:
-    losses: Mapping[float, float] = {
-        float(outcome.trial.spec.partition("lr=")[2].partition(",")[0]): outcome.test_loss
-        for outcome in outcomes
-    }
-    finite = [loss for loss in losses.values() if math.isfinite(loss)]
-    good = [rate for rate, loss in losses.items() if loss <= min(finite, default=0.0) + TIE]
-    shown = [
-        f"**{rate:g}: {loss:.3f}**" if rate == min(good, default=0.0) else f"{rate:g}: {loss:.3f}"
-        for rate, loss in sorted(losses.items())
-    ]
-    return f"| {name} | {', '.join(shown)} |"
+    ordered = sorted(outcomes, key=lambda outcome: outcome.trial.rate)
+    best = best_first({place: outcome.test_loss for place, outcome in enumerate(ordered)})[0]
+    cells = [f"{outcome.trial.rate:g}: {outcome.test_loss:.3f}" for outcome in ordered]
+    cells[best] = f"**{cells[best]}**"
+    return f"| {name} | {', '.join(cells)} |"

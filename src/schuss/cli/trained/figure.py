@@ -1,9 +1,9 @@
-"""The figure: a line for each optimizer, with its losses and its accuracy."""
+"""The figure of a survey: a line for each optimizer, with its losses and its accuracy."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
 
 from schuss.cli.mnist.atomic import written_atomically
 from schuss.cli.trained.document import Row
@@ -26,13 +27,20 @@ _LOWEST: Final = 90.0  # percent; what is lower stands at the edge, as a number
 
 
 def write_figure(made: Sequence[Row], path: Path) -> None:
-    """Draw the rows, and write the figure in the format of the suffix of `path`.
+    """Draw the rows, and write the figure in the format of the suffix of `path`."""
+    write_reproducibly(lambda: draw(made), path)
 
-    The same rows make the same file.
+
+def write_reproducibly(drawn: Callable[[], Figure], path: Path) -> None:
+    """Write a figure in the format of the suffix of `path`; the same figure makes the same file.
+
+    Args:
+        drawn: Draws the figure.
+        path: The file.
     """
     # Without these, an SVG has a date and random names.
     with rc_context({"svg.hashsalt": "schuss"}), written_atomically(path) as temporary:
-        draw(made).savefig(temporary, metadata={"Date": None} if path.suffix == ".svg" else None)
+        drawn().savefig(temporary, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def draw(made: Sequence[Row]) -> Figure:
@@ -59,7 +67,7 @@ def _draw_losses(axes: Axes, made: Sequence[Row]) -> None:
     """Draw the loss of each epoch, from pale to dark."""
     axes.set_xscale("log")
     for place, row in enumerate(made):
-        epochs = np.median(_padded([outcome.curve for outcome in row.outcomes]), axis=0)
+        epochs = np.median(padded([outcome.curve for outcome in row.outcomes]), axis=0)
         axes.plot(epochs, [place] * len(epochs), color=_FAINT, linewidth=0.8, zorder=1)
         shades = [(_INK, shade) for shade in np.linspace(0.15, 1, len(epochs))]
         axes.scatter(epochs, [place] * len(epochs), s=13, c=shades, linewidth=0)
@@ -71,10 +79,10 @@ def _draw_losses(axes: Axes, made: Sequence[Row]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _padded(curves: Sequence[Sequence[float]]) -> list[list[float]]:
+def padded(curves: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     """Return the curves in one length: one that ended in divergence goes on as NaN."""
     length = max(map(len, curves))
-    return [[*curve, *[float("nan")] * (length - len(curve))] for curve in curves]
+    return np.array([[*curve, *[np.nan] * (length - len(curve))] for curve in curves])
 
 
 def _draw_accuracies(axes: Axes, made: Sequence[Row]) -> None:

@@ -1,6 +1,6 @@
 """How each optimizer is trained: the one place to extend when there is a new one.
 
-The rates were chosen by `schuss trained --sweep`.
+The rates were chosen by `schuss trained --sweep`, on the digits.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+COSINE: Final = "cosine"
 
 
 @dataclass(frozen=True)
@@ -18,24 +20,15 @@ class Recipe:
         lr: Learning rate.
         options: Other hyper-parameters, as the command line takes them; `{steps}` is the number of
             all steps, and `{warmup}` a tenth of it.
-        schedule: Schedule of the learning rate.
-        swept: Whether the learning rate is one to choose.
+        schedule: Schedule of the learning rate; for `COSINE`, a task may have it begin with a
+            warm-up.
+        is_swept: Whether the learning rate is one to choose.
     """
 
     lr: float
     options: str = ""
-    schedule: str = "cosine"
-    swept: bool = True
-
-    def spec(self, name: str, steps: int, factor: float = 1.0) -> str:
-        """Return the optimizer `name` as `schuss mnist` takes it, for so many steps.
-
-        Example:
-            >>> Recipe(0.01, "warmup={warmup}").spec("noam", steps=200, factor=3)
-            'noam:lr=0.03,warmup=20'
-        """
-        options = self.options.format(steps=steps, warmup=steps // 10)
-        return f"{name}:lr={self.lr * factor:.3g}" + (f",{options}" if options else "")
+    schedule: str = COSINE
+    is_swept: bool = True
 
 
 def _own(lr: float, options: str = "") -> Recipe:
@@ -43,9 +36,14 @@ def _own(lr: float, options: str = "") -> Recipe:
     return Recipe(lr, options, "constant")
 
 
-def _free(options: str = "", schedule: str = "cosine") -> Recipe:
+def _free(options: str = "", schedule: str = COSINE) -> Recipe:
     """Return a recipe of an optimizer that finds its own learning rate."""
-    return Recipe(1.0, options, schedule, swept=False)
+    return Recipe(1.0, options, schedule, is_swept=False)
+
+
+def _inner(lr: float) -> Recipe:
+    """Return a recipe of an optimizer for matrices, with AdamW for the rest of the network."""
+    return Recipe(lr, "rest='adamw:lr=3e-3'")
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
@@ -60,6 +58,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "adamc": Recipe(3e-3),
     "adammini": Recipe(3e-3),
     "adamp": Recipe(3e-3),
+    "adamuon": _inner(0.02),
     "adamw": Recipe(3e-3),
     "adamwarmup": _own(3e-3, "warmup={warmup}"),
     "adamwarmupcosinedecay": _own(3e-3, "warmup={warmup},total_steps={steps}"),
@@ -73,8 +72,10 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "dadaptadam": _free(),
     "dadaptlion": _free(),
     "dadaptsgd": _free("momentum=0.9"),
+    "dion2": _inner(0.01),
     "dog": _free(schedule="constant"),
     "gpa": _own(3e-3),
+    "klshampoo": _inner(0.003),
     "lamb": Recipe(1e-2),
     "laprop": Recipe(3e-3),
     "lars": Recipe(10.0),
@@ -82,23 +83,30 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "lion": Recipe(3e-4),
     "madgrad": Recipe(3e-3),
     "mars": Recipe(3e-3),
+    "muon": _inner(0.02),
     "nadam": Recipe(3e-3),
     "nadamw": Recipe(3e-3),
     "noam": _own(0.9, "warmup={warmup}"),
+    "normuon": _inner(0.02),
     "novograd": Recipe(3e-2),
     "prodigy": _free(),
+    "psgdkron": _inner(0.003),
     "radam": Recipe(9e-3),
     "radamschedulefree": _own(0.0225),
     "rmsprop": Recipe(1e-3),
     "rmsproptf": Recipe(9e-3),
     "rprop": Recipe(3e-3),
+    "scion": _inner(0.01),
     "sgd": Recipe(3e-2, "momentum=0.9"),
     "sgdp": Recipe(3e-2, "momentum=0.9"),
     "sgdschedulefree": _own(0.3, "warmup_steps={warmup}"),
+    "shampoo": _inner(0.01),
     "signum": Recipe(9e-4),
     "sm3": Recipe(3e-2),
+    "soap": _inner(0.003),
     "sophia": Recipe(9e-4),
     "sophiah": Recipe(9e-4),
+    "splus": _inner(0.1),
     "stableadamw": Recipe(3e-3),
     "tiger": Recipe(9e-4),
     "yogi": Recipe(1e-2),

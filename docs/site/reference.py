@@ -31,6 +31,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     ),
     "Weight decay": ("WeightDecay", "L1Decay", "CorrectedDecay", "InUpdate"),
     "What a step does": ("Explanation", "CohortExplanation"),
+    "Checkpoints": ("LoadReport",),
 }
 _OF_ENGINES = (
     "algorithm_of",

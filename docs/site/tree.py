@@ -45,6 +45,7 @@ tutorial
 choosing
 composite
 matrices
+checkpoints
 explain
 devices
 environment

@@ -8,6 +8,7 @@ from schuss.composite import Composite
 from schuss.declarations import hyper, rate
 from schuss.engines import CohortExplanation, Explanation
 from schuss.hyperparameters import Options
+from schuss.loading import LoadReport
 from schuss.matrices import orthogonalized
 from schuss.optimizer import Optimizer
 from schuss.registry import OptimizerInfo, create_optimizer, list_optimizers
@@ -167,6 +168,7 @@ __all__ = [
     "LDoG",
     "LaProp",
     "Lion",
+    "LoadReport",
     "Lookahead",
     "Muon",
     "NAdam",

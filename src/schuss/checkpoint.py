@@ -1,16 +1,19 @@
-"""Checkpoints: `state_dict` and `load_state_dict`, exchangeable with `torch.optim`.
+"""Checkpoints: what `state_dict` returns, and what loading makes of it.
 
-Three things differ from torch's own loading. Values take the type and the precision of what the
-optimizer would itself have put there (`torch.optim` casts them to the parameter's, and float32
-moments of bfloat16 parameters are gone). They are copied, so that two optimizers never share a
-tensor. And nothing is changed until all of it has been checked and made.
+They are exchangeable with those of `torch.optim`. Three things differ from torch's own loading.
+Values take the type and the precision of what the optimizer would itself have put there
+(`torch.optim` casts them to the parameter's, and float32 moments of bfloat16 parameters are gone).
+They are copied, so that two optimizers never share a tensor. And nothing is changed until all of it
+has been checked and made.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -19,6 +22,7 @@ from torch import Tensor
 from schuss import loading
 from schuss.contract import Group, Measure, Rule, State, Stateful
 from schuss.groupchecks import Checking, GroupChecks, Grouped
+from schuss.loading import RULE
 from schuss.storage.numbers import as_number, as_tensor
 
 _Checkpoint = TypeVar("_Checkpoint")
@@ -38,6 +42,15 @@ class Loading(Checking, Protocol):
 
     def read_group(self, saved: Group) -> Group:
         """Return a group of a checkpoint as the optimizer takes it."""
+
+
+class Saved(Protocol):
+    """The part of an optimizer that a checkpoint is made of."""
+
+    param_groups: list[Group]
+
+    def algorithm_of(self, group: Group) -> Any:
+        """Return the optimizer whose rule and hyper-parameters a group has."""
 
 
 class Loadable(Stateful, Grouped, Protocol):
@@ -74,15 +87,16 @@ class Loaded(NamedTuple):
 
 
 def saved(
-    groups: Sequence[Group], states: Mapping[Any, Any], trained: Mapping[Tensor, Tensor]
+    optimizer: Saved, states: Mapping[Any, Any], trained: Mapping[Tensor, Tensor]
 ) -> dict[str, Any]:
     """Return a checkpoint, which holds parameters by number and `step` as a 0-d tensor.
 
     Args:
-        groups: The groups.
+        optimizer: The optimizer, for its groups and their rules.
         states: The state of every parameter, and what else is kept beside it.
         trained: The trained weights of parameters that hold others.
     """
+    groups = optimizer.param_groups
     numbers: dict[Tensor, int] = {}
     for group in groups:
         for param in group["params"]:
@@ -93,10 +107,11 @@ def saved(
             state[key] = value
         elif key in numbers:  # and not of a group that was taken away
             state[numbers[key]] = _packed(value, trained.get(key))
-    return {
-        "state": state,
-        "param_groups": [{**g, "params": [numbers[p] for p in g["params"]]} for g in groups],
-    }
+    packed = []
+    for group in groups:
+        rule = loading.rule_of(optimizer.algorithm_of(group))
+        packed.append({**group, "params": [numbers[p] for p in group["params"]], RULE: rule})
+    return {"state": state, "param_groups": packed}
 
 
 def _packed(state: State, trained: Tensor | None) -> State:
@@ -111,24 +126,39 @@ def _packed(state: State, trained: Tensor | None) -> State:
 
 
 @torch.no_grad()
-def loaded(optimizer: Loadable, checks: GroupChecks, state_dict: Any) -> Loaded:
+def loaded(
+    optimizer: Loadable,
+    checks: GroupChecks,
+    state_dict: Any,
+    keep: Sequence[str] = (),
+    names: Mapping[Tensor, str] = MappingProxyType({}),
+) -> Loaded:
     """Check a checkpoint and make all that becomes of it; change nothing.
+
+    Args:
+        optimizer: The optimizer.
+        checks: The checks of its groups.
+        state_dict: The checkpoint, with the parameters in the order of the optimizer.
+        keep: Hyper-parameters that stay as they are.
+        names: The names of parameters for messages, where they are not in the groups.
 
     Raises:
         ValueError: It is of other parameters, of another optimizer, has a value outside of its
             domain or of another shape or kind, or no step can be taken from its state.
         TypeError: It is no checkpoint.
     """
-    checkpoint = loading.read(state_dict, optimizer.param_groups)
-    groups, states_of = _groups(optimizer, checks, checkpoint.groups)
+    checkpoint = loading.read(state_dict)
+    loading.check_sizes(checkpoint.groups, optimizer.param_groups)
+    if not names:
+        _warn_of_moved(checkpoint.groups, optimizer.param_groups)
+    groups, states_of = _groups(optimizer, checks, checkpoint.groups, keep)
     made = Loaded(groups, defaultdict(dict), {})
-    # State that belongs to no parameter is kept as it is, as torch.optim does.
-    others = dict(checkpoint.state)
-    pairs = zip(checks.for_rules(optimizer, groups), checkpoint.groups, strict=True)
-    for number, (group, saved_group) in enumerate(pairs):
+    others = dict(checkpoint.state)  # in the end that of no parameter, kept as by torch.optim
+    of_rules = checks.for_rules(optimizer, groups)
+    for number, (group, saved_group) in enumerate(zip(of_rules, checkpoint.groups, strict=True)):
         states = states_of[id(optimizer.algorithm_of(group))]
         for position, param in enumerate(group["params"]):
-            where = loading.described(number, group, position)
+            where = loading.described(number, group, position, names)
             found = loading.of_parameter(where, others.pop(saved_group["params"][position], {}))
             if TRAINED in found:
                 made.trained[param] = states.fitted(where, TRAINED, found.pop(TRAINED), param)
@@ -138,25 +168,42 @@ def loaded(optimizer: Loadable, checks: GroupChecks, state_dict: Any) -> Loaded:
     return made
 
 
+def _warn_of_moved(saved: Sequence[Group], own: Sequence[Group]) -> None:
+    """Warn of parameters that are at another place in the groups of a checkpoint."""
+    moved = loading.names_moved(saved, own)
+    if moved:
+        warnings.warn(
+            f"the checkpoint has the parameter {moved[0]!r} at another place than the optimizer, "
+            "and load_state_dict goes by places, as in torch; load_by_name goes by names",
+            stacklevel=5,  # the caller of load_state_dict
+        )
+
+
 def _groups(
-    optimizer: Loadable, checks: GroupChecks, saved_groups: Sequence[Group]
+    optimizer: Loadable, checks: GroupChecks, saved_groups: Sequence[Group], keep: Sequence[str]
 ) -> tuple[list[Group], dict[int, loading.States]]:
     """Return the groups with the hyper-parameters of saved ones, checked; and what makes states.
 
-    The latter is by the identity of the algorithm whose states they are.
+    The latter is by the identity of the algorithm whose states they are. The hyper-parameters of
+    `keep` stay as they are.
     """
     own = optimizer.param_groups
+    left = loading.kept(keep, own)
     groups = list(own)
     algorithms = {id(found): found for found in map(optimizer.algorithm_of, own)}
     states = {}
     for key, algorithm in algorithms.items():
         numbers = [n for n, group in enumerate(own) if optimizer.algorithm_of(group) is algorithm]
         name = type(algorithm).__name__
+        for number in numbers:
+            where = f"the loaded parameter group {number}"
+            loading.check_rule(where, algorithm, saved_groups[number])
         foreign = loading.foreign(name, *([g[n] for n in numbers] for g in (own, saved_groups)))
         rule, measures = algorithm.whole_rule(), algorithm.measurements()
         states[key] = loading.States(name, optimizer, rule, measures, foreign)
         for number in numbers:
-            groups[number] = loading.merged(own[number], algorithm.read_group(saved_groups[number]))
+            taken = {k: v for k, v in saved_groups[number].items() if k not in left}
+            groups[number] = loading.merged(own[number], algorithm.read_group(taken), left)
             try:
                 checks.check(optimizer, number, groups[number])
             except ValueError:

@@ -3,7 +3,8 @@
 An optimizer is an `Algorithm`, which changes one parameter. It has parts that run it for all: the
 checks of its groups, the engine, the steps that `torch.compile` traces, the evaluation, and
 `Steps`, which calls these in their order. No part refers to the optimizer. Each call gives it to
-the part, and a `Protocol` in the file of the part names the methods that the part needs.
+the part, and a `Protocol` in the file of the part names the methods that the part needs. The
+methods that save and load it are those of `Checkpointed`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
 
-from schuss import checkpoint
 from schuss.algorithm import Algorithm
+from schuss.checkpointed import Checkpointed
 from schuss.contract import Group, Pass, State
 from schuss.declarations import option
 from schuss.domains import Domains, at_least
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
+class Optimizer(Algorithm, CommonOptions, Checkpointed):
     r"""Base class of optimizers: write the rule for one parameter, the class does the rest.
 
     A subclass overrides `init_state`, if it keeps state, and one of two methods:
@@ -203,38 +203,6 @@ class Optimizer(Algorithm, CommonOptions, torch.optim.Optimizer):
                 self.eval()
             else:
                 self.train()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor."""
-        for hook in self._optimizer_state_dict_pre_hooks.values():
-            hook(self)
-        self._compiled_steps.end(self, self._engine)
-        saved = checkpoint.saved(self.param_groups, self.state, self._evaluation.trained)
-        return checkpoint.hooked(self._optimizer_state_dict_post_hooks, self, saved)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
-
-        Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
-        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed. If it was
-        taken while evaluating, the parameters become what was trained. Loading ends evaluating. An
-        error leaves everything as it was.
-
-        Args:
-            state_dict: The dictionary that `state_dict` returned.
-
-        Raises:
-            ValueError: It is of other parameters, of another optimizer, has a value outside of its
-                domain or of another shape or kind, or no step can be taken from its state.
-            TypeError: It is no `state_dict`.
-            RuntimeError: The optimizer is evaluating, and the model has not been loaded before.
-        """
-        self._evaluation.check_loading(self)
-        read = checkpoint.hooked(self._optimizer_load_state_dict_pre_hooks, self, copy(state_dict))
-        checkpoint.loaded(self, self._group_checks, read).put_into(self)
-        self._evaluation.forget()
-        for hook in self._optimizer_load_state_dict_post_hooks.values():
-            hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickling and copying keep: all but hooks, wrappers and the engine."""

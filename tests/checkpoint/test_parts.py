@@ -46,12 +46,17 @@ class Owner(Algorithm):
 
 
 def test_parameters_are_numbers_in_a_checkpoint_and_steps_are_tensors():
+    owner = Owner()
     first, second, gone = torch.zeros(2), torch.zeros(1), torch.zeros(1)
     groups = [{"params": [first], "lr": 0.5}, {"params": [second], "lr": 0.25}]
     mean = torch.ones(1)
     states: dict[Any, Any] = {second: {"step": 3, "mean": mean}, gone: {"step": 7}, "note": "kept"}
-    found = saved(groups, states, {second: torch.tensor([5.0])})
-    assert found["param_groups"] == [{"params": [0], "lr": 0.5}, {"params": [1], "lr": 0.25}]
+    owner.param_groups = groups
+    found = saved(owner, states, {second: torch.tensor([5.0])})
+    assert found["param_groups"] == [
+        {"params": [0], "lr": 0.5, "schuss_rule": "Owner"},
+        {"params": [1], "lr": 0.25, "schuss_rule": "Owner"},
+    ]
     assert set(found["state"]) == {1, "note"}
     assert torch.equal(found["state"][1]["step"], torch.tensor(3.0))
     assert found["state"][1]["mean"] is mean
@@ -63,7 +68,7 @@ def test_parameters_are_numbers_in_a_checkpoint_and_steps_are_tensors():
 def test_a_checkpoint_is_made_to_fit_and_changes_nothing():
     owner, other = Owner(), Owner()
     state = {"step": 3, "mean": torch.tensor([0.5])}
-    checkpoint = saved(other.param_groups, {other.params[1]: state}, {})
+    checkpoint = saved(other, {other.params[1]: state}, {})
     checkpoint["state"]["note"] = "kept"
     made = loaded(owner, owner.checks, checkpoint)
     assert [group["lr"] for group in made.groups] == [1.0, 1.0]  # as read_group takes them
@@ -80,7 +85,7 @@ def test_weights_that_were_trained_become_those_of_the_parameter():
     owner = Owner()
     trained = torch.tensor([5.0], dtype=torch.float64)
     state = {"step": 3, "mean": torch.zeros(1)}
-    checkpoint = saved(owner.param_groups, {owner.params[1]: state}, {owner.params[1]: trained})
+    checkpoint = saved(owner, {owner.params[1]: state}, {owner.params[1]: trained})
     made = loaded(owner, owner.checks, checkpoint)
     assert TRAINED not in made.state[owner.params[1]]
     made.put_into(owner)

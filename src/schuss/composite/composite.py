@@ -9,7 +9,7 @@ from torch import nn
 
 from schuss.composite.deciding import decided
 from schuss.composite.parts import ALGORITHM, joined
-from schuss.composite.saved import as_own
+from schuss.composite.saved import as_one, as_own
 from schuss.composite.table import Routes
 from schuss.contract import Group, Pass
 from schuss.optimizer import Optimizer
@@ -43,7 +43,7 @@ class Composite(Optimizer):
             other vectors into a group of their own, without weight decay.
         transforms: Transforms around all parts, so that a norm is that of all gradients. They come
             before the transforms of a part.
-        maximize: See `schuss.Options`, as for the next five. A recipe may differ from them.
+        maximize: See `schuss.Options`, as for the next four. A recipe may differ from them.
         master_weights: See above.
         differentiable: See above.
         foreach: See above.
@@ -98,6 +98,11 @@ class Composite(Optimizer):
         groups, self._decisions = decided(params, route, parts, exempt_bias_and_norm=is_exempt)
         Optimizer.__init__(self, groups, {}, transforms=transforms)
         self.defaults = self._common()
+
+    @property
+    def _stays(self) -> tuple[str, ...]:
+        """The keys of a group that loading by name leaves as they are: its part."""
+        return (ALGORITHM,)
 
     def _common(self) -> dict[str, Any]:
         """Return the defaults that all parts have, by which a schedule tells what it may change."""
@@ -157,13 +162,14 @@ class Composite(Optimizer):
         """Return why a step cannot take sparse gradients of a group, or None if it can."""
         return self.algorithm_of(group).sparse_obstacle(group)
 
-    def load_state_dict(self, state_dict: Any) -> None:
+    def load_state_dict(self, state_dict: Any, *, keep: Sequence[str] = ()) -> None:
         """Restore state and hyper-parameters, as `Optimizer.load_state_dict` does.
 
         Args:
             state_dict: The dictionary that `state_dict` returned. Or those of several optimizers,
                 as a list in the order of the parts; or that of `MuonWithAuxAdam`. These must have
                 had the parameters of each part in the order of the model, or their names.
+            keep: See `Optimizer.load_state_dict`.
 
         Raises:
             ValueError: See `Optimizer.load_state_dict`; or a group is of another part.
@@ -172,7 +178,12 @@ class Composite(Optimizer):
         """
         groups = self.param_groups
         order = list(self._decisions) or [param for group in groups for param in group["params"]]
-        super().load_state_dict(as_own(state_dict, groups, self._parts, order))
+        own = as_own(state_dict, groups, self._parts, order, keep)
+        super().load_state_dict(own, keep=keep)
+
+    def _as_one(self, state_dict: Any) -> Any:
+        """Return one checkpoint of those of several optimizers, given in the order of the parts."""
+        return as_one(state_dict, self._parts) if isinstance(state_dict, list) else state_dict
 
     def _summing(self) -> list[str]:
         return [name for part in self._parts.values() for name in part._summing()]

@@ -15,13 +15,12 @@ from torch import Tensor
 from schuss.composite.parts import ALGORITHM
 from schuss.composite.usual import VIEWS
 from schuss.contract import Group
+from schuss.loading import one_of
 
 if TYPE_CHECKING:
     from schuss.optimizer import Optimizer
 
 _FLAG: Final = "use_muon"
-_OWN_KEYS: Final = ("params", "param_names", _FLAG)
-"""Keys of a loaded group that are not taken from it."""
 
 
 class Saved(NamedTuple):
@@ -43,6 +42,7 @@ def as_own(
     groups: Sequence[Group],
     parts: Mapping[str, Optimizer],
     order: Sequence[Tensor],
+    keep: Sequence[str] = (),
 ) -> Any:
     """Return a checkpoint in the form of a composite.
 
@@ -51,18 +51,19 @@ def as_own(
         groups: The groups of the composite.
         parts: Its parts by name.
         order: Its parameters in the order of the model, in which another optimizer had them.
+        keep: Hyper-parameters that are not taken from the checkpoint.
 
     Raises:
         ValueError: A group is of another part, or the parameters do not fit.
         TypeError: The list has something else than checkpoints.
     """
     if isinstance(state_dict, (list, tuple)):
-        return _rearranged(_of_each_part(state_dict, parts), groups, order)
+        return _rearranged(_of_each_part(state_dict, parts), groups, order, keep)
     saved = state_dict.get("param_groups") if isinstance(state_dict, Mapping) else None
     if not isinstance(saved, (list, tuple)) or not all(isinstance(g, Mapping) for g in saved):
         return state_dict  # which the loader refuses
     if any(_FLAG in group for group in saved):
-        return _rearranged(_by_flag(saved, state_dict.get("state", {}), parts), groups, order)
+        return _rearranged(_by_flag(saved, state_dict.get("state", {}), parts), groups, order, keep)
     for number, (theirs, own) in enumerate(zip(saved, groups, strict=False)):
         part = theirs.get(ALGORITHM)
         if part != own[ALGORITHM]:
@@ -73,6 +74,26 @@ def as_own(
                 f"with one for each part ({', '.join(parts)})"
             )
     return state_dict
+
+
+def as_one(given: Sequence[Any], parts: Mapping[str, Optimizer]) -> dict[str, Any]:
+    """Return one checkpoint of those of several optimizers, in the order of the parts.
+
+    Raises:
+        ValueError: There are more or fewer than parts.
+        TypeError: Something else is among them.
+    """
+    state: dict[Any, Any] = {}
+    groups: list[dict[str, Any]] = []
+    for saved in _of_each_part(given, parts):
+        place = {n: (saved.part, n) for group in saved.groups for n in group["params"]}
+        state.update({place.get(key, key): value for key, value in saved.state.items()})
+        groups += [{**g, "params": [place[n] for n in g["params"]]} for g in saved.groups]
+    numbers = {key: n for n, key in enumerate(k for group in groups for k in group["params"])}
+    return {
+        "state": {numbers.get(key, key): value for key, value in state.items()},
+        "param_groups": [{**g, "params": [numbers[k] for k in g["params"]]} for g in groups],
+    }
 
 
 def _of_each_part(given: Sequence[Any], parts: Mapping[str, Optimizer]) -> list[Saved]:
@@ -110,7 +131,10 @@ def _by_flag(
 
 
 def _rearranged(
-    saved: Iterable[Saved], groups: Sequence[Group], order: Sequence[Tensor]
+    saved: Iterable[Saved],
+    groups: Sequence[Group],
+    order: Sequence[Tensor],
+    keep: Sequence[str],
 ) -> dict[str, Any]:
     """Return one checkpoint with the groups of a composite, and what was saved for each part."""
     place = {param: number for number, param in enumerate(order)}
@@ -126,8 +150,13 @@ def _rearranged(
             if number in each.state:
                 state[numbers[param]] = each.state[number]
         for n in own:
-            values = _values(n, [found[param][1] for param in groups[n]["params"]])
             params_of = [numbers[param] for param in groups[n]["params"]]
+            names = dict(_named(groups[n]))
+            of_each = {
+                names.get(param, f"parameter {numbers[param]}"): found[param][1]
+                for param in groups[n]["params"]
+            }
+            values = one_of(n, of_each, (_FLAG, *keep)) if of_each else {}
             loaded[n] = {**values, "params": params_of, ALGORITHM: each.part}
     return {"state": state, "param_groups": loaded}
 
@@ -173,16 +202,3 @@ def _named(group: Group) -> list[tuple[Tensor, str]]:
 def _shape(state: Any) -> Any:
     buffer = state.get("momentum_buffer") if isinstance(state, Mapping) else None
     return buffer.shape if isinstance(buffer, Tensor) else None
-
-
-def _values(number: int, saved: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the hyper-parameters of one group, whose parameters were in some saved groups."""
-    found = [{k: v for k, v in group.items() if k not in _OWN_KEYS} for group in saved]
-    for values in found[1:]:
-        if values != found[0]:
-            differing = [key for key, value in values.items() if value != found[0].get(key)]
-            raise ValueError(
-                f"parameters of the group {number} were saved with several values of "
-                f"{', '.join(map(repr, differing))}; give them groups of their own in the route"
-            )
-    return found[0] if found else {}

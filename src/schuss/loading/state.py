@@ -11,7 +11,7 @@ state.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor, nn
 
@@ -19,6 +19,8 @@ from schuss.contract import Group, Measure, Rule, State, Stateful
 from schuss.engines import initial_state, tried
 from schuss.loading.values import alike, carried, fitted
 from schuss.storage import master
+
+_WAY_OUT: Final = "load_by_name leaves a parameter out with rename={its name: None}, strict=False"
 
 
 class States:
@@ -106,7 +108,9 @@ class States:
                     raise
             return fitted(key, value, forms[-1], param.device)
         except ValueError as error:
-            raise ValueError(f"the loaded {key!r} of {where}, for {self._name}, {error}") from None
+            raise ValueError(
+                f"the loaded {key!r} of {where}, for {self._name}, {error}; {_WAY_OUT}"
+            ) from None
 
     def _check_optimizer(
         self, where: str, initial: State, first: State | None, saved: Mapping[str, Any]
@@ -118,7 +122,7 @@ class States:
             raise ValueError(
                 f"the loaded state of {where} has {_listed(saved)}, but {self._name} needs "
                 f"{_listed(sorted(missing))} too: it was saved by another optimizer, or without a "
-                "transform"
+                f"transform; {_WAY_OUT}"
             )
         known = {*initial, *own, master.KEY}
         kinds = (Tensor, int, float)

@@ -17,11 +17,25 @@ after the maximum.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from schuss.declarations import flag
 from schuss.optimizers.adam import Adam
+
+if TYPE_CHECKING:
+    from schuss.contract import Group
 
 
 class AMSGrad(Adam):
     """Adam with `amsgrad` on. Keeps three buffers per parameter."""
 
     amsgrad: bool = flag("divide by the largest second moment so far; see `AMSGrad`", default=True)
+
+    def read_group(self, saved: Group) -> Group:
+        """Return a group of a checkpoint, unless it is one of Adam without `amsgrad`."""
+        if not saved.get("amsgrad", True):
+            raise ValueError(
+                "AMSGrad would become Adam by the loaded amsgrad=False; load it into Adam, or go "
+                'on with AMSGrad by keep=("amsgrad",)'
+            )
+        return saved

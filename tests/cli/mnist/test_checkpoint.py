@@ -150,3 +150,13 @@ def test_a_checkpoint_is_replaced_as_a_whole(data: Dataset, tmp_path: Path) -> N
         checkpoint.save(run, data, path)
     assert path.read_bytes() == before
     assert list(tmp_path.glob("*.part*")) == list(tmp_path.glob(".*")) == []
+
+
+def test_a_checkpoint_whose_groups_name_no_rule_is_resumed(data: Dataset, tmp_path: Path) -> None:
+    run = new_run("adamw:lr=2e-3", data)
+    path = tmp_path / "run.pt"
+    checkpoint.save(run, data, path)
+    saved = checkpoint.read(path)
+    for group in saved.state["optimizer"]["param_groups"]:
+        del group["schuss_rule"]
+    checkpoint.restore(new_run("adamw:lr=2e-3", data), saved, data)

@@ -21,6 +21,7 @@ from schuss.cli.mnist.atomic import written_atomically
 from schuss.cli.mnist.datasets import Dataset
 from schuss.cli.mnist.settings import Settings, check_name, read_settings
 from schuss.cli.mnist.training import Curve, Run, read_curve
+from schuss.loading import RULE
 
 _FORMAT: Final = b"schuss mnist, checkpoint 2\n"
 _WITHOUT_CHECKSUM: Final = b"PK"  # how the zip file of an earlier version begins
@@ -162,8 +163,11 @@ def restore(run: Run, checkpoint: Checkpoint, data: Dataset) -> None:
 
 def _restore_state(run: Run, state: dict[str, Any]) -> None:
     check_form(state["model"], run.model.state_dict(), "model")
+    saved = Contents(state["optimizer"]).field("param_groups", list, "list")
     groups = run.optimizer.state_dict()["param_groups"]
-    check_form(Contents(state["optimizer"]).field("param_groups", list, "list"), groups, "groups")
+    if not any(RULE in group for group in saved if isinstance(group, dict)):  # an earlier version
+        groups = [{k: v for k, v in group.items() if k != RULE} for group in groups]
+    check_form(saved, groups, "groups")
     _schedule(run, state["schedule"])
     run.model.load_state_dict(state["model"])
     run.optimizer.load_state_dict(state["optimizer"])

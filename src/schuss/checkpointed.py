@@ -1,0 +1,134 @@
+"""The methods of every optimizer that save and load it.
+
+`torch.optim.Optimizer` has `state_dict` and `load_state_dict`, and trainers call them, so they keep
+the arguments and the meaning that they have there: parameters are told by their number.
+`load_by_name` is beside them, because a training goes on with another model only by names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from schuss import checkpoint, loading
+from schuss.engines import CompiledSteps, Engine
+from schuss.evaluation import Evaluation
+from schuss.groupchecks import GroupChecks
+from schuss.loading import LoadReport, Rename
+
+
+class Checkpointed(torch.optim.Optimizer):
+    """An optimizer that can be saved and loaded."""
+
+    _group_checks: GroupChecks
+    _evaluation: Evaluation
+    _compiled_steps: CompiledSteps
+    _engine: Engine
+
+    @property
+    def _whole(self) -> Any:
+        """The optimizer with the methods of `Optimizer`, which are below this class."""
+        return self
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the groups, in the form of `torch.optim`: `step` is a 0-d tensor.
+
+        A group has the name of its rule as well, by which loading tells another optimizer's state.
+        """
+        for hook in self._optimizer_state_dict_pre_hooks.values():
+            hook(self)
+        self._compiled_steps.end(self._whole, self._engine)
+        saved = checkpoint.saved(self._whole, self.state, self._evaluation.trained)
+        return checkpoint.hooked(self._optimizer_state_dict_post_hooks, self, saved)
+
+    def load_state_dict(self, state_dict: dict[str, Any], *, keep: Sequence[str] = ()) -> None:
+        """Restore state and hyper-parameters from a `state_dict`, ours or one of `torch.optim`.
+
+        Parameters are told by their number, as in torch; `load_by_name` tells them by name.
+
+        Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
+        (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed. If it was
+        taken while evaluating, the parameters become what was trained. Loading ends evaluating. An
+        error leaves everything as it was.
+
+        Args:
+            state_dict: The dictionary that `state_dict` returned.
+            keep: Hyper-parameters that stay as they are here, such as `("lr", "weight_decay")`,
+                and with one the notes of torch's schedulers on it.
+
+        Raises:
+            ValueError: It is of other parameters, of another optimizer, has a value outside of its
+                domain or of another shape or kind, or no step can be taken from its state; or no
+                group has a hyper-parameter of `keep`.
+            TypeError: It is no `state_dict`.
+            RuntimeError: The optimizer is evaluating, and the model has not been loaded before.
+        """
+        self._load(self._unwrapped(state_dict), keep, {})
+
+    def load_by_name(
+        self,
+        state_dict: dict[str, Any],
+        model: nn.Module | None = None,
+        *,
+        saved_names: nn.Module | Iterable[str] | None = None,
+        rename: Rename | None = None,
+        strict: bool = True,
+        keep: Sequence[str] = (),
+    ) -> LoadReport:
+        """Restore a `state_dict` for the parameters that have the same names, in whatever order.
+
+        All else is as with `load_state_dict`. A parameter may have moved to another group, which
+        then gets the hyper-parameters that it was saved with. `LoadReport` has an example.
+
+        Args:
+            state_dict: The dictionary that `state_dict` returned, here or in `torch.optim`, or that
+                of `torch.distributed.checkpoint`.
+            model: The model, unless the optimizer was created with `model.named_parameters()`.
+            saved_names: The model that was saved, or the names of its parameters in their order, if
+                the saved optimizer was created without names.
+            rename: The names of parameters now, by those in the checkpoint: a dictionary of those
+                that differ, or a function. None in place of a name leaves a parameter out.
+            strict: Refuse parameters that only one side has. Otherwise those that are new keep
+                their state, if they have any.
+            keep: See `load_state_dict`.
+
+        Raises:
+            ValueError: See `load_state_dict`; or parameters have no names, or differ.
+            TypeError: See `load_state_dict`.
+            RuntimeError: See `load_state_dict`.
+        """
+        saved = loading.read(self._as_one(self._unwrapped(state_dict)))
+        own = loading.own_names(self.param_groups, model)
+        theirs = loading.saved_names(saved.groups, saved_names)
+        found = loading.matched(own, theirs, rename, strict=strict)
+        keep = (*keep, *self._stays)
+        self._load(loading.arranged(saved, self._whole, found, keep), keep, found.names)
+        return found.report
+
+    @property
+    def _stays(self) -> tuple[str, ...]:
+        """The keys of a group that loading by name leaves as they are."""
+        return ()
+
+    def _as_one(self, state_dict: Any) -> Any:
+        """Return a checkpoint as a dictionary."""
+        return state_dict
+
+    def _unwrapped(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        """Return what the hooks make of a checkpoint, if it can be loaded now."""
+        self._evaluation.check_loading(self)
+        hooks = self._optimizer_load_state_dict_pre_hooks
+        return checkpoint.hooked(hooks, self, copy(state_dict))
+
+    def _load(
+        self, state_dict: dict[str, Any], keep: Sequence[str], names: Mapping[Tensor, str]
+    ) -> None:
+        made = checkpoint.loaded(self._whole, self._group_checks, state_dict, keep, names)
+        made.put_into(self)
+        self._evaluation.forget()
+        for hook in self._optimizer_load_state_dict_post_hooks.values():
+            hook(self)

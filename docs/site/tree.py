@@ -48,6 +48,7 @@ matrices
 checkpoints
 explain
 devices
+memory
 environment
 glossary
 ```

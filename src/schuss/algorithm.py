@@ -276,7 +276,7 @@ class Algorithm(Checked):
         """Return the domains of all hyper-parameters of a group."""
         return Domains({**self._chain.domains(), **self.weight_decay.domains, **self.domains})
 
-    def _summing(self) -> list[str]:
+    def summing(self) -> list[str]:
         """Return the names of those that need sums over all parameters."""
         own = [type(self).__name__] if self.overrides("measure") else []
         methods = ("measure", "measure_climb")

@@ -28,7 +28,9 @@ from schuss.groupchecks import GroupChecks
 from schuss.hyperparameters import OPTION_DEFAULTS, CommonOptions, Options, check_options
 from schuss.observed import observed
 from schuss.parametergroups import adding_group
-from schuss.stepping import Steps, for_all, takes_scaled_gradients
+from schuss.releasing import releasing
+from schuss.stepped import for_all
+from schuss.stepping import Steps
 from schuss.storage.ranks import check_whole
 from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.weight_decay import as_group_values
@@ -105,7 +107,7 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
         torch.optim.Optimizer.__init__(self, given, {**around, **defaults})
         if params is None:
             self.param_groups.clear()
-        check_whole(self._summing(), [p for group in self.param_groups for p in group["params"]])
+        check_whole(self.summing(), [p for group in self.param_groups for p in group["params"]])
 
     def _start_engine(self) -> None:
         """Begin without state; a copy does so too, because an engine knows where memory is."""
@@ -158,6 +160,8 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
         """
         return self._stepping.explained(self)
 
+    releasing = releasing
+
     @property
     def state(self) -> defaultdict[Any, State]:
         """The state of every parameter: tensors and numbers by name."""
@@ -170,7 +174,7 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
     @property
     def _step_supports_amp_scaling(self) -> bool:
         """Whether `GradScaler` hands over its scale, and leaves `p.grad` as it is."""
-        return takes_scaled_gradients(self.param_groups)
+        return self._stepping.takes_scaled_gradients(self)
 
     def eval(self) -> None:
         """Let the parameters be the weights to evaluate with, until `train` is called.

@@ -4,49 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, Measure, Pass, Rule
+from schuss.contract import Group, Measure, Pass, Rule, State
 from schuss.engines import (
     CompiledSteps,
     Engine,
     Explanation,
-    Traced,
     Verdict,
     explained,
     keeps_numbers,
 )
 from schuss.evaluation import Evaluation
-from schuss.groupchecks import Checking, GroupChecks, Grouped
-from schuss.repeating import Repeatable, pure
+from schuss.groupchecks import GroupChecks
+from schuss.release import Release, refuse_scaler
+from schuss.stepped import Stepped, due_gradients, for_all, params_of, rules_of
 from schuss.transforms.chain import Chain
-from schuss.transforms.measured import HELD_ONLY
-
-
-class Ruling(Checking, Repeatable, Protocol):
-    """The part of an optimizer that a step of one group consists of."""
-
-    def whole_rule(self) -> Rule:
-        """Return the rule that a step calls for each parameter, transforms included."""
-
-
-class Stepped(Traced, Grouped, Protocol):
-    """The part of an optimizer that a step consists of."""
-
-    def algorithm_of(self, group: Group) -> Ruling:
-        """Return the optimizer whose rule and hyper-parameters a group has."""
-
-    def passes(self) -> list[Pass]:
-        """Return the measurements that a step makes of all parameters before the rule."""
-
-    def summed(self, groups: Sequence[Group]) -> None:
-        """Change hyper-parameters by the sums of what was measured."""
-
-    def overrides(self, method: str) -> bool:
-        """Tell whether the class of the optimizer has a method of its own."""
 
 
 class Steps:
@@ -73,11 +48,38 @@ class Steps:
         self._evaluation = evaluation
         self._compiled = compiled
         self._engine = engine
+        self._release: Release | None = None
+
+    @contextmanager
+    def releasing(
+        self, optimizer: Stepped, params: Sequence[Tensor], *, is_late: bool
+    ) -> Iterator[None]:
+        """Step each of some parameters as soon as it has its gradient; see `Release`."""
+        if self._release is not None:
+            raise RuntimeError(
+                f"{type(optimizer).__name__} is releasing gradients already; leave that block first"
+            )
+        parts = (self._checks, self._evaluation, self._compiled, self._engine)
+        release = Release(self._chain, *parts, is_late=is_late)
+        release.begin(optimizer, params)
+        self._release = release
+        try:
+            yield
+        finally:
+            self._release = None
+            release.end()
+
+    def takes_scaled_gradients(self, optimizer: Stepped) -> bool:
+        """Tell whether a `GradScaler` hands over its scale; it asks before it calls `step`."""
+        if self._release is not None:
+            refuse_scaler(optimizer)
+        return takes_scaled_gradients(optimizer.param_groups)
 
     def is_decided_on_the_host(self, optimizer: Stepped) -> bool:
         """Tell whether a step depends on numbers that are read before its end."""
         return (
             optimizer.overrides("summed")
+            or self._release is not None
             or any(map(self._chain.overriding, ("skips", "refusal", "holds_back", "climb")))
             or getattr(optimizer, "found_inf", None) is not None
         )
@@ -104,6 +106,9 @@ class Steps:
                 f"{type(optimizer).__name__} has no parameters: it is a recipe, for a part of a "
                 "Composite; give it parameters to take steps with them"
             )
+        if self._release is not None:
+            self._release.close(optimizer, closure)
+            return None
         self._evaluation.check_training(optimizer)
         self._checks.check_changed(optimizer)
         loss = None
@@ -120,7 +125,7 @@ class Steps:
         else:
             if chain.overriding("climb"):
                 self._climb(optimizer, closure)
-            with self._due_gradients(optimizer):
+            with due_gradients(chain, params_of(optimizer), self._state_of):
                 self._run(optimizer, None, optimizer.passes())
         return loss
 
@@ -128,7 +133,7 @@ class Steps:
         """Return how a step would be taken; see `Optimizer.explain`."""
         self._checks.check_changed(optimizer)
         groups = self._checks.for_rules(optimizer, optimizer.param_groups)
-        rules = [rule for rule, _ in _rules(optimizer, groups)]
+        rules = [rule for rule, _ in rules_of(optimizer, groups)]
         with torch.no_grad():
             return explained(self._engine, optimizer, rules, groups, optimizer.passes())
 
@@ -140,6 +145,8 @@ class Steps:
             rule: The rule, the same for all groups.
             measures: The measurements whose sums the rule needs.
         """
+        if self._release is not None:
+            self._release.check_closed(optimizer)
         return self._run(optimizer, rule, for_all(measures, optimizer.param_groups))
 
     def _run(self, optimizer: Stepped, rule: Rule | None, passes: Sequence[Pass]) -> bool:
@@ -183,7 +190,7 @@ class Steps:
                 optimizer.summed(groups)
                 changed = for_rules(optimizer, optimizer.param_groups)
                 groups = [{**g, **now} for g, now in zip(groups, changed, strict=True)]
-            rules = _rules(optimizer, groups, rule)
+            rules = rules_of(optimizer, groups, rule)
             taken = self._engine.run(optimizer, rules, groups, scale, verdict)
             if is_step and chain:
                 chain.stepped(optimizer.param_groups)
@@ -217,7 +224,7 @@ class Steps:
                 "give step a closure that clears the gradients, computes the loss and its "
                 "gradients, and returns the loss"
             )
-        climbed = [p for p in _params(optimizer) if p.grad is not None]
+        climbed = [p for p in params_of(optimizer) if p.grad is not None]
         self.run(optimizer, self._chain.climb, self._chain.climb_measures())
         try:
             with torch.enable_grad():
@@ -228,28 +235,13 @@ class Steps:
         # The others return in their step.
         self._return_from_climb([param for param in climbed if param.grad is None])
 
+    def _state_of(self, param: Tensor) -> State:
+        return self._engine.exposed_state()[param]
+
     def _return_from_climb(self, params: Sequence[Tensor]) -> None:
         with torch.no_grad():
             for param in params:
-                self._chain.return_from_climb(self._engine.exposed_state()[param], param)
-
-    @contextmanager
-    def _due_gradients(self, optimizer: Stepped) -> Iterator[None]:
-        """Give a zero gradient to parameters that have none now, but had one that was held back."""
-        due: list[Tensor] = []
-        state_of = self._engine.exposed_state
-        if self._chain.overriding("is_due"):
-            without = [param for param in _params(optimizer) if param.grad is None]
-            due = [param for param in without if self._chain.is_due(state_of()[param])]
-        try:
-            for param in due:
-                param.grad = torch.zeros_like(param)
-                state_of()[param][HELD_ONLY] = True
-            yield
-        finally:
-            for param in due:
-                param.grad = None
-                state_of()[param].pop(HELD_ONLY, None)
+                self._chain.return_from_climb(self._state_of(param), param)
 
 
 def takes_scaled_gradients(groups: Sequence[Group]) -> bool:
@@ -263,35 +255,3 @@ def takes_scaled_gradients(groups: Sequence[Group]) -> bool:
         group["fused"] or any(param.dtype is torch.float16 for param in group["params"])
         for group in groups
     )
-
-
-def for_all(measures: Sequence[Measure], groups: Sequence[Group]) -> list[Pass]:
-    """Return a pass for each measurement, whose sums are those over all groups."""
-    count = len(groups)
-    return [Pass([measure] * count, [None] * count) for measure in measures]
-
-
-def _rules(
-    optimizer: Stepped, groups: Sequence[Group], rule: Rule | None = None
-) -> list[tuple[Rule, object]]:
-    """Return the rule of each group and what stands for it if it may be repeated; see `pure`.
-
-    Args:
-        optimizer: Whose groups they are.
-        groups: The groups.
-        rule: The rule of all; None for that which a step calls.
-    """
-    found: list[tuple[Rule, object]] = []
-    before: object = None
-    for group in groups:
-        algorithm = optimizer.algorithm_of(group)
-        if algorithm is before:
-            found.append(found[-1])
-            continue
-        before, own = algorithm, rule or algorithm.whole_rule()
-        found.append((own, pure(algorithm, own)))
-    return found
-
-
-def _params(optimizer: Stepped) -> list[Tensor]:
-    return [param for group in optimizer.param_groups for param in group["params"]]

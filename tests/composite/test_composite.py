@@ -32,7 +32,7 @@ from schuss import (
     SkipNonFinite,
 )
 from schuss.composite import everything, ndim
-from schuss.stepping import _rules
+from schuss.stepped import rules_of
 from tests.composite.networks import divided, network, same, train, weights
 
 ENGINES: dict[str, dict[str, Any]] = {
@@ -261,7 +261,7 @@ class Overwriting(Optimizer):
 
 def test_a_rule_that_is_traced_anew_leaves_other_parts_alone():
     composite = Composite(network(), hidden=Overwriting(), rest=AdamW())
-    (_, first), (_, second) = _rules(composite, composite.param_groups)
+    (_, first), (_, second) = rules_of(composite, composite.param_groups)
     assert first is None
     assert second is not None
 

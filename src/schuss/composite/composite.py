@@ -13,7 +13,7 @@ from schuss.composite.saved import as_one, as_own
 from schuss.composite.table import Routes
 from schuss.contract import Group, Pass
 from schuss.optimizer import Optimizer
-from schuss.stepping import for_all
+from schuss.stepped import for_all
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
@@ -185,8 +185,9 @@ class Composite(Optimizer):
         """Return one checkpoint of those of several optimizers, given in the order of the parts."""
         return as_one(state_dict, self._parts) if isinstance(state_dict, list) else state_dict
 
-    def _summing(self) -> list[str]:
-        return [name for part in self._parts.values() for name in part._summing()]
+    def summing(self) -> list[str]:
+        """Return the names of those that need sums over all parameters."""
+        return [name for part in self._parts.values() for name in part.summing()]
 
     def __repr__(self) -> str:
         """Show the groups, and what a step of each part consists of."""

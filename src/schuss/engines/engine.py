@@ -9,18 +9,17 @@ from functools import partial
 
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Pass, Rule, State, Stateful, Work
+from schuss.contract import Group, Measure, Pass, Rule, State, Stateful, Work
 from schuss.engines import loop
-from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.foreach.batch import ForeachBatch
-from schuss.engines.groups import apart, filled, wanted, with_gradient
+from schuss.engines.groups import apart, filled, with_gradient
 from schuss.engines.planning import Known, Planned, Planner
 from schuss.engines.running import Running
 from schuss.engines.states import Kept
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.engines.turns import Turn, Turns
-from schuss.engines.verdict import Verdict
+from schuss.engines.turns import Turn, Turns, may_be_left_out
+from schuss.engines.verdict import Verdict, read_at_once
 
 
 class Engine:
@@ -30,26 +29,35 @@ class Engine:
     call. The state of the parameters is kept here. As long as nobody else has a hand on it, numbers
     that a cohort shares are kept once, and only memory is looked at before a step.
 
+    Args:
+        kept: The state of every parameter, if it is that of another engine, too.
+        said: Warnings that were given, if they are not to be given again for another parameter.
+
     Attributes:
         kept: The state of every parameter; `exposed_state` is it for others.
     """
 
-    def __init__(self) -> None:
-        self.kept = Kept()
+    def __init__(self, kept: Kept | None = None, said: set[str] | None = None) -> None:
+        self.kept = Kept() if kept is None else kept
         self._exposed = True
         self._pinned = False
         self._known: dict[int, Known] = {}
         self._running = Running()
+        self._parts: dict[Tensor, Engine] = {}
+        self._said = said
+        self._said_of_parts: set[str] = set()
 
     @property
     def is_exposed(self) -> bool:
         """Whether somebody may have changed the state since the last step."""
-        return self._exposed
+        return self._exposed or any(part.is_exposed for part in self._parts.values())
 
     def exposed_state(self) -> defaultdict[Tensor, State]:
         """Return the state of every parameter, to read or to change."""
         self._exposed = True
-        self._write_scalars()
+        self.write_scalars()
+        for part in self._parts.values():
+            part.exposed_state()
         return self.kept.states
 
     def stay_exposed(self) -> None:
@@ -59,10 +67,26 @@ class Engine:
 
     def replace_state(self, state: defaultdict[Tensor, State]) -> None:
         """Take another state."""
-        self._write_scalars()
+        self.join()
         self.kept = Kept(state)
-        self._exposed = True
+
+    def part_of(self, param: Tensor) -> Engine:
+        """Return an engine with the same states, for a parameter that is stepped by itself.
+
+        It keeps its plan from step to step. Until `join`, it is the one for this parameter.
+        """
+        if self._known:
+            self.join()
+        if param not in self._parts:
+            self._parts[param] = Engine(self.kept, self._said_of_parts)
+        self._exposed = False  # each part knows by itself
+        return self._parts[param]
+
+    def join(self) -> None:
+        """Forget all plans, those for single parameters too."""
+        self.exposed_state()
         self._known.clear()
+        self._parts.clear()
 
     def measured(
         self,
@@ -77,23 +101,30 @@ class Engine:
             optimizer: Whose parameters they are.
             passes: The measurements, each of which finds the sums of earlier passes in the group.
             groups: The parameters by group.
-            grad_scale: The factor of the gradients, as for `run`.
-
-        Raises:
-            RuntimeError: See `run`.
+            grad_scale: The factor of the gradients, as for `run`, which tells of errors, too.
         """
-        scale = None if grad_scale is None else _scale(grad_scale)
         for measures, sharing in passes:
-            known = self._known_of(groups)
-            try:
-                sums = [
-                    measure and self._sums(optimizer, Work(measuring(measure), scale), of, group)
-                    for measure, of, group in zip(measures, known, groups, strict=True)
-                ]
-            finally:
-                self._release()
+            sums = self.sums(optimizer, measures, groups, grad_scale)
             groups = with_sums(groups, sums, sharing)
         return groups
+
+    def sums(
+        self,
+        optimizer: Stateful,
+        measures: Sequence[Measure | None],
+        groups: Sequence[Group],
+        grad_scale: Tensor | None = None,
+    ) -> list[Mapping[str, Tensor | float] | None]:
+        """Return the sums of what is measured in one pass, for each group; see `measured`."""
+        scale = read_at_once(grad_scale)
+        known = self._known_of(groups)
+        try:
+            return [
+                measure and self._sums(optimizer, Work(measuring(measure), scale), of, group)
+                for measure, of, group in zip(measures, known, groups, strict=True)
+            ]
+        finally:
+            self._release()
 
     def run(
         self,
@@ -119,7 +150,7 @@ class Engine:
             RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
                 engine that cannot run the rule. Nothing has been changed then.
         """
-        scale = None if grad_scale is None else _scale(grad_scale)
+        scale = read_at_once(grad_scale)
         works: list[Work] = []
         before: object = None
         for each in rules:
@@ -133,30 +164,8 @@ class Engine:
         if self._exposed:
             self._exposed = self._is_held()
             if self._exposed:
-                self._write_scalars()
+                self.write_scalars()
         return taken
-
-    def planned_for_all(
-        self, optimizer: Stateful, rule: Rule, group: Group
-    ) -> tuple[Planned, Known]:
-        """Return how a step of one group would be taken, if every parameter had a gradient.
-
-        Returns:
-            The plan, without anything to call on the loop; and why other engines were passed over.
-        """
-        self._write_scalars()
-        params = [param for param in group["params"] if param.numel()]
-        batch = Batch(group, params, [param.detach() for param in params])
-        states = self.kept.copied(optimizer, group, params)
-        known = Known(group["params"])
-        planner = Planner(optimizer, Work(rule), states)
-        for name in wanted(group):
-            if name != "loop":
-                try:
-                    return planner.on(name, known, batch), known
-                except UnfusableError as error:
-                    known.passed_over[name] = str(error)
-        return Planned("loop"), known
 
     def _known_of(self, groups: Sequence[Group]) -> list[Known]:
         """Return what is known of each group, and forget groups that are there no more."""
@@ -165,7 +174,8 @@ class Engine:
         keys = [id(group["params"]) for group in groups]
         if keys != list(known):
             lists = {id(group["params"]): group["params"] for group in groups}
-            self._known = {key: known.get(key) or Known(params) for key, params in lists.items()}
+            said = self._said
+            self._known = {k: known.get(k) or Known(params, said) for k, params in lists.items()}
             for key in known.keys() - self._known.keys():
                 known[key].write_scalars()
         return [self._known[key] for key in keys]
@@ -179,7 +189,7 @@ class Engine:
     def _planned(self, optimizer: Stateful, work: Work, known: Known, group: Group) -> Planned:
         """Plan the step of one group anew; write nothing but state, in another form."""
         optimizer.check_listed()
-        self._write_scalars()
+        self.write_scalars()
         known.bound = None
         dense, sparse = apart(with_gradient(optimizer, group))
         states = self.kept.of_group(optimizer, group, [*dense.params, *sparse.params])
@@ -224,7 +234,7 @@ class Engine:
             if verdict is None and not any(turn.calls or turn.anew for turn in turns):
                 self._running.run([step for turn in turns for step in turn.kernels])
                 return True
-            if verdict is not None and not _may_be_left_out(turns):
+            if verdict is not None and not may_be_left_out(turns):
                 if verdict.is_refusal():
                     self.kept.undo()
                     return False
@@ -251,7 +261,7 @@ class Engine:
             except UnfusableError:
                 pass
         optimizer.check_listed()
-        self._write_scalars()
+        self.write_scalars()
         batch = filled(with_gradient(optimizer, group))
         states = self.kept.copied(optimizer, group, batch.params)
         planner = Planner(optimizer, work, states)
@@ -269,10 +279,13 @@ class Engine:
             piece.cohort.write_scalars()
         return added_up([states[param] for param in batch.params])
 
-    def _write_scalars(self) -> None:
+    def write_scalars(self) -> None:
+        """Write the numbers that cohorts keep into the states."""
         self._running.settle()
         for known in self._known.values():
             known.write_scalars()
+        for part in self._parts.values():
+            part.write_scalars()
 
     def _is_held(self) -> bool:
         """Tell whether somebody else refers to the dictionaries of the state."""
@@ -283,18 +296,3 @@ class Engine:
         states = [state for each in bound for cohort in each.cohorts for state in cohort.states]
         # By the dictionary of all, the cohort, the list above, the argument.
         return any(count > 4 for count in map(sys.getrefcount, states))
-
-
-def _may_be_left_out(turns: Sequence[Turn]) -> bool:
-    """Tell whether a device may decide if a step is taken, while the host goes on."""
-    return all(
-        turn.anew is None
-        and not turn.calls
-        and all(step.may_be_left_out() for step in turn.kernels)
-        for turn in turns
-    )
-
-
-def _scale(tensor: Tensor) -> float | Tensor:
-    """Return the factor of the gradients, as a number unless to read it is to wait."""
-    return tensor if keeps_numbers(tensor.device) else float(tensor)

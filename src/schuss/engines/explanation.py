@@ -20,7 +20,7 @@ from schuss.engines.planning import Piece
 from schuss.engines.program.listing import listing
 from schuss.engines.stacked.step import StackedStep
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.engines.work import Traffic, flops_of, traffic_of
+from schuss.engines.work import Traffic, flops_of, planned_for_all, traffic_of
 from schuss.storage.precision import computable, real_count
 
 CPU: Final = torch.device("cpu")
@@ -136,7 +136,7 @@ def explained(
         pairs = list(zip(measures, groups, strict=True))
         for number, (measure, group) in enumerate(pairs):
             if measure is not None:
-                planned, _ = engine.planned_for_all(optimizer, measuring(measure), group)
+                planned, _ = planned_for_all(engine, optimizer, measuring(measure), group)
                 for position, piece in enumerate(planned.pieces):
                     if piece.kernel:
                         measured[number, position].append(traffic_of(piece))
@@ -174,7 +174,7 @@ def _of_group(
     group = {**whole, "params": dense}
     if not dense:
         return
-    planned, known = engine.planned_for_all(optimizer, rule, group)
+    planned, known = planned_for_all(engine, optimizer, rule, group)
     reason = _reason(group, planned.engine, known.passed_over)
     if planned.pieces:
         for position, piece in enumerate(planned.pieces):

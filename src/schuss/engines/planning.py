@@ -73,6 +73,10 @@ class Known:
 
     All of it is either looked at again in every step, or only saves the time of finding it anew.
 
+    Args:
+        params: The list.
+        said: Warnings that are not to be given again, whatever group they are about.
+
     Attributes:
         params: The list, so that no other one is taken for it.
         needs: The needs of the rule that were found so far.
@@ -83,8 +87,9 @@ class Known:
         is_stackable: Whether the rule was tried on stacks.
     """
 
-    def __init__(self, params: object) -> None:
+    def __init__(self, params: object, said: set[str] | None = None) -> None:
         self.params = params
+        self._said: set[str] = set() if said is None else said
         self.needs = Needs()
         self.bound: FusedBatch | ForeachBatch | None = None
         self.options: object = None
@@ -119,11 +124,13 @@ class Known:
             groups = getattr(optimizer, "param_groups", [])
             at = [n for n, group in enumerate(groups) if group["params"] is self.params]
             which = f"parameter group {at[0]}" if at else "a parameter group"
-            warnings.warn(
+            message = (
                 f"{type(optimizer).__name__} cannot run {which} on the fastest engine, but on a "
-                f"slower one: {error}",
-                stacklevel=2,
+                f"slower one: {error}"
             )
+            if message not in self._said:
+                self._said.add(message)
+                warnings.warn(message, stacklevel=2)
 
 
 def options_of(group: Group) -> object:

@@ -60,7 +60,7 @@ def with_sums(
     for found, by in zip(sums, sharing, strict=True):
         shared = over_all.setdefault(by, {})
         for key, value in (found or {}).items():
-            shared[key] = _plus(shared[key], value) if key in shared else value
+            shared[key] = plus(shared[key], value) if key in shared else value
     return [
         group
         if found is None
@@ -82,7 +82,8 @@ def in_precision_of(grad: Tensor, group: Group) -> Group:
     return {**group, **own} if own else group
 
 
-def _plus(x: Tensor | float, y: Tensor | float) -> Tensor | float:
+def plus(x: Tensor | float, y: Tensor | float) -> Tensor | float:
+    """Return a sum, of tensors on the device of the first."""
     return x + y.to(x) if isinstance(x, Tensor) and isinstance(y, Tensor) else x + y
 
 

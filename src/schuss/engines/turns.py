@@ -131,3 +131,13 @@ def _call(turn: Turn) -> None:
     if turn.anew is not None and turn.anew.bound is None:  # nobody will ask the cohorts for them
         for piece in turn.anew.pieces:
             piece.cohort.write_scalars()
+
+
+def may_be_left_out(turns: Sequence[Turn]) -> bool:
+    """Tell whether a device may decide if a step is taken, while the host goes on."""
+    return all(
+        turn.anew is None
+        and not turn.calls
+        and all(step.may_be_left_out() for step in turn.kernels)
+        for turn in turns
+    )

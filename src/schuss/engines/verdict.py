@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from schuss.engines.devices.device import keeps_numbers
 from schuss.storage.numbers import FLAG
 
 if TYPE_CHECKING:
@@ -89,3 +90,8 @@ class Pending:
         if self._verdict.note(self._copy.numpy().tolist()):
             for cohort, numbers in self._before.items():
                 cohort.put_back(*numbers)
+
+
+def read_at_once(number: Tensor | None) -> float | Tensor | None:
+    """Return a tensor of one number, as a number unless to read it is to wait for a device."""
+    return number if number is None or keeps_numbers(number.device) else float(number)

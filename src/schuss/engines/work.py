@@ -1,4 +1,4 @@
-"""The work of a step: bytes that its kernels move, and operations between them."""
+"""The work of a step: how it is planned, the bytes that kernels move, and operations between."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 import torch
 
-from schuss.engines.planning import Piece
+from schuss.contract import Batch, Group, Rule, Stateful, Work
+from schuss.engines.engine import Engine
+from schuss.engines.errors import UnfusableError
+from schuss.engines.groups import wanted
+from schuss.engines.planning import Known, Piece, Planned, Planner
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, Program
 from schuss.engines.program.schedule import schedule
@@ -20,6 +24,29 @@ class Traffic(NamedTuple):
     passes: int
     read: int
     written: int
+
+
+def planned_for_all(
+    engine: Engine, optimizer: Stateful, rule: Rule, group: Group
+) -> tuple[Planned, Known]:
+    """Return how a step of one group would be taken, if every parameter had a gradient.
+
+    Returns:
+        The plan, without anything to call on the loop; and why other engines were passed over.
+    """
+    engine.write_scalars()
+    params = [param for param in group["params"] if param.numel()]
+    batch = Batch(group, params, [param.detach() for param in params])
+    states = engine.kept.copied(optimizer, group, params)
+    known = Known(group["params"])
+    planner = Planner(optimizer, Work(rule), states)
+    for name in wanted(group):
+        if name != "loop":
+            try:
+                return planner.on(name, known, batch), known
+            except UnfusableError as error:
+                known.passed_over[name] = str(error)
+    return Planned("loop"), known
 
 
 def traffic_of(piece: Piece) -> Traffic:

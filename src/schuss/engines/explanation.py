@@ -96,7 +96,9 @@ class CohortExplanation:
             shapes = ", ".join("x".join(map(str, shape)) for shape in self.stacks)
             lines.append(f"  in {len(self.stacks)} stacks: {shapes}")
         if self.flops is not None:
-            lines.append(f"  {self.flops:,} floating-point operations of functions between kernels")
+            lines.append(
+                f"  {self.flops:,} floating-point operations of functions between programs"
+            )
         if self.program:
             lines += ["", "program", *(f"  {line}" for line in self.program.splitlines())]
         if self.kernel:

@@ -68,7 +68,7 @@ def flops_of(cut: Cut) -> int:
     """Return how many floating-point operations functions take for one parameter."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from schuss.engines.kernels.calls import played
+    from schuss.engines.cohorts.calls import played
 
     tangle = cut.tangle
     with FlopCounterMode(display=False) as counter:

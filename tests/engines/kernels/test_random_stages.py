@@ -81,11 +81,11 @@ def stepped(rule, count, **options):
 @given(st.lists(STEP, min_size=1, max_size=6), st.lists(WRITE, max_size=3), st.sampled_from([1, 5]))
 def test_stages_take_the_path_of_the_loop(steps, writes, count):
     rule = ruled(steps, writes)
-    with kernels_interpreted():
-        ours = stepped(rule, count, fused=True)
-    for (param, state), (twin, right) in zip(
-        ours, stepped(rule, count, foreach=False), strict=True
-    ):
-        assert state.keys() == right.keys()
-        for found, wanted in [(param, twin), *((state[key], right[key]) for key in right)]:
-            torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-7)
+    wanted = stepped(rule, count, foreach=False)
+    for engine in ("fused", "foreach"):
+        with kernels_interpreted():
+            found = stepped(rule, count, **{engine: True})
+        for (param, state), (twin, right) in zip(found, wanted, strict=True):
+            assert state.keys() == right.keys()
+            for one, other in [(param, twin), *((state[key], right[key]) for key in right)]:
+                torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)

@@ -1,4 +1,4 @@
-"""Rules that work on whole matrices: kernels, and functions of torch between them."""
+"""Rules that work on whole matrices: programs, and functions of torch between them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from schuss import Optimizer
+from schuss.engines.cohorts.calls import Stacks
+from schuss.engines.foreach import members
 from schuss.engines.kernels import staged
-from schuss.engines.kernels.calls import Stacks
 from tests.conformance.strangers import Ruled
 
 SHAPES = [(6, 4)] * 5 + [(4, 4)] * 3 + [(3, 7)]
@@ -119,19 +120,24 @@ def assert_alike(one, other, tolerance):
             torch.testing.assert_close(value, other.state[y][key], rtol=tolerance, atol=tolerance)
 
 
+ENGINES = pytest.mark.parametrize("engine", ["fused", "foreach"])
+
+
+@ENGINES
 @pytest.mark.parametrize("rule", [orthogonal, preconditioned, chosen])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_it_agrees_with_the_loop(rule, options):
-    cut, loop = made(rule, fused=True, **options), made(rule, foreach=False, **options)
+def test_it_agrees_with_the_loop(rule, options, engine):
+    cut, loop = made(rule, **{engine: True}, **options), made(rule, foreach=False, **options)
     stepped(cut)
     stepped(loop)
     assert_alike(cut, loop, TOLERANCE[options.get("dtype", torch.float64)])
 
 
+@ENGINES
 @pytest.mark.parametrize("rule", [flattened, batched])
-def test_parameters_of_other_shapes_are_seen_as_matrices(rule):
+def test_parameters_of_other_shapes_are_seen_as_matrices(rule, engine):
     shapes = [(4, 3, 2, 2)] * 3 if rule is flattened else [(4, 3), (6, 5), (4, 3)]
-    cut, loop = made(rule, shapes, fused=True), made(rule, shapes, foreach=False)
+    cut, loop = made(rule, shapes, **{engine: True}), made(rule, shapes, foreach=False)
     for optimizer in (cut, loop):
         for state in (optimizer.state[p] for p in optimizer.param_groups[0]["params"]):
             state.clear()
@@ -139,18 +145,21 @@ def test_parameters_of_other_shapes_are_seen_as_matrices(rule):
     assert_alike(cut, loop, 1e-12)
 
 
+@ENGINES
 @pytest.mark.parametrize("rule", [orthogonal, preconditioned, chosen])
-def test_some_parameters_at_a_time_are_as_all_at_once(rule, monkeypatch):
+def test_some_parameters_at_a_time_are_as_all_at_once(rule, engine, monkeypatch):
     shapes = [(6, 4)] * 11
-    whole = made(rule, shapes, fused=True)
+    whole = made(rule, shapes, **{engine: True})
     stepped(whole)
     monkeypatch.setattr(staged, "CHUNK", 5 * 24)
-    parts = made(rule, shapes, fused=True)
+    monkeypatch.setitem(members.PIECE, "cpu", 5 * 24)
+    parts = made(rule, shapes, **{engine: True})
     stepped(parts)
     assert_alike(parts, whole, 1e-13)
 
 
-def test_parameters_that_are_not_laid_out_in_rows_are_copied():
+@ENGINES
+def test_parameters_that_are_not_laid_out_in_rows_are_seen_in_rows(engine):
     cut, loop = (
         Ruled(
             [torch.randn(4, 6, generator=torch.Generator().manual_seed(2)).double().T],
@@ -158,15 +167,16 @@ def test_parameters_that_are_not_laid_out_in_rows_are_copied():
             start,
             **o,
         )
-        for o in ({"fused": True}, {"foreach": False})
+        for o in ({engine: True}, {"foreach": False})
     )
     stepped(cut, without=lambda *_: False)
     stepped(loop, without=lambda *_: False)
     assert_alike(cut, loop, 1e-12)
 
 
-def test_autograd_notices_what_was_written():
-    optimizer = made(orthogonal, fused=True)
+@ENGINES
+def test_autograd_notices_what_was_written(engine):
+    optimizer = made(orthogonal, **{engine: True})
     (param, *_) = optimizer.param_groups[0]["params"]
     weight = param.requires_grad_()
     loss = (weight**2).sum()
@@ -181,8 +191,9 @@ def failing(state, group, grad, param):
     param.sub_(torch.linalg.cholesky(grad @ grad.mT * (1.5 - state["step"] // 2)))
 
 
-def test_a_function_that_fails_says_why():
-    optimizer = made(failing, [(4, 4)] * 3, fused=True)
+@ENGINES
+def test_a_function_that_fails_says_why(engine):
+    optimizer = made(failing, [(4, 4)] * 3, **{engine: True})
     stepped(optimizer, 2)
     with pytest.raises(RuntimeError, match="not positive-definite"):
         stepped(optimizer, 2)
@@ -210,9 +221,10 @@ def writing_a_part(state, group, grad, param):
         (writing_a_part, "writing into a part or another view"),
     ],
 )
-def test_what_cannot_be_cut_is_refused(rule, message):
+@ENGINES
+def test_what_cannot_be_cut_is_refused(rule, message, engine):
     with pytest.raises(RuntimeError, match=message):
-        stepped(made(rule, fused=True), 1)
+        stepped(made(rule, **{engine: True}), 1)
 
 
 def test_a_refused_rule_has_drawn_nothing():
@@ -225,9 +237,11 @@ def test_a_refused_rule_has_drawn_nothing():
     assert after == torch.rand(())
 
 
-def test_stacks_take_no_more_memory_than_some_parameters(monkeypatch):
+@ENGINES
+def test_stacks_take_no_more_memory_than_some_parameters(engine, monkeypatch):
     monkeypatch.setattr(staged, "CHUNK", 4 * 64 * 64)
-    optimizer = made(orthogonal, [(64, 64)] * 64, torch.float32, fused=True)
+    monkeypatch.setitem(members.PIECE, "cpu", 4 * 64 * 64)
+    optimizer = made(orthogonal, [(64, 64)] * 64, torch.float32, **{engine: True})
     held = []
     new = Stacks.new
 
@@ -247,10 +261,11 @@ def powers(state, group, grad, param):
     param.sub_(product @ grad * group["lr"])
 
 
-def test_whole_numbers_are_options_of_functions_and_not_arguments():
+@ENGINES
+def test_whole_numbers_are_options_of_functions_and_not_arguments(engine):
     cut, loop = (
         made(powers, [(3, 3)] * 2, kind=Once, **options)
-        for options in ({"fused": True}, {"foreach": False})
+        for options in ({engine: True}, {"foreach": False})
     )
     for optimizer in (cut, loop):
         optimizer.param_groups[0]["exponent"] = 2
@@ -268,11 +283,12 @@ def counted(state, group, grad, param):
     param.sub_(product @ grad * group["lr"] / 100)
 
 
+@ENGINES
 @pytest.mark.parametrize("kind", [Ruled, Once])
-def test_each_parameter_has_its_own_numbers(kind):
+def test_each_parameter_has_its_own_numbers(kind, engine):
     cut, loop = (
         made(counted, [(6, 4)] * 6, kind=kind, **options)
-        for options in ({"fused": True}, {"foreach": False})
+        for options in ({engine: True}, {"foreach": False})
     )
     for optimizer in (cut, loop):
         stepped(optimizer, 6, without=lambda step, number: step in (1, 3) and number == step)
@@ -287,8 +303,9 @@ def forgetting(state, group, grad, param):
     param.sub_(grad @ grad.mT @ grad, alpha=1e-2)
 
 
-def test_state_that_a_rule_drops_is_gone():
-    cut, loop = (made(forgetting, **o) for o in ({"fused": True}, {"foreach": False}))
+@ENGINES
+def test_state_that_a_rule_drops_is_gone(engine):
+    cut, loop = (made(forgetting, **o) for o in ({engine: True}, {"foreach": False}))
     for optimizer in (cut, loop):
         stepped(optimizer, 5)
     assert_alike(cut, loop, 1e-12)
@@ -304,7 +321,8 @@ def test_a_tensor_with_two_names_in_the_state_is_refused():
         stepped(made(under_two_names, [(6, 4)], fused=True), 1)
 
 
-def test_parameters_whose_states_have_other_shapes_are_stepped_apart():
+@ENGINES
+def test_parameters_whose_states_have_other_shapes_are_stepped_apart(engine):
     ranks = iter([2, 3, 2, 3] * 2)
 
     def start(state, param):
@@ -316,15 +334,16 @@ def test_parameters_whose_states_have_other_shapes_are_stepped_apart():
 
     cut, loop = (
         made(projected, [(6, 4)] * 4, start=start, **options)
-        for options in ({"fused": True}, {"foreach": False})
+        for options in ({engine: True}, {"foreach": False})
     )
     for optimizer in (cut, loop):
         stepped(optimizer, 3)
     assert_alike(cut, loop, 1e-12)
 
 
-def test_stacks_do_not_wait_for_the_collector_of_garbage():
-    optimizer = made(orthogonal, SHAPES[:5], fused=True)
+@ENGINES
+def test_stacks_do_not_wait_for_the_collector_of_garbage(engine):
+    optimizer = made(orthogonal, SHAPES[:5], **{engine: True})
     stepped(optimizer, steps=2, without=lambda step, number: False)
     gc.collect()
     try:
@@ -347,14 +366,34 @@ def own_outer(state, group, grad, param):
     param.sub_(grad * outer, alpha=group["lr"])
 
 
-def test_a_vector_that_is_met_twice_is_seen_as_a_whole_tensor():
+@ENGINES
+def test_a_vector_that_is_met_twice_is_seen_as_a_whole_tensor(engine):
     def start(state, param):
         state["values"] = torch.ones(len(param), dtype=param.dtype)
 
     cut, loop = (
         made(own_outer, [(4, 4)] * 3, start=start, **options)
-        for options in ({"fused": True}, {"foreach": False})
+        for options in ({engine: True}, {"foreach": False})
     )
     for optimizer in (cut, loop):
         stepped(optimizer, 3)
     assert_alike(cut, loop, 1e-12)
+
+
+def noisy(state, group, grad, param):
+    """Step along a product of random numbers, which are kept."""
+    noise = torch.rand_like(param)
+    state["noise"] = noise * 1.0
+    param.copy_(noise @ noise.mT @ noise)
+
+
+@ENGINES
+def test_all_stages_draw_the_same_numbers_and_each_parameter_others(engine, monkeypatch):
+    monkeypatch.setattr(staged, "CHUNK", 2 * 16)
+    monkeypatch.setitem(members.PIECE, "cpu", 2 * 16)
+    optimizer = made(noisy, [(4, 4)] * 5, start=lambda state, param: None, **{engine: True})
+    params = stepped(optimizer, 2, without=lambda step, number: False)
+    drawn = [optimizer.state[param]["noise"] for param in params]
+    for param, noise in zip(params, drawn, strict=True):
+        torch.testing.assert_close(param, noise @ noise.mT @ noise, rtol=1e-12, atol=1e-12)
+    assert len({float(noise[0, 0]) for noise in drawn}) == len(params)

@@ -118,7 +118,14 @@ def coming_and_going(state, group, grad, param):
     param.sub_(0.01 * state["left"] @ grad if "left" in state else grad)
 
 
+def reading_a_view_ahead_of_writing(state, group, grad, param):
+    step = param.narrow(0, 0, len(param)) * group["lr"]
+    param.mul_(0.5)
+    param.sub_(step)
+
+
 AGREEING = [
+    reading_a_view_ahead_of_writing,
     writing_through_a_flat_view,
     reading_then_writing_a_state,
     exchanging_states,
@@ -138,9 +145,10 @@ AGREEING = [
 
 @pytest.mark.parametrize("rule", AGREEING)
 @pytest.mark.parametrize("shapes", [SHAPES, [(3, 5)]], ids=["several", "one"])
-def test_it_agrees_with_the_loop(rule, shapes):
+@pytest.mark.parametrize("engine", ["fused", "foreach"])
+def test_it_agrees_with_the_loop(rule, shapes, engine):
     with kernels_interpreted():
-        cut = made(rule, shapes, fused=True)
+        cut = made(rule, shapes, **{engine: True})
         stepped(cut)
     loop = made(rule, shapes, foreach=False)
     stepped(loop)

@@ -13,8 +13,8 @@ from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
-from schuss.engines.errors import UnfusableError
 from schuss.engines.foreach.members import Kept
+from schuss.engines.foreach.staged import run_stages
 from schuss.engines.foreach.step import run
 
 if TYPE_CHECKING:
@@ -106,10 +106,12 @@ def planned(
         The calls that take the step, and the parts that the cohort is divided into.
     """
     parts = cohort.trace(work, group, indices)
-    if any(part.trace.cut for part in parts):
-        raise UnfusableError("it calls functions of whole tensors, between kernels only")
     lists: Kept = {} if kept is None else kept
-    calls = [partial(run, cohort, part, grads, lists) for part in parts]
+    calls: list[Call] = []
+    for part in parts:
+        cut = part.trace.cut
+        take = partial(run, cohort, part) if cut is None else partial(run_stages, cohort, part, cut)
+        calls.append(partial(take, grads, lists))
     return [*calls, partial(_finish, cohort, parts)], parts
 
 

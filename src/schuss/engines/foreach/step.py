@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,11 +17,22 @@ from schuss.engines.foreach.lists import Operand, single
 from schuss.engines.foreach.members import Kept, Members, pieces
 from schuss.engines.foreach.player import play
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
+from schuss.engines.program.stages import TEMPORARY
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.precision import HALF, stored
 
 Numbers = Sequence["Operand | Tensor"]
 """The numbers of a program: each a number, one for each parameter, or a number as a tensor."""
+
+
+class Blocks(Protocol):
+    """The tensors at temporary places of a program, by their names; `staged.py` has them."""
+
+    def taken(self, name: str) -> list[Tensor]:
+        """Return the tensors of which a program reads the elements."""
+
+    def feed(self, name: str, values: list[Tensor]) -> None:
+        """Take the values that a program has computed."""
 
 
 def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) -> None:
@@ -32,54 +44,98 @@ def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) 
         grads: The gradients of all parameters of the cohort.
         kept: The lists that are kept from step to step.
     """
-    trace = part.trace
     indices = cohort.indices_of(part)
-    copies = _copies(cohort, trace.program, indices.tolist(), grads)
-    plan = instructions(trace.program, copies, on_cpu=cohort.like.is_cpu)
-    numbers = _numbers(plan, part)
-    common = _with_singles(plan, numbers, cohort.like.dtype) if part.which is None else []
+    playing = Playing(cohort, part, part.trace, grads)
     made: dict[str, list[Tensor]] = {}
-    for piece in pieces(cohort, indices, kept, whole=plan.draws):
-        own = common or _with_singles(
-            plan, [_of(x, piece.positions) for x in numbers], cohort.like.dtype
+    for piece in pieces(cohort, indices, kept, whole=playing.draws):
+        for key, tensors in playing.play(piece).items():
+            made.setdefault(key, []).extend(tensors)
+    put_into_state(cohort, part, made)
+
+
+def put_into_state(cohort: Cohort, part: Part, made: Mapping[str, Sequence[Tensor]]) -> None:
+    """Put the state that a step has made for a part of a cohort in its place."""
+    if made or part.trace.dropped:
+        cohort.is_broken = True
+        cohort.change(cohort.indices_of(part), made, part.trace.dropped)
+
+
+class Playing:
+    """A program with its numbers, to be played for some parameters after the other.
+
+    Args:
+        cohort: The cohort of the parameters.
+        part: The part of it.
+        trace: The program, and the axes of its matrices.
+        grads: The gradients of all parameters of the cohort.
+    """
+
+    def __init__(
+        self, cohort: Cohort, part: Part, trace: Trace, grads: Sequence[Tensor | None]
+    ) -> None:
+        self._cohort = cohort
+        self._trace = trace
+        self._grads = grads
+        copies = _copies(cohort, trace.program, cohort.indices_of(part).tolist(), grads)
+        self._plan = instructions(trace.program, copies, on_cpu=cohort.like.is_cpu)
+        self._numbers = _numbers(self._plan, part)
+        self._common = self._with_singles(self._numbers) if part.which is None else []
+
+    @property
+    def draws(self) -> bool:
+        """Whether it has random numbers."""
+        return self._plan.draws
+
+    def play(self, members: Members, blocks: Blocks | None = None) -> dict[str, list[Tensor]]:
+        """Play the program on some parameters, and return the state that it has made for them.
+
+        Args:
+            members: The parameters.
+            blocks: The tensors at temporary places, if it has such places.
+        """
+        numbers = self._common or self._with_singles(
+            [_of(x, members.positions) for x in self._numbers]
         )
         with torch.no_grad():
-            found = _played(piece, trace, plan, own, grads)
-        for key, tensors in found.items():
-            made.setdefault(key, []).extend(tensors)
-    if made or trace.dropped:
-        cohort.is_broken = True
-        cohort.change(indices, made, trace.dropped)
+            return self._played(members, numbers, blocks)
 
+    def _played(
+        self, members: Members, numbers: Numbers, blocks: Blocks | None
+    ) -> dict[str, list[Tensor]]:
+        cohort, trace, plan = self._cohort, self._trace, self._plan
+        views = _views(cohort, trace, members.indices)
 
-def _played(
-    members: Members,
-    trace: Trace,
-    plan: Instructions,
-    numbers: Numbers,
-    grads: Sequence[Tensor | None],
-) -> dict[str, list[Tensor]]:
-    """Play a program on some parameters, and return the state that it has made for them."""
-    cohort = members.cohort
-    views = _views(cohort, trace, members.indices)
-    inputs = {n: _seen(views, p, members.seen(p, grads)) for n, p in plan.inputs.items()}
-    param = Place(PARAM)
-    like = inputs.get(trace.program.inputs.index(param))
-    like = like or _seen(views, param, members.seen(param, grads))
-    values = play(plan, numbers, inputs, like, views)
-    made: dict[str, list[Tensor]] = {}
-    for output, value in zip(plan.outputs, values, strict=True):
-        if output.there and not views:
-            continue
-        key, tensors = output.place.name.removeprefix(STATE), value
-        if views:
-            tensors = [view.as_state(x, key) for view, x in zip(views, value, strict=True)]
-        if output.place in trace.program.inputs:
-            _store(members.tensors(output.place), tensors, seen=bool(views))
-        else:
-            pairs = zip(tensors, members.params, strict=True)
-            made[key] = [_new(cohort, tensor, param) for tensor, param in pairs]
-    return made
+        def seen(place: Place) -> list[Tensor]:
+            if blocks is not None and place.name.startswith(TEMPORARY):
+                return _seen(views, place, blocks.taken(place.name))
+            return _seen(views, place, members.seen(place, self._grads))
+
+        inputs = {number: seen(place) for number, place in plan.inputs.items()}
+        param = Place(PARAM)
+        like = inputs.get(trace.program.inputs.index(param)) or seen(param)
+        values = play(plan, numbers, inputs, like, views)
+        made: dict[str, list[Tensor]] = {}
+        for output, value in zip(plan.outputs, values, strict=True):
+            if output.there and not views:
+                continue
+            if blocks is not None and output.place.name.startswith(TEMPORARY):
+                blocks.feed(output.place.name, value)
+                continue
+            key, tensors = output.place.name.removeprefix(STATE), value
+            if views:
+                tensors = [view.as_state(x, key) for view, x in zip(views, value, strict=True)]
+            if output.place in trace.program.inputs:
+                _store(members.tensors(output.place), tensors, seen=bool(views))
+            else:
+                pairs = zip(tensors, members.params, strict=True)
+                made[key] = [_new(cohort, tensor, param) for tensor, param in pairs]
+        return made
+
+    def _with_singles(self, numbers: Sequence[float | list[float]]) -> Numbers:
+        """Return numbers, and after them those that are needed as tensors."""
+        needed = (numbers[number] for number in self._plan.singles)
+        dtype = self._cohort.like.dtype
+        return [*numbers, *(x if isinstance(x, list) else single(x, dtype) for x in needed)]
 
 
 def _copies(
@@ -92,7 +148,8 @@ def _copies(
             own = (grad for index in indices if (grad := grads[index]) is not None)
             is_copied = all(grad.dtype in HALF for grad in own)
         else:
-            is_copied = place != COUNT and _first(cohort, place, indices[0]).dtype in HALF
+            is_own = place != COUNT and not place.name.startswith(TEMPORARY)
+            is_copied = is_own and _first(cohort, place, indices[0]).dtype in HALF
         if is_copied:
             found.append(number)
     return frozenset(found)
@@ -123,14 +180,6 @@ def _of(numbers: float | list[float], positions: slice) -> float | list[float]:
         return numbers
     own = numbers[positions]
     return own[0] if len(set(own)) == 1 else own
-
-
-def _with_singles(
-    plan: Instructions, numbers: Sequence[float | list[float]], dtype: torch.dtype
-) -> Numbers:
-    """Return numbers, and after them those that are needed as tensors."""
-    needed = (numbers[number] for number in plan.singles)
-    return [*numbers, *(x if isinstance(x, list) else single(x, dtype) for x in needed)]
 
 
 def _seen(views: Sequence[MatrixView], place: Place, tensors: list[Tensor]) -> list[Tensor]:

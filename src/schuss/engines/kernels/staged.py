@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from schuss.engines.cohorts.calls import Stacks
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.devices.device import Kernel, Launch
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.binding import Binding, addresses
-from schuss.engines.kernels.calls import Stacks
 from schuss.engines.program.program import STATE, Program
 from schuss.engines.program.stages import EMPTY, TEMPORARY, Cut, Stage
 
@@ -132,7 +132,8 @@ class _StagedPart:
 
     def _step(self, indices: Indices, at: slice) -> None:
         """Take the step of some parameters."""
-        stacks = Stacks(self._binding, self.part, self._cut, indices, self._grads, at)
+        cohort = self._binding.cohort
+        stacks = Stacks(cohort, self.part, self._cut, indices.tolist(), self._grads, at)
         if self._binding.has_copies:
             self._binding.copy_in(indices)
         for number, (stage, launch) in enumerate(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from schuss.engines.batching import vmapped
-from schuss.engines.cohorts.scalars import Indices
+from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.program.on_stacks import on_stacks
 from schuss.engines.program.program import GRAD
@@ -27,9 +27,6 @@ from schuss.engines.program.stages import (
     shapes_given,
 )
 
-if TYPE_CHECKING:
-    from schuss.engines.kernels.binding import Binding
-
 FEWEST = 4
 """The parameters of a stack for which `torch.vmap` takes less time than one call for each."""
 
@@ -38,7 +35,7 @@ class Stacks:
     """The blocks of some parameters, from stage to stage.
 
     Args:
-        binding: The cohort of the parameters.
+        cohort: The cohort of the parameters.
         part: The part of it.
         cut: The stages of the rule.
         indices: The parameters.
@@ -48,18 +45,18 @@ class Stacks:
 
     def __init__(
         self,
-        binding: Binding,
+        cohort: Cohort,
         part: Part,
         cut: Cut,
-        indices: Indices,
+        indices: Sequence[int],
         grads: Mapping[int, Tensor] | None,
         at: slice,
     ) -> None:
         self.at = at
-        self._binding = binding
+        self._cohort = cohort
         self._part = part
         self._cut = cut
-        self._indices = indices.tolist()
+        self._indices = indices
         self._grads = grads
         self._stacks: dict[int, Tensor] = {}
 
@@ -67,14 +64,21 @@ class Stacks:
         """Return memory for a block of each parameter, for a kernel to write."""
         tangle = self._cut.tangle
         shape = (len(self._indices), *tangle.shapes[block])
-        like = self._binding.cohort.like
+        like = self._cohort.like
         stack = torch.empty(shape, dtype=tangle.dtypes[block], device=like.device)
         self._stacks[block] = stack
         return list(stack.unbind())
 
-    def read(self, block: int) -> list[Tensor]:
-        """Return a block of each parameter, for a kernel to read."""
+    def read(self, block: int, *, apart: bool = False) -> list[Tensor]:
+        """Return a block of each parameter, for a program to read.
+
+        Args:
+            block: The block.
+            apart: Whether it must not lie in the memory of the parameter or of the state.
+        """
         stack = self._stack(block).contiguous()
+        if apart and self._is_view(stack):
+            stack = stack.clone()
         self._stacks[block] = stack
         return list(stack.unbind())
 
@@ -100,7 +104,7 @@ class Stacks:
     def kept(self) -> dict[str, list[Tensor]]:
         """Write blocks into the state; return those that are new there, by key."""
         new = {}
-        cohort = self._binding.cohort
+        cohort = self._cohort
         stacks = {key: self._stack(block) for key, block in self._cut.kept.items()}
         for key, stack in stacks.items():
             if key in cohort.whole:
@@ -118,9 +122,19 @@ class Stacks:
             self._stacks[block] = tensors[0].unsqueeze(0) if one else torch.stack(tensors)
         return self._stacks[block]
 
+    def _is_view(self, stack: Tensor) -> bool:
+        """Tell whether a stack lies in the memory of a parameter or of its state."""
+        if len(self._indices) > 1:  # whose stacks are copies
+            return False
+        [index] = self._indices
+        state = self._cohort.states[index].values()
+        own = [self._cohort.params[index], *(x for x in state if isinstance(x, Tensor))]
+        begin = stack.untyped_storage().data_ptr()
+        return any(x.untyped_storage().data_ptr() == begin for x in own)
+
     def _where_they_lie(self, block: int) -> Iterable[Tensor]:
         """Return blocks that no stage has made: state, parameters and gradients."""
-        source, cohort = self._cut.tangle.sources[block], self._binding.cohort
+        source, cohort = self._cut.tangle.sources[block], self._cohort
         dtype = self._cut.tangle.dtypes[block]
         if isinstance(source, Kept):
             return [cohort.states[index][source.key].detach().to(dtype) for index in self._indices]

@@ -1,0 +1,88 @@
+"""The step of parameters whose rule works on whole tensors, on lists of tensors.
+
+The program of each stage is played, and functions of torch are called with *stacks* in between, as
+`kernels/staged.py` does with kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from schuss.engines.cohorts.calls import Stacks
+from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.traces import Part
+from schuss.engines.foreach.members import Kept, pieces
+from schuss.engines.foreach.step import Playing, put_into_state
+from schuss.engines.program.stages import Cut, Stage
+
+
+def run_stages(
+    cohort: Cohort, part: Part, cut: Cut, grads: Sequence[Tensor | None], kept: Kept
+) -> None:
+    """Take the step of a part of a cohort, stage by stage for some parameters at a time.
+
+    Args:
+        cohort: The cohort.
+        part: Its parameters, and the numbers.
+        cut: The stages.
+        grads: The gradients of all parameters of the cohort.
+        kept: The lists that are kept from step to step.
+
+    Raises:
+        RuntimeError: A function has failed. The parameters that come before it have been stepped.
+    """
+    playings = [_playing(cohort, part, stage, grads) for stage in cut.stages]
+    draws = any(playing.draws for playing in playings if playing)
+    given = {index: grad for index, grad in enumerate(grads) if grad is not None}
+    made: dict[str, list[Tensor]] = {}
+    for piece in pieces(cohort, cohort.indices_of(part), kept, whole=draws):
+        stacks = Stacks(cohort, part, cut, piece.indices, given, piece.positions)
+        for stage, playing in zip(cut.stages, playings, strict=True):
+            if stage is cut.stages[-1]:
+                stacks.copy_kept()
+            if playing is not None:
+                found = playing.play(piece, _Blocks(stacks, stage, cohort))
+                for key, tensors in found.items():
+                    made.setdefault(key, []).extend(tensors)
+            stacks.call(stage.runs)
+            stacks.drop(stage.done)
+        for key, tensors in stacks.kept().items():
+            made.setdefault(key, []).extend(tensors)
+    put_into_state(cohort, part, made)
+
+
+def _playing(
+    cohort: Cohort, part: Part, stage: Stage, grads: Sequence[Tensor | None]
+) -> Playing | None:
+    """Return the program of a stage, to be played; None if it has none."""
+    if stage.program is None:
+        return None
+    trace = part.trace._replace(program=stage.program, matrix_axes=stage.matrix_axes)
+    return Playing(cohort, part, trace, grads)
+
+
+class _Blocks:
+    """The blocks that the program of a stage takes and feeds."""
+
+    def __init__(self, stacks: Stacks, stage: Stage, cohort: Cohort) -> None:
+        self._stacks = stacks
+        self._stage = stage
+        self._dtype = cohort.like.dtype
+        self._shape = cohort.dimensions.shape
+
+    def taken(self, name: str) -> list[Tensor]:
+        """Return the tensors of which a program reads the elements, in the parameter's shape.
+
+        The program writes to parameters and state while it reads them, so they are not these.
+        """
+        found = self._stacks.read(self._stage.taken[name], apart=True)
+        return [x.to(self._dtype).reshape(self._shape) for x in found]
+
+    def feed(self, name: str, values: list[Tensor]) -> None:
+        """Take the values that a program has computed."""
+        stack = self._stacks.new(self._stage.fed[name])
+        pairs = zip(values, stack, strict=True)
+        torch._foreach_copy_(stack, [x.reshape(y.shape) for x, y in pairs])

@@ -103,7 +103,8 @@ class PSGDKron(MatrixOptimizer):
     def fit(self, state: State, group: Group, m_hat: Tensor, index: int) -> None:
         """Take a step with the factors of a stack of matrices."""
         left, right = (state.get(_key(name, index)) for name in (LEFT, RIGHT))
-        a, b = m_hat, noise(m_hat, state["step"])
+        # A whole number would be an option of the function, and each step another trace.
+        a, b = m_hat, noise(m_hat, state["step"] * 1.0)
         if left is not None:
             a, b = left @ a, torch.linalg.solve_triangular(left.mT, b, upper=False)
         if right is not None:
@@ -115,7 +116,7 @@ class PSGDKron(MatrixOptimizer):
                 q.sub_((torch.triu(x - y) * step) @ q)
 
 
-def noise(like: Tensor, seed: int) -> Tensor:
+def noise(like: Tensor, seed: float) -> Tensor:
     """Return normal numbers, the same for each matrix of a stack, from its shape and a seed."""
     if has_torch_function_unary(like):
         return handle_torch_function(noise, (like,), like, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.on_stacks import on_stacks
@@ -77,6 +77,7 @@ class _Stages:
     def __init__(self, tangle: Tangle, kept: Iterable[int], write: Write) -> None:
         self._tangle = tangle
         self._write = write
+        self._given = [[*refs(call.args), *refs(call.kwargs)] for call in tangle.calls]
         blocks = [taken(operation) for operation, *_ in tangle.nodes]
         self._ends = {*kept, *(block for block in blocks if block is not None)}
         self._of_block: list[int] = []
@@ -99,7 +100,7 @@ class _Stages:
                 self._order_values(source.value + 1)
                 found = self.of_value(source.value)
             elif isinstance(source, Returned):
-                found = max(map(self.of_block, self._blocks_of(source.call)), default=0)
+                found = max(map(self.of_block, self._given[source.call]), default=0)
             self._of_block.append(found)
         self._order_values(len(self._tangle.inputs) + len(self._tangle.nodes))
 
@@ -131,7 +132,7 @@ class _Stages:
                 found.add(block)
                 source = self._tangle.sources[block]
                 values += [source.value] if isinstance(source, Fed) else []
-                blocks += self._blocks_of(source.call) if isinstance(source, Returned) else []
+                blocks += self._given[source.call] if isinstance(source, Returned) else []
         return found
 
     def stage(self, number: int, needed: set[int]) -> Stage:
@@ -144,7 +145,8 @@ class _Stages:
             if isinstance(source, Fed) and source.value not in self._tangle.direct
         }
         calls = sorted({source.call for _, source in sources if isinstance(source, Returned)})
-        runs = [self._run(part, needed) for part in self._parted(calls)]
+        takers = self._takers(needed)
+        runs = [self._run(part, mine, takers) for part in self._parted(calls)]
         if not fed:
             return Stage(None, None, {}, {}, runs)
         return Stage(*self.program((), fed), runs)
@@ -190,12 +192,30 @@ class _Stages:
         shapes = shapes_given(self._tangle, call)
         return on_stacks(self._tangle.calls[call].function, shapes) is not None
 
-    def _run(self, calls: tuple[int, ...], needed: set[int]) -> Run:
-        made = [block for block in sorted(needed) if self._call_of(block) in calls]
-        given = {block for call in calls for block in self._blocks_of(call)} - set(made)
-        others = {self._call_of(block) for block in needed} - {None, *calls}
-        used = {block for call in others if call is not None for block in self._blocks_of(call)}
-        returned = [block for block in made if block in used or block in self._ends]
+    def _takers(self, needed: set[int]) -> dict[int, set[int]]:
+        """Return the calls that take each block, of those that something needs."""
+        found: dict[int, set[int]] = {}
+        for call in {self._call_of(block) for block in needed} - {None}:
+            for block in self._given[cast("int", call)]:
+                found.setdefault(block, set()).add(cast("int", call))
+        return found
+
+    def _run(
+        self, calls: tuple[int, ...], blocks: Iterable[int], takers: Mapping[int, set[int]]
+    ) -> Run:
+        """Return calls as a run.
+
+        Args:
+            calls: The calls.
+            blocks: The blocks of their stage.
+            takers: The calls that take each block.
+        """
+        among = set(calls)
+        made = [block for block in blocks if self._call_of(block) in among]
+        given = {block for call in calls for block in self._given[call]} - set(made)
+        returned = [
+            block for block in made if block in self._ends or takers.get(block, among) - among
+        ]
         return Run(calls, tuple(sorted(given)), tuple(returned), self._takes_stacks(calls[0]))
 
     def _call_of(self, block: int) -> int | None:
@@ -210,7 +230,3 @@ class _Stages:
         """Return the block whose elements a value is, if it is that."""
         position = value - len(self._tangle.inputs)
         return taken(self._tangle.nodes[position][0]) if position >= 0 else None
-
-    def _blocks_of(self, call: int) -> list[int]:
-        about = self._tangle.calls[call]
-        return [*refs(about.args), *refs(about.kwargs)]

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 import torch
 
 from schuss.engines.tracing.several import Several
+from schuss.engines.tracing.sizes import Size
 
 PURE = (bool, int, float)
 """The types of numbers whose arithmetic is known."""
@@ -77,6 +78,8 @@ class Calculation:
         """Return the text that stands for a value in a statement."""
         if type(value) is Number:
             return value.name
+        if type(value) is Size:  # known, because parameters of one trace have one
+            return str(int(value))
         if type(value) not in WRITTEN or (type(value) is float and not math.isfinite(value)):
             return self.constant(value)
         text = repr(value)
@@ -124,14 +127,25 @@ class Number:
 
     def cos(self) -> Number:
         """Return the cosine, as `schuss.scalar_math` asks for it."""
+        return self._of(math.cos)
+
+    def __ceil__(self) -> Number:
+        """Return the least whole number that is not less."""
+        return self._of(math.ceil)
+
+    def __floor__(self) -> Number:
+        """Return the largest whole number that is not more."""
+        return self._of(math.floor)
+
+    def _of(self, function: Callable[[Any], Any]) -> Number:
         noted = self.calculation
-        return noted.number(math.cos(self.value), f"{noted.constant(math.cos)}({self.name})")
+        return noted.number(function(self.value), f"{noted.constant(function)}({self.name})")
 
     def _read(self, *_: object) -> NoReturn:
         raise NumberRead
 
     __float__ = __int__ = __index__ = __hash__ = __complex__ = _read
-    __round__ = __trunc__ = __floor__ = __ceil__ = __divmod__ = __rdivmod__ = _read
+    __round__ = __trunc__ = __divmod__ = __rdivmod__ = _read
     __str__ = __repr__ = __format__ = __array__ = _read
     __array_ufunc__ = None
 
@@ -154,11 +168,11 @@ def value_of(x: Any) -> Any:
 
 
 def _is_number(x: object) -> bool:
-    return type(x) in (Number, *PURE)
+    return type(x) in (Number, Size, *PURE)
 
 
 def _plain(x: Any) -> Any:
-    return x.value if type(x) is Number else x
+    return x.value if type(x) is Number else int(x) if type(x) is Size else x
 
 
 def _binary(

@@ -61,7 +61,7 @@ class Replay:
         """
         try:
             found = self._function(group, numbers, scale)
-        except (ArithmeticError, KeyError):  # which the rule raises, or will not
+        except (ArithmeticError, KeyError, ValueError):  # which the rule raises, or will not
             return None
         if found is None:
             return None

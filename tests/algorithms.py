@@ -2,12 +2,11 @@
 
 Most tests are of every optimizer. One of matrices alone takes no vectors, and its kernels take long
 to compile, so that a test chooses from `TRACED`, or lets its parameters be `fitting` and its engine
-the loop. `tests/conformance/test_of_matrices.py` compares the engines.
+the loop. `tests/conformance/test_of_matrices.py` and the ledger compare the engines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
@@ -20,17 +19,15 @@ EVERY = [info.name for info in schuss.list_optimizers()]
 OF_MATRICES = [info.name for info in schuss.list_optimizers() if info.cls.takes_matrices_only]
 """Those that take matrices only."""
 
+FOR_STACKS = [name for name in OF_MATRICES if name != "psgdkron"]
+"""Those of matrices that the stacked engine runs; what draws random numbers is left to the loop."""
+
 TRACED = [name for name in EVERY if name not in OF_MATRICES]
 """Those that take parameters of every shape, on every engine."""
 
 
 MATRIX_SHAPES = ((5, 3), (3, 4), (1, 1), (4, 4), (2, 6))
 """Shapes of parameters that all of them take."""
-
-
-def engines(name: str, among: Iterable[str]) -> list[str]:
-    """Return the engines that an optimizer is tried on."""
-    return [engine for engine in among if name in TRACED or engine == "loop"]
 
 
 def fitting(algorithm: Any, numbers: Tensor) -> Tensor:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from functools import partial
+from contextlib import nullcontext
+from functools import cache, partial
+from typing import TypeAlias
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import schuss
-from tests.algorithms import OF_MATRICES
-from tests.conformance.trajectories import TOLERANCE, Training, distance, trajectory
+from tests.algorithms import FOR_STACKS, OF_MATRICES
+from tests.conformance.trajectories import ON, TOLERANCE, Training, distance, trajectory
 from tests.covers import in_turn
+from tests.engines.stacked.only import only_stacks
 
 SHAPES = ((4, 4), (3, 6), (5, 2))
 SQUARES = ((4, 4), (3, 3), (5, 5))
@@ -20,6 +23,9 @@ SQUARES = ((4, 4), (3, 3), (5, 5))
 IN_BASES = ("klshampoo", "soap", "splus")
 FEWEST = 8
 """As many of one shape as make a stack."""
+
+Way: TypeAlias = tuple[str, torch.dtype]
+"""A key of `OPTIONS`, and the precision of parameters and gradients."""
 
 OFTEN = {"precondition_frequency": 3, "inverse_every": 3}
 EXACT = {"precision": "float32"}
@@ -34,21 +40,21 @@ def create(name: str, params, **options) -> schuss.Optimizer:
     return schuss.create_optimizer(name, params, lr=3e-2, **{**given, **options})
 
 
-def moved(name: str, dtype: torch.dtype, option: dict[str, object], **on: bool) -> list[Tensor]:
+def moved(name: str, way: Way, engine: str) -> list[Tensor]:
+    option, dtype = way
     generator = torch.Generator().manual_seed(0)
     params = [
         nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype))
         for shape in (SQUARES if name in IN_BASES else SHAPES)
         for _ in range(FEWEST)
     ]
-    optimizer = create(name, params, **option, **on)
-    for _ in range(8):
-        for param in params:
-            grad = torch.randn(param.shape, generator=generator, dtype=torch.float64)
-            param.grad = grad.to(dtype)
-        optimizer.step()
-    if not on:
-        assert "loop" not in {cohort.engine for cohort in optimizer.explain().cohorts}
+    optimizer = create(name, params, **OPTIONS[option], **ON.get(engine, {}))
+    with only_stacks() if engine == "stacked" else nullcontext():
+        for _ in range(8):
+            for param in params:
+                grad = torch.randn(param.shape, generator=generator, dtype=torch.float64)
+                param.grad = grad.to(dtype)
+            optimizer.step()
     return [param.detach() for param in params]
 
 
@@ -64,17 +70,26 @@ OPTIONS: dict[str, dict[str, object]] = {
 CLOSE = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
-@pytest.mark.parametrize(
-    ("name", "way"), in_turn(OF_MATRICES, itertools.product(OPTIONS, CLOSE)), ids=str
-)
-def test_an_engine_takes_the_path_of_the_loop(name, way):
-    option, dtype = way
+WAYS = list(itertools.product(OPTIONS, CLOSE))
+CASES = [
+    *((*each, "fused") for each in in_turn(OF_MATRICES, WAYS)),  # whose kernels are compiled
+    *itertools.product(OF_MATRICES, WAYS, ("foreach",)),
+    *itertools.product(FOR_STACKS, WAYS, ("stacked",)),
+]
+
+
+@pytest.mark.parametrize(("name", "way", "engine"), CASES, ids=str)
+def test_an_engine_takes_the_path_of_the_loop(name, way, engine):
     if name == "splus":  # a sign that rounding turns is a whole step
-        dtype = torch.float64
-    found = moved(name, dtype, OPTIONS[option])
-    expected = moved(name, dtype, OPTIONS[option], foreach=False)
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=CLOSE[dtype], atol=CLOSE[dtype])
+        way = way[0], torch.float64
+    close = CLOSE[way[1]]
+    for ours, theirs in zip(moved(name, way, engine), of_the_loop(name, way), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=close, atol=close)
+
+
+@cache
+def of_the_loop(name: str, way: Way) -> list[Tensor]:
+    return moved(name, way, "loop")
 
 
 @pytest.mark.parametrize("name", OF_MATRICES)

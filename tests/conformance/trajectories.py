@@ -38,6 +38,9 @@ SLOW = {*REAL_ONLY, "adamp", "sgdp"}
 """What has kernels that are compiled for seconds: `make test` does that for few combinations."""
 
 
+SLOW |= {info.name for info in schuss.list_optimizers() if info.cls.takes_matrices_only}
+
+
 def in_little_time(name: str) -> AbstractContextManager[None]:
     """Interpret the kernels of an optimizer that is slow to compile, but in an exhaustive run."""
     return kernels_interpreted() if name in SLOW and not EXHAUSTIVE else nullcontext()

@@ -7,15 +7,12 @@ from pathlib import Path
 import torch
 
 import schuss
-from tests.algorithms import engines
 from tests.conformance.trajectories import ON
 from tests.ledger.defaults import other_defaults
 from tests.ledger.row import Row
 
 PATH = Path(__file__).parents[2] / "docs" / "ledger.md"
 BEGIN, END = "<!-- begin ledger -->", "<!-- end ledger -->"
-NONE = "none"
-"""A distance on an engine that cannot run the algorithm."""
 HEAD = ("algorithm", "run against", "options", "steps", *ON, "float32", "other defaults")
 HEAD += ("deviations",)
 
@@ -30,10 +27,8 @@ def described(row: Row) -> list[str]:
 def line(row: Row, distances: list[str] | None = None) -> list[str]:
     """Return the line of a row, whose distances are measured if they are not given."""
     if distances is None:
-        able = engines(row.algorithm, ON)
-        found = [row.apart(engine) if engine in able else None for engine in ON]
-        found.append(row.apart(able[-1], torch.float32))
-        distances = [NONE if x is None else f"{x:.0e}" if x else "0" for x in found]
+        found = [*map(row.apart, ON), row.apart("fused", torch.float32)]
+        distances = [f"{x:.0e}" if x else "0" for x in found]
     return [*described(row), *distances, other_defaults(row), row.deviation]
 
 

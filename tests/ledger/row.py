@@ -63,9 +63,14 @@ class Row:
         return f"{self.source} of {self.package} {version(self.package).split('+')[0]}"
 
     def apart(self, engine: str, dtype: torch.dtype = torch.float64) -> float:
-        """Return the largest distance between the two trajectories, relative to their length."""
+        """Return the largest distance between the two trajectories, relative to their length.
+
+        Args:
+            engine: The engine that ours is asked to run on, or another name for none of these.
+            dtype: The precision of parameters and gradients.
+        """
         training = replace(self.training, dtype=dtype)
-        hyperparameters = {**self.ours, **ON[engine]}
+        hyperparameters = {**self.ours, **ON.get(engine, {})}
         ours = partial(schuss.create_optimizer, self.algorithm, **hyperparameters)
         if dtype not in self._expected:
             self._expected[dtype] = trajectory(self.reference, training)

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import schuss
-from tests.algorithms import engines
-from tests.conformance.trajectories import ON, SLOW
+from tests.algorithms import FOR_STACKS, OF_MATRICES
+from tests.conformance.trajectories import ON, SLOW, in_little_time
 from tests.covers import EXHAUSTIVE
+from tests.engines.stacked.only import only_stacks
 from tests.ledger.defaults import other_defaults
-from tests.ledger.document import NONE, PATH, described, read
+from tests.ledger.document import PATH, described, read
 from tests.ledger.row import Row
 from tests.ledger.rows import rows
 
@@ -26,26 +27,34 @@ def runs() -> Iterator[tuple[Row, str]]:
     That all engines take one path, whatever the options, is for the tests of the engines to say.
     """
     for turn, row in enumerate(ROWS):
-        *others, last = able = engines(row.algorithm, ON)
-        if EXHAUSTIVE or not others:
-            yield from ((row, engine) for engine in able)
+        *others, last = ON
+        if EXHAUSTIVE:
+            yield from ((row, engine) for engine in ON)
             continue
         yield row, others[turn % len(others)]
         # The other half is compiled in float32.
-        if row.algorithm not in SLOW and row is not ONE_OF_EACH[row.algorithm]:
+        if row.algorithm in OF_MATRICES or not (
+            row.algorithm in SLOW or row is ONE_OF_EACH[row.algorithm]
+        ):
             yield row, last
 
 
 @pytest.mark.parametrize(("row", "engine"), list(runs()), ids=str)
 def test_an_algorithm_moves_as_its_reference(row: Row, engine: str) -> None:
-    assert row.apart(engine) <= row.tolerance
+    with in_little_time(row.algorithm):
+        assert row.apart(engine) <= row.tolerance
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.algorithm in FOR_STACKS], ids=str)
+def test_an_algorithm_of_matrices_moves_as_its_reference_in_stacks(row: Row) -> None:
+    with only_stacks(fewest=1):
+        assert row.apart("stacked") <= row.tolerance
 
 
 @pytest.mark.parametrize("row", ROWS if EXHAUSTIVE else ONE_OF_EACH.values(), ids=str)
 def test_in_float32_it_stays_near(row: Row) -> None:
-    able = engines(row.algorithm, ON)
     slow = row.algorithm in SLOW and not EXHAUSTIVE
-    assert row.apart(able[-2 if slow else -1], torch.float32) <= row.tolerance32
+    assert row.apart("foreach" if slow else "fused", torch.float32) <= row.tolerance32
 
 
 def test_every_algorithm_has_a_row() -> None:
@@ -59,7 +68,7 @@ def test_the_document_has_these_rows() -> None:
 
 def test_the_document_tells_no_distance_above_what_is_allowed() -> None:
     for row, line in zip(ROWS, read(PATH), strict=True):
-        *double, single = (float(number) for number in line[4:8] if number != NONE)
+        *double, single = (float(number) for number in line[4:8])
         assert max(double) <= row.tolerance, row
         assert single <= row.tolerance32, row
 

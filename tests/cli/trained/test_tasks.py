@@ -1,7 +1,9 @@
 """The tasks: what they show of their data, and that a seed decides all of an outcome."""
 
+import time
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -91,15 +93,22 @@ def test_a_seed_decides_all_of_an_outcome(task: str, spec: str, few: Dataset, li
     assert len(first.curve) == len(first.test_curve) == 2
 
 
+def test_the_time_of_a_step_is_without_that_of_the_tests(
+    few: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = count()
+    monkeypatch.setattr(time, "process_time", lambda: next(seconds))
+    # The clock is looked at after each of the 2 steps of an epoch, and once after the test.
+    assert trained("digits", "sgd:lr=0.1").milliseconds == 1000
+
+
 def test_a_seed_decides_what_batches_are_drawn(
     little: Text, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_seed_0 = partial(seeded_transformer, seed=0)
-    monkeypatch.setattr(characters, "seeded_transformer", lambda count, _: of_seed_0(count))
-    assert (
-        trained("characters", "sgd:lr=0.1").curve
-        != trained("characters", "sgd:lr=0.1", seed=1).curve
-    )
+    monkeypatch.setattr(characters, "seeded_transformer", lambda n, _: of_seed_0(n))
+    first, second = (trained("characters", "sgd:lr=0.1", seed=seed) for seed in (0, 1))
+    assert first.curve != second.curve
 
 
 def test_characters_are_predicted_from_those_before_alone() -> None:

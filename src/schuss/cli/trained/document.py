@@ -52,7 +52,7 @@ class Row:
 
     @property
     def milliseconds(self) -> float:
-        """The time of a step in the fastest epoch of all runs."""
+        """The time of the processor for a step, in the fastest epoch of all runs."""
         return min(outcome.milliseconds for outcome in self.outcomes)
 
 
@@ -118,7 +118,7 @@ def table(made: Sequence[Row]) -> str:
     survey = _task(made[0]).is_survey
     heads = ["optimizer", "hyper-parameters", "schedule", "training loss"]
     heads += [] if survey else ["test loss"]
-    heads += ["test accuracy, %"] + ([] if survey else ["a step, ms"])
+    heads += ["test accuracy, %"] + ([] if survey else ["processor, ms a step"])
     rules = ["---"] * 3 + ["--:"] * (len(heads) - 3)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, rules, *map(_cells, made)])
 

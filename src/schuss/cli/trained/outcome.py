@@ -58,8 +58,9 @@ class Outcome:
         steps: How many steps the whole training has.
         curve: Mean loss of the batches of each epoch.
         test_curve: Loss on the data to test on after each epoch.
-        milliseconds: Time of a step, gradients and all, in the fastest epoch. Outcomes that differ
-            in it alone are equal.
+        milliseconds: Time of the processor for a step, gradients and all, in the fastest epoch.
+            Other work on the machine changes it less than the time that passes. Outcomes that
+            differ in it alone are equal.
         diverged: Whether the loss ceased to be finite.
     """
 

@@ -109,7 +109,8 @@ def names(*inside):
 OF_ALL_OPTIMIZERS = {"lr": NOT_NEGATIVE, "weight_decay": DECAY}
 OPTIONS = {
     "maximize": FLAG,
-    "master_weights": FLAG,
+    "master_weights": ([*FLAG[0], 24, np.int64(24)], ["yes", None, 24.0], [16, 1, 0]),
+    "rounding": or_none(names("stochastic", "kahan")),
     "differentiable": FLAG,
     "foreach": or_none(FLAG),
     "fused": or_none(FLAG),

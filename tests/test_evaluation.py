@@ -312,8 +312,9 @@ def test_a_state_is_loaded_while_evaluating_only_after_the_model():
 
 def test_weights_in_half_precision_are_evaluated_as_floats_and_from_their_masters():
     owner = Doubling(torch.bfloat16)
-    owner.state[owner.params[1]][master.KEY] = torch.tensor([1.25])
+    owner.state[owner.params[1]][master.REMAINDER] = torch.tensor([-(2**14)], dtype=torch.int16)
     owner.state[owner.params[0]] = {"step": 1}
     Evaluation().begin(owner)
-    assert owner.seen == [(torch.float32, 1.0), (torch.float32, 1.25)]
-    assert owner.weights() == [2.0, 2.5]
+    # Above 2, numbers of bfloat16 are 1/64 apart; -2**14 is a quarter of that.
+    assert owner.seen == [(torch.float32, 1.0), (torch.float32, 3.0 - 1 / 256)]
+    assert owner.weights() == [2.0, 6.0]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from schuss import checkpoint, loading
+from schuss import checkpoint, fullweights, loading
 from schuss.engines import CompiledSteps, Engine
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
@@ -108,6 +108,49 @@ class Checkpointed(torch.optim.Optimizer):
         keep = (*keep, *self._stays)
         self._load(loading.arranged(saved, self._whole, found, keep), keep, found.names)
         return found.report
+
+    def master(self, param: Tensor) -> Tensor:
+        """Return the weight of a parameter in full: a copy, in float32 at least.
+
+        While evaluating it is the weight that is trained.
+
+        Args:
+            param: A parameter of this optimizer.
+
+        Raises:
+            ValueError: It is of no group.
+        """
+        return fullweights.full_weight(self._whole, self._evaluation, param)
+
+    def float32_state_dict(self, model: nn.Module) -> dict[str, Any]:
+        """Return the `state_dict` of a model in float32, with the weights in full.
+
+        What is not in half precision is there as it is, and is no copy, as in torch. While
+        evaluating, the weights are those to evaluate with, as far as the model holds them.
+
+        Args:
+            model: The model, whose parameters this optimizer trains.
+        """
+        return fullweights.full_state_dict(self._whole, self._evaluation, model)
+
+    def load_float32_state_dict(
+        self, model: nn.Module, state_dict: Mapping[str, Any], *, strict: bool = True
+    ) -> Any:
+        """Load a model in float32 into one in half precision, and what that cannot hold in here.
+
+        Args:
+            model: The model, whose parameters this optimizer trains.
+            state_dict: What `float32_state_dict`, or the `state_dict` of a model in float32, holds.
+            strict: Refuse keys that only one side has, as `model.load_state_dict` does.
+
+        Returns:
+            The keys that are missing and those that are unexpected, as torch does.
+
+        Raises:
+            RuntimeError: Keys or shapes differ, or the optimizer is evaluating.
+        """
+        parts = self._whole, self._engine, self._evaluation
+        return fullweights.load_full_state_dict(*parts, model, state_dict, strict=strict)
 
     @property
     def _stays(self) -> tuple[str, ...]:

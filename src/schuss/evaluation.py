@@ -10,7 +10,6 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.storage import master
-from schuss.storage.precision import HALF
 
 
 class Evaluating(Protocol):
@@ -93,8 +92,7 @@ class Evaluation:
             )
 
     def _swap_in(self, optimizer: Evaluated, state: State, group: Group, param: Tensor) -> None:
-        weight = state.get(master.KEY, param)
-        weight = weight.float() if weight.dtype in HALF else weight
+        weight = master.weight_of(state, param)
         evaluated = optimizer.algorithm_of(group).evaluated(state, group, weight)
         if evaluated is not weight:
             self.trained[param] = param.detach().clone()

@@ -18,6 +18,7 @@ from schuss.contract import Group
 from schuss.domains import Domains
 from schuss.hyperparameters import OPTION_DEFAULTS
 from schuss.parametergroups import check_params
+from schuss.storage.master import check_rounded
 
 
 class Checking(Protocol):
@@ -133,6 +134,7 @@ class GroupChecks:
         """Check that the algorithm takes the parameters of a group, which rules may read."""
         algorithm = optimizer.algorithm_of(group)
         with _named(algorithm, number):
+            check_rounded(group)
             algorithm.check_parameters({**algorithm.defaults, **group})
 
     def for_rules(self, optimizer: Grouped, groups: Sequence[Group]) -> Sequence[Group]:

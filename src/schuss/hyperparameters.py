@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from schuss.contract import Group
 from schuss.declarations import Constructed, Declared, Hyper, arguments, option
-from schuss.domains import FLAG, Domains, or_none
+from schuss.domains import FLAG, Domain, Domains, one_of, or_none
 
 if TYPE_CHECKING:
     from schuss.transforms import Transform
@@ -18,8 +18,14 @@ class Options(TypedDict, total=False):
 
     `maximize` climbs instead of descending.
 
-    `master_weights` keeps a float32 copy of each float16 or bfloat16 parameter, which receives the
-    updates, and the state in float32: 12 bytes a parameter more than the parameter itself for Adam.
+    `master_weights` keeps what a parameter in half precision cannot hold of its weight. With True
+    the weight is one of float32, of which bfloat16 is one half and the state keeps the other, 2
+    bytes (beside float16 all 4 bytes). With 24 the weight has 24 bits, and the state keeps 1 byte,
+    for bfloat16 alone. The rest of the state is in float32.
+
+    `rounding` is another way to keep bfloat16 weights moving: `"kahan"` adds to each update what
+    the last rounding took away (2 bytes), and `"stochastic"` rounds up or down at random (nothing).
+    The state is in float32 then, too. It does not go together with `master_weights`.
 
     `differentiable` lets autograd go through the step; the parameters must then be non-leaf
     tensors.
@@ -39,7 +45,8 @@ class Options(TypedDict, total=False):
     """
 
     maximize: bool
-    master_weights: bool
+    master_weights: bool | Literal[24]
+    rounding: Literal["stochastic", "kahan"] | None
     differentiable: bool
     foreach: bool | None
     fused: bool | None
@@ -47,11 +54,30 @@ class Options(TypedDict, total=False):
     transforms: Sequence[Transform]
 
 
+class _FlagOrBits(Domain):
+    """True, False, and a number of bits."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(f"be True, False or {bits}")
+        self._bits = bits
+
+    def check(self, key: str, value: Any) -> None:
+        """Refuse a value that is no bool and not the number."""
+        plain = self.plain(value)
+        if not isinstance(plain, bool) and not (type(plain) is int and plain == self._bits):
+            self.refuse(ValueError if type(plain) is int else TypeError, key, value)
+
+
 class CommonOptions(Declared, Constructed):
     """The options of `Options` except transforms, declared once for all optimizers."""
 
     maximize: bool = option("climb", FLAG, default=False, kw_only=True)
-    master_weights: bool = option("keep float32 copies", FLAG, default=False, kw_only=True)
+    master_weights: bool | Literal[24] = option(
+        "keep weights in full", _FlagOrBits(24), default=False, kw_only=True
+    )
+    rounding: Literal["stochastic", "kahan"] | None = option(
+        "round another way", or_none(one_of("stochastic", "kahan")), default=None, kw_only=True
+    )
     differentiable: bool = option("let autograd through", FLAG, default=False, kw_only=True)
     foreach: bool | None = option("lists of tensors", or_none(FLAG), default=None, kw_only=True)
     fused: bool | None = option("one kernel", or_none(FLAG), default=None, kw_only=True)

@@ -39,6 +39,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "L1 decay": {"weight_decay": schuss.L1Decay(0.3)},
     "maximize": {"maximize": True},
     "master weights": {"master_weights": True},
+    "24 bits": {"weight_decay": 0.3, "master_weights": 24},
+    "kahan": {"maximize": True, "rounding": "kahan"},
+    "stochastic": {"weight_decay": 0.3, "rounding": "stochastic"},
     "decay, maximize, master weights": {
         "weight_decay": 0.3,
         "maximize": True,
@@ -86,6 +89,8 @@ def can_be(name: str, option: str, dtype: torch.dtype) -> bool:
         return False  # it is called Adam
     if dtype.is_complex and name in REAL_ONLY:
         return False
+    if "rounding" in OPTIONS[option]:
+        return dtype is torch.bfloat16
     return "master_weights" not in OPTIONS[option] or dtype in HALF  # they are the weights else
 
 

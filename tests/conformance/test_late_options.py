@@ -18,7 +18,7 @@ ENGINES = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"
 # What a step is run with, what an optimizer itself writes, and heads that not all shapes have.
 NOT_OF_THE_RULE = {
     *("params", "lr", "weight_decay", "foreach", "fused", "differentiable", "capturable"),
-    *("master_weights", "k", "numerator", "accumulated_calls", "skipped_steps"),
+    *("master_weights", "rounding", "k", "numerator", "accumulated_calls", "skipped_steps"),
     "qk_heads",
 }
 OTHERWISE: dict[object, tuple[Any, ...]] = {None: (0.5, 2), False: (True,), True: (False,)}

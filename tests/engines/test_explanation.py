@@ -50,8 +50,10 @@ def test_bytes_are_those_of_every_pass():
     (cohort,) = schuss.SGD([half], momentum=0.9).explain().cohorts
     assert cohort.bytes_per_number == 2 * (2 + 2)
     (cohort,) = schuss.Adam([half], master_weights=True).explain().cohorts
-    # Gradient and parameter are half as wide as the master and the moments.
-    assert cohort.bytes_per_number == 2 * 2 + 3 * 4 + 2 + 3 * 4
+    # Gradient, parameter and remainder are half as wide as the moments.
+    assert cohort.bytes_per_number == 3 * 2 + 2 * 4 + 2 * 2 + 2 * 4
+    (cohort,) = schuss.Adam([half], master_weights=24).explain().cohorts
+    assert cohort.bytes_per_number == 2 * 2 + 1 + 2 * 4 + 2 + 1 + 2 * 4
 
 
 def test_the_reason_for_a_slower_engine_names_the_line():

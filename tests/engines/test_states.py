@@ -83,7 +83,8 @@ def test_a_state_gets_a_master_when_its_group_asks_for_one():
     (state,) = kept.of_group(OPTIMIZER, group_of(param, master_weights=True), [param]).values()
     assert state["mean"].dtype is torch.float32
     assert state["mean"].tolist() == [0.5, 0.5]
-    assert state[master.KEY].tolist() == [1.0, 1.0]
+    assert state[master.REMAINDER].dtype is torch.int16
+    assert state[master.REMAINDER].tolist() == [0, 0]
     kept.undo()
     assert kept.states[param] is state
     assert list(state) == ["mean"]

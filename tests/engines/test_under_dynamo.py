@@ -19,6 +19,7 @@ import schuss
 from schuss import Optimizer
 from schuss.contract import Pass
 from schuss.engines import CompiledSteps, Engine
+from schuss.storage.master import weight_of
 from tests.algorithms import TRACED
 from tests.conformance.trajectories import ON_THE_HOST
 from tests.covers import EXHAUSTIVE
@@ -333,7 +334,7 @@ def test_inductor_keeps_all_of_a_master_weight() -> None:
     walk, expected = inductor_and_eager(create, torch.bfloat16, lambda optimizer, number: None)
     for param, other in zip(walk.params, expected.params, strict=True):
         master, theirs = (
-            w.optimizer.state[p]["master_param"] for w, p in ((walk, param), (expected, other))
+            weight_of(w.optimizer.state[p], p) for w, p in ((walk, param), (expected, other))
         )
         torch.testing.assert_close(master, theirs, rtol=3e-7, atol=3e-7)  # of a few roundings
 

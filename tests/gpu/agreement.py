@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from schuss.storage.precision import HALF
 from tests.algorithms import TRACED
 from tests.conformance.trajectories import REAL_ONLY, TOLERANCE, distance
 from tests.covers import combinations
 from tests.engines.devices.gpu import paths
-from tests.engines.devices.gpu.options import OPTIONS, PLAIN, TRANSFORMED
+from tests.engines.devices.gpu.options import OPTIONS, PLAIN, TRANSFORMED, fits
 from tests.gpu.machine import Machine
 from tests.gpu.notes import Notes
 
@@ -28,7 +27,7 @@ ASKED = [option for option in OPTIONS if option != TRANSFORMED]
 def _can_be(name: str, dtype: torch.dtype, option: str) -> bool:
     if dtype.is_complex and name in REAL_ONLY:
         return False
-    return "master_weights" not in OPTIONS[option] or dtype in HALF
+    return fits(option, dtype)
 
 
 def agreement(machine: Machine, notes: Notes) -> None:

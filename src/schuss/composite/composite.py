@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
@@ -43,8 +43,9 @@ class Composite(Optimizer):
             other vectors into a group of their own, without weight decay.
         transforms: Transforms around all parts, so that a norm is that of all gradients. They come
             before the transforms of a part.
-        maximize: See `schuss.Options`, as for the next four. A recipe may differ from them.
+        maximize: See `schuss.Options`, as for the next six. A recipe may differ from them.
         master_weights: See above.
+        rounding: See above.
         differentiable: See above.
         foreach: See above.
         fused: See above.
@@ -75,7 +76,8 @@ class Composite(Optimizer):
         exempt_bias_and_norm: bool = False,
         transforms: Sequence[Transform] = (),
         maximize: bool = False,
-        master_weights: bool = False,
+        master_weights: bool | Literal[24] = False,
+        rounding: Literal["stochastic", "kahan"] | None = None,
         differentiable: bool = False,
         foreach: bool | None = None,
         fused: bool | None = None,
@@ -85,6 +87,7 @@ class Composite(Optimizer):
         options = {
             "maximize": maximize,
             "master_weights": master_weights,
+            "rounding": rounding,
             "differentiable": differentiable,
             "foreach": foreach,
             "fused": fused,

@@ -15,6 +15,7 @@ from schuss.engines.loop import initial_state
 from schuss.engines.trial import tried
 from schuss.engines.under_dynamo import CompiledSteps, Traced, called_while_tracing
 from schuss.engines.verdict import Verdict
+from schuss.storage.master import check_weights
 
 __all__ = [
     "CohortExplanation",
@@ -33,11 +34,12 @@ __all__ = [
 
 
 def check_engine(group: Group) -> None:
-    """Refuse a group that asks for an engine or an execution mode that there is not.
+    """Refuse a group that asks for an engine, an execution mode or weights that there are not.
 
     Raises:
         ValueError: Two flags contradict each other.
     """
+    check_weights(group)
     if group["fused"] and group["foreach"]:
         raise ValueError("fused=True and foreach=True ask for two engines; leave one of them out")
     if group["capturable"] and (group["foreach"] or group["fused"] is False):

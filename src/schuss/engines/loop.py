@@ -15,18 +15,50 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, State, Stateful
 from schuss.engines.sums import in_precision_of
-from schuss.engines.surroundings import descending, run_on_master
+from schuss.engines.surroundings import descending, run_on_weight
 from schuss.storage import master
 from schuss.storage.precision import gradient, is_computable, run_on_computable
 
 
-def initial_state(optimizer: Stateful, group: Group, param: Tensor) -> State:
-    """Return the state with which `param` starts, its master weight included."""
+def initial_state(
+    optimizer: Stateful, group: Group, param: Tensor, weight: Tensor | None = None
+) -> State:
+    """Return the state with which `param` starts, with what is kept beside its weight.
+
+    Args:
+        optimizer: Whose rule it is.
+        group: The group.
+        param: The parameter.
+        weight: Its weight in full, if it is in half precision and is not all of it.
+    """
     state: State = {}
-    if master.wants_master(group, param):
-        state[master.KEY] = master.new_master(param)
-    optimizer.begin_state(state, group, state.get(master.KEY, param))
+    weights = master.weights_of(group, param)
+    if weights is None:
+        optimizer.begin_state(state, group, param)
+        return state
+    weights.begin(state, param, stream_of(optimizer, param))
+    if weight is not None:
+        master.set_weight(state, param, weight)
+    optimizer.begin_state(state, group, master.weight_of(state, param))
     return state
+
+
+def stream_of(optimizer: Stateful, param: Tensor) -> int:
+    """Return the number of a parameter's stream of random bits: its position in the optimizer.
+
+    It is the same on all ranks, on which the same parameters have to be rounded alike.
+    """
+    known = _positions.setdefault(optimizer, {})
+    if id(param) not in known:
+        known.clear()
+        groups: list[Group] = getattr(optimizer, "param_groups", [])
+        every = (each for group in groups for each in group["params"])
+        known |= {id(each): position for position, each in enumerate(every)}
+    return known.get(id(param), 0)
+
+
+_positions: WeakKeyDictionary[object, dict[int, int]] = WeakKeyDictionary()
+"""The positions of parameters, by their `id`: to count anew for each takes long."""
 
 
 def run(
@@ -57,6 +89,7 @@ def run(
             grad = descending(gradient(stored_grad, param), group, grad_scale)
             traced = group["differentiable"] or torch.compiler.is_compiling()
             own = in_precision_of(grad, group)
+            master.mend(state, group, param, partial(stream_of, optimizer, param))
             if grad is stored_grad and not traced:
                 _run_guarded(optimizer, rule, state, own, grad, param)
             else:
@@ -107,8 +140,9 @@ def _run_one(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor
     if group["differentiable"]:
         # Backward through the step needs the state as it was, and rules change it in place.
         state.update({k: v.clone() for k, v in state.items() if isinstance(v, Tensor)})
-    if master.wants_master(group, param):
-        run_on_master(partial(_run_on, rule), state, group, grad, param)
+    weights = master.weights_of(group, param)
+    if weights is not None:
+        run_on_weight(weights, partial(_run_on, rule), state, group, grad, param)
     else:
         _run_on(rule, state, group, grad, param)
 

@@ -136,7 +136,7 @@ class Known:
 def options_of(group: Group) -> object:
     """Return the options of a group that cohorts are made with."""
     execution = group["fused"], group["foreach"], group["differentiable"]
-    return (*execution, group["master_weights"], group["capturable"])
+    return (*execution, group["master_weights"], group.get("rounding"), group["capturable"])
 
 
 class Planner:

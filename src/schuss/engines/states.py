@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from schuss.contract import Group, State, Stateful, States
 from schuss.engines.capturing import put_on_device
 from schuss.engines.cohorts.contents import plain_number
-from schuss.engines.loop import initial_state
+from schuss.engines.loop import initial_state, stream_of
 from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage import master
 from schuss.storage.precision import state_dtypes
@@ -52,9 +53,9 @@ class Kept:
     def of_group(self, optimizer: Stateful, group: Group, stepped: Sequence[Tensor]) -> States:
         """Return the states of a group's parameters in the form that a rule expects.
 
-        Numbers are Python's, whatever was put there; a master weight is there if the group asks for
-        it, and then the state is in float32. A state that is there is brought into that form; a new
-        one is yet to be adopted.
+        Numbers are Python's, whatever was put there. Beside a weight there is what the group asks
+        for, and then the state is in float32. A state that is there is brought into that form; a
+        new one is yet to be adopted.
 
         Args:
             optimizer: Whose rule it is.
@@ -76,7 +77,7 @@ class Kept:
             state = found.get(param)
             if state:
                 content = dict(state)
-                _mend(group, param, state)
+                _mend(optimizer, group, param, state)
                 self._before.append((state, content))
             else:
                 found[param] = _initial(optimizer, group, param)
@@ -89,7 +90,7 @@ class Kept:
             state = dict(self.states.get(param) or {})
             if state:
                 self._check(optimizer, state, param)
-                _mend(group, param, state)
+                _mend(optimizer, group, param, state)
             found[param] = state or _initial(optimizer, group, param)
         return found
 
@@ -101,6 +102,20 @@ class Kept:
                     self._new.append(param)
                 self.states[param] = state
                 self._kinds[param] = _kind(param, state)
+
+    def set_weight(self, optimizer: Stateful, group: Group, param: Tensor, weight: Tensor) -> None:
+        """Write a weight into a parameter in half precision, and the rest of it into the state.
+
+        A state that is not there is begun, with this weight.
+        """
+        state = self.states.get(param)
+        if state:
+            _mend(optimizer, group, param, state)
+            master.set_weight(state, param, weight)
+        elif master.weights_of(group, param) is None:
+            param.copy_(weight)
+        else:
+            self.adopt({param: _initial(optimizer, group, param, weight)})
 
     def are_as_before(self, states: States) -> bool:
         """Tell whether tensors have the dtypes and shapes with which a step was taken before."""
@@ -126,6 +141,8 @@ class Kept:
             return
         for key, value in state.items():
             if not isinstance(value, Tensor) or not value.dim() or value.is_sparse:
+                continue
+            if key in master.KEYS and value.shape == param.shape:
                 continue
             if value.shape != param.shape or value.dtype not in state_dtypes(param.dtype):
                 raise RuntimeError(
@@ -192,19 +209,20 @@ def _check_memory(optimizer: Stateful, state: State, param: Tensor) -> None:
             )
 
 
-def _initial(optimizer: Stateful, group: Group, param: Tensor) -> State:
+def _initial(
+    optimizer: Stateful, group: Group, param: Tensor, weight: Tensor | None = None
+) -> State:
     """Return a new state in the form that rules expect."""
-    state = initial_state(optimizer, group, param)
+    state = initial_state(optimizer, group, param, weight)
     if group["capturable"]:
         put_on_device(state, param.device)
     return state
 
 
-def _mend(group: Group, param: Tensor, state: State) -> None:
+def _mend(optimizer: Stateful, group: Group, param: Tensor, state: State) -> None:
     """Change a state to the form that rules expect, where it is not in that form."""
+    master.mend(state, group, param, partial(stream_of, optimizer, param))
     for key, value in state.items():
         state[key] = plain_number(value)
     if group["capturable"]:
         put_on_device(state, param.device)
-    if master.wants_master(group, param) and master.KEY not in state:
-        master.begin(state, param)

@@ -1,4 +1,4 @@
-"""The surroundings of every rule: the scale and the sign of the gradient, and master weights.
+"""The surroundings of every rule: the scale and the sign of the gradient, and the full weight.
 
 The loop does it with tensors. Where a rule is traced, the same functions are called with stand-ins,
 so that it becomes part of the program.
@@ -6,13 +6,12 @@ so that it becomes part of the program.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
-from schuss.storage import master
+from schuss.storage.master import KEYS, STEP, Apply, Weights, on_tensors
 
 
 def descending(grad: Tensor, group: Group, grad_scale: float | Tensor | None) -> Tensor:
@@ -29,47 +28,53 @@ def descending(grad: Tensor, group: Group, grad_scale: float | Tensor | None) ->
     return -grad if group["maximize"] else grad
 
 
-def run_on_master(
+def run_on_weight(
+    weights: Weights,
     rule: Rule,
     state: State,
     group: Group,
     grad: Tensor,
     param: Tensor,
-    untouched: Callable[[Tensor, Tensor], Tensor] = master.is_untouched,
+    apply: Apply = on_tensors,
 ) -> None:
-    """Run a rule on the master weight of a parameter, which becomes the master, rounded.
+    """Run a rule on the full weight of a parameter in half precision, and keep what it becomes.
 
     Args:
+        weights: How the weight is kept.
         rule: The rule.
-        state: Its state, with the master.
+        state: Its state, with what is kept beside the parameter.
         group: The group.
         grad: The gradient.
         param: The parameter.
-        untouched: Tells where a parameter is its master, rounded.
+        apply: Applies operations to what these are: tensors or stand-ins.
     """
-    weight = master.synchronized_master(state, param, untouched)
+    kept = {key: state[key] for key in KEYS if key in state}
+    weight = weights.read(apply, kept, param)
     rule(state, group, grad, weight)
-    param.copy_(weight)
+    weights.write(apply, kept, param, weight)
+    if STEP in kept and STEP in state:
+        state[STEP] = kept[STEP] + 1
 
 
-def surrounded(rule: Rule, grad_scale: float | Tensor | None, rounding: str | None) -> Rule:
+def surrounded(rule: Rule, grad_scale: float | Tensor | None, weights: Weights | None) -> Rule:
     """Return a rule for stand-ins, with all that is done around it.
 
     Args:
         rule: The rule.
         grad_scale: The factor of the gradient.
-        rounding: The operation that tells whether a number rounds to another one, of the precision
-            of the parameter, if the rule is to see its master weight.
+        weights: How the weight is kept, if it is not the parameter alone.
     """
-
-    def untouched(weight: Any, param: Any) -> Any:
-        return weight.tape.record(rounding, weight, param)
 
     def around(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         grad = descending(grad, group, grad_scale)
-        if rounding is None:
+        if weights is None:
             rule(state, group, grad, param)
         else:
-            run_on_master(rule, state, group, grad, param, untouched)
+            run_on_weight(weights, rule, state, group, grad, param, recorded)
 
     return around
+
+
+def recorded(operation: str, first: Any, *others: Any) -> Any:
+    """Add an operation on stand-ins to their program."""
+    return first.tape.record(operation, first, *others)

@@ -97,7 +97,7 @@ def _traffic(piece: Piece, program: Program, temporary: dict[str, int]) -> Traff
         if place.name not in (GRAD, COUNT.name)
     }
     sizes |= temporary
-    kept = 4 if cohort.has_master else plain
+    kept = plain if cohort.weights is None else 4
     functions = [each for each in schedule(program) if each.form is Form.ELEMENT]
     read = [program.inputs[v] for f in functions for v in f.needed if v < len(program.inputs)]
     written = [place for f in functions for place, _ in f.outputs]

@@ -23,6 +23,7 @@ _NO_PART: Final = frozenset(
         *dir(TorchOptimizer),
         *("check_group", "check_parameters", "read_group", "group_values", "decay_object"),
         *("load_by_name", "eval", "train", "evaluating", "explain", "traced_once"),
+        *("master", "float32_state_dict", "load_float32_state_dict"),
     }
 )
 """Methods that are no part of a rule: a subclass may have its own, and means the same by state."""

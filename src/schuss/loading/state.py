@@ -74,6 +74,8 @@ class States:
             first = None
         self._check_optimizer(where, initial, first, saved)
         state = dict(initial)
+        for key in master.KEYS if any(key in saved for key in master.KEYS) else ():
+            state.pop(key, None)  # the weight may be kept in another way than the saved one
         for key, value in saved.items():
             forms = [form[key] for form in (initial, first or {}) if key in form]
             if value is None and key not in initial and not any(form is None for form in forms):
@@ -99,6 +101,9 @@ class States:
     def _value(self, where: str, key: str, value: Any, forms: Sequence[Any], param: Tensor) -> Any:
         """Return a copy of a value in the first of some forms that it fits."""
         try:
+            if key in master.KEYS:
+                master.check_kept(key, value)
+                forms = forms if isinstance(value, (int, float)) else ()
             if not forms:
                 return carried(key, value, param)
             try:
@@ -117,19 +122,19 @@ class States:
     ) -> None:
         """Refuse a state whose keys show that another optimizer saved it."""
         own = initial if first is None else first
-        missing = (initial.keys() & own.keys()) - saved.keys() - {master.KEY}
+        missing = (initial.keys() & own.keys()) - saved.keys() - set(master.KEYS)
         if missing:
             raise ValueError(
                 f"the loaded state of {where} has {_listed(saved)}, but {self._name} needs "
                 f"{_listed(sorted(missing))} too: it was saved by another optimizer, or without a "
                 f"transform; {_WAY_OUT}"
             )
-        known = {*initial, *own, master.KEY}
+        known = {*initial, *own, *master.KEYS}
         kinds = (Tensor, int, float)
         strange = [k for k, v in saved.items() if k not in known and isinstance(v, kinds)]
         if first is None or not strange:
             return
-        absent = first.keys() - saved.keys() - {master.KEY}
+        absent = first.keys() - saved.keys() - set(master.KEYS)
         told = f"lacks {_listed(sorted(absent))}" if absent else ""
         if not absent and self._foreign:
             told = f"its groups have {_listed(sorted(self._foreign))}"

@@ -34,6 +34,11 @@ class Kind(NamedTuple):
         """Whether a number loses digits when it is stored after a computation."""
         return self.computed != self.name
 
+    @property
+    def is_half(self) -> bool:
+        """Whether it is half precision, in which parameters and the state of a rule may be."""
+        return self.is_rounded and self.dtype.is_floating_point
+
 
 KINDS = {
     kind.name: kind
@@ -42,9 +47,15 @@ KINDS = {
         Kind("float16", torch.float16, 2, "float32", "half"),
         Kind("float32", torch.float32, 4, "float32", "float"),
         Kind("float64", torch.float64, 8, "float64", "double"),
+        Kind("int8", torch.int8, 1, "float32", "char"),
+        Kind("int16", torch.int16, 2, "float32", "short"),
     )
 }
-"""All kinds that kernels know, by their names."""
+"""All kinds that kernels know, by their names.
+
+Whole numbers are computed with as float32, which has each of them exactly. Kernels store only
+numbers that are whole and within the kind, as remainders of weights are.
+"""
 
 PARTS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 """The dtype of the real and imaginary parts of complex numbers, which lie side by side.
@@ -52,7 +63,10 @@ PARTS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 torch has it as `dtype.to_real`, which Dynamo does not know.
 """
 
-KIND_OF = {kind.dtype: kind.name for kind in KINDS.values()}
+CODES = {kind.dtype: kind.name for kind in KINDS.values() if not kind.dtype.is_floating_point}
+"""The names of the kinds of whole numbers, by dtype. Parameters and gradients have none of them."""
+
+KIND_OF = {kind.dtype: kind.name for kind in KINDS.values() if kind.dtype not in CODES}
 KIND_OF |= {dtype: KIND_OF[real] for dtype, real in PARTS.items()}
 """The name of the kind of the real numbers that a tensor of a dtype consists of."""
 
@@ -65,7 +79,7 @@ DTYPES = (
 
 def bytes_of(tensor: Tensor) -> int:
     """Return how many bytes each real number of a tensor has."""
-    return KINDS[KIND_OF[tensor.dtype]].bytes
+    return KINDS[KIND_OF.get(tensor.dtype) or CODES[tensor.dtype]].bytes
 
 
 class Kinds(NamedTuple):

@@ -15,7 +15,7 @@ from schuss.contract import Group, Rule, State
 from schuss.storage.kinds import KIND_OF, KINDS
 from schuss.storage.ranks import gathered, is_thin, scattered
 
-HALF = frozenset(kind.dtype for kind in KINDS.values() if kind.is_rounded)
+HALF = frozenset(kind.dtype for kind in KINDS.values() if kind.is_half)
 """The dtypes of half precision: a rule sees them as float32."""
 
 _COMPUTED = {dtype: KINDS[KINDS[name].computed].dtype for dtype, name in KIND_OF.items()}
@@ -24,20 +24,6 @@ _COMPUTED = {dtype: KINDS[KINDS[name].computed].dtype for dtype, name in KIND_OF
 def computed_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the precision in which a rule sees numbers of a dtype."""
     return _COMPUTED.get(dtype, dtype)
-
-
-def rounds_to(dtype: torch.dtype, number: Tensor, half: Tensor) -> Tensor:
-    """Tell where numbers become others when they are rounded, bit for bit.
-
-    They are compared as integers: inductor takes a rounding between two computations for
-    superfluous, and no number for one that rounds to another.
-
-    Args:
-        dtype: A dtype of half precision.
-        number: The numbers.
-        half: The others, which have that precision, if not that dtype.
-    """
-    return number.to(dtype).view(torch.int16) == half.to(dtype).view(torch.int16)
 
 
 def outgrows(dtype: torch.dtype, of_param: torch.dtype) -> bool:

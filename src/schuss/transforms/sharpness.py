@@ -91,11 +91,9 @@ class SAM(Transform):
         return grad
 
     def return_from_climb(self, state: State, param: Tensor) -> None:
-        """Move the parameter, and its master weight, back."""
+        """Move the parameter, and what is kept beside it, back."""
         state["sam_uphill"] = False
-        if master.KEY in state:
-            state[master.KEY].copy_(state["sam_param"])
-        param.copy_(state["sam_param"])
+        master.set_weight(state, param, state["sam_param"])
 
     def skipped(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         """Move the parameter back, if it is uphill."""

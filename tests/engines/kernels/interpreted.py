@@ -21,6 +21,7 @@ from schuss.engines.devices.tables import chunks, tiles
 from schuss.engines.kernels.binding import addresses
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.program.program import COUNT, GRAD, Place, Program
+from schuss.storage.halves import FUNCTIONS, keys, mixed
 from schuss.storage.kinds import KIND_OF, KINDS, Kinds
 
 _BYTES = {"int64": 8, **{name: kind.bytes for name, kind in KINDS.items()}}
@@ -80,14 +81,31 @@ def _rounds_to(kind: str) -> Callable[..., bool]:
     return rounds_to
 
 
+def _on_bits(name: str) -> Callable[..., Any]:
+    def function(*numbers: Any) -> Any:
+        operands = (torch.tensor([float(x)], dtype=torch.float32) for x in numbers)
+        return np.float32(FUNCTIONS[name](*operands).item())
+
+    return function
+
+
+def _stochastic(number: Any, stream: Any, step: Any, element: int) -> Any:
+    if not np.isfinite(number):
+        return np.float32(number)
+    first, second = keys(int(stream), int(step))
+    bits = np.array([number], dtype=np.float32).view(np.uint32)
+    raised = bits + np.uint32(mixed(int(element) + first & 0xFFFFFFFF, second) >> 16)
+    return (raised & np.uint32(0xFFFF0000)).view(np.float32)[0]
+
+
 def _names() -> dict[str, Any]:
     """Return what a kernel finds in its module, beside what it imports from NumPy."""
     names: dict[str, Any] = {f"load_{kind}": _load(kind) for kind in _BYTES}
     names |= {f"store_{kind}": _store(kind) for kind in _BYTES if kind != "int64"}
     names |= {f"size_of_{kind}": size for kind, size in _BYTES.items()}
-    names |= {
-        f"rounds_to_{kind}": _rounds_to(kind) for kind, each in KINDS.items() if each.is_rounded
-    }
+    names |= {f"rounds_to_{kind}": _rounds_to(kind) for kind, each in KINDS.items() if each.is_half}
+    names |= {name: _on_bits(name) for name in FUNCTIONS}
+    names["stochastic"] = _stochastic
     joins = {"sum": np.add, "amax": np.maximum, "amin": np.minimum}
     names |= {f"joined_{name}": _joined(join) for name, join in joins.items()}
     names |= {"accumulated": np.add, "larger": np.maximum, "smaller": np.minimum}

@@ -22,6 +22,7 @@ from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.axes import layout
 from schuss.engines.program.operations import OPERATIONS, Form, takes_predicate
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program, program
+from schuss.storage.halves import COMPARISONS, FUNCTIONS
 from schuss.storage.kinds import Kinds
 from tests.engines.kernels.interpreted import Interpreted, in_small_pieces, interpreted
 
@@ -49,6 +50,14 @@ def cases(operation: str) -> list[tuple[float, ...]]:
     ]
     if operation.startswith("clamp"):  # to which a bound is a number that is one
         many = [each for each in many if not math.isnan(each[1])]
+    if operation.startswith("join"):  # numbers of bfloat16, and remainders
+        remainders = [-128.0, -1.0, 0.0, 1.0, 127.0]
+        many = list(itertools.product([*NUMBERS[:4], 1.5, *NUMBERS[6:]], remainders))
+    if operation.startswith(("upper", "lower")):
+        many += [(1 + 2.0**-8,), (1 + 2.0**-8 + 2.0**-20,), (-3 - 2.0**-17 + 2.0**-22,), (3.4e38,)]
+    if operation == "stochastic":  # a number, a stream, a step
+        numbers = [*NUMBERS, 1 + 2.0**-9, 1 + 2.0**-9, -3.14159, 3.4e38]
+        many = list(itertools.product(numbers, [0.0, 7.0], [0.0, 1.0, 99.0]))
     if operation.startswith("rounds_to"):  # the second is of half precision
         many += [(1 + 2.0**-12, 1.0), (1.5 + 2.0**-7, 1.5)]
     return many
@@ -56,7 +65,7 @@ def cases(operation: str) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_is_printed_as_torch_computes_it(operation):
-    dtype = torch.float32 if operation.startswith("rounds_to") else DOUBLE
+    dtype = torch.float32 if operation in {*FUNCTIONS, *COMPARISONS} else DOUBLE
     columns = [torch.tensor(column, dtype=dtype) for column in zip(*cases(operation), strict=True)]
     columns += [torch.zeros_like(columns[0]) for _ in range(4 - len(columns))]
     nodes: list[Any] = []

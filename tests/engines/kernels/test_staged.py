@@ -20,6 +20,8 @@ OPTIONS = [
     {"dtype": torch.float32},
     {"dtype": torch.bfloat16},
     {"dtype": torch.bfloat16, "master_weights": True},
+    {"dtype": torch.bfloat16, "master_weights": 24},
+    {"dtype": torch.bfloat16, "rounding": "kahan"},
     {"dtype": torch.float16},
 ]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 3e-3}

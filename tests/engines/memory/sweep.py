@@ -67,6 +67,9 @@ VARIANTS |= {
     "adafactor, momentum": ("adafactor", {"beta1": 0.9}),
     "rmsprop, centered": ("rmsprop", {"centered": True, "momentum": 0.9}),
     "adamw, master weights": ("adamw", {"master_weights": True}),
+    "adamw, 24 bits": ("adamw", {"master_weights": 24}),
+    "adamw, kahan": ("adamw", {"rounding": "kahan"}),
+    "adamw, stochastic": ("adamw", {"rounding": "stochastic"}),
     "adamw, EMA, clipping": (
         "adamw",
         {"transforms": (schuss.ClipByGlobalNorm(1.0), schuss.EMA(0.9))},

@@ -20,7 +20,7 @@ from schuss.engines.cohorts.traces import Part, traced_parts
 from schuss.engines.cohorts.whole import whole_of
 from schuss.engines.errors import UnfusableError, WholeRead
 from schuss.engines.program.axes import Axes, Layout, layout
-from schuss.engines.program.operations import ROUNDINGS, Form
+from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place
 from schuss.engines.surroundings import surrounded
 from schuss.engines.tracing.calculation import drawn
@@ -29,7 +29,6 @@ from schuss.engines.tracing.several import ApartError
 from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
-from schuss.storage.kinds import KIND_OF
 from schuss.storage.precision import computable
 
 TRIALS = 64
@@ -50,7 +49,7 @@ class Cohort:
         dimensions: The dimensions, as far as the rule is to know them.
         aliases: Keys of the state under which the parameters themselves are kept.
         whole: Keys of the state with tensors of another shape, for functions of whole tensors.
-        has_master: They have master weights.
+        weights: How their weights are kept, if not by the parameters alone.
         is_capturable: A graph may capture their steps.
         unseen: The tensors, by their `id`, that steps write to without raising their versions,
             because nobody can reach them to compare these.
@@ -62,7 +61,7 @@ class Cohort:
         self.states = [member.state for member in members]
         self.grad_dtype = members[0].grad_dtype
         first = self.params[0]
-        self.has_master = master.wants_master(group, first)
+        self.weights = master.weights_of(group, first)
         self.like = computable(torch.empty(0, dtype=first.dtype, device=first.device))
         self._heads = needs.heads
         found = contents(first, self.states[0], needs, fits)
@@ -149,9 +148,8 @@ class Cohort:
         scale: float | Tensor | None,
         drawn: Callable[[], Any] = drawn,
     ) -> Trace:
-        if scale is not None or group["maximize"] or self.has_master:
-            rounding = ROUNDINGS[KIND_OF[self.params[0].dtype]] if self.has_master else None
-            rule = surrounded(rule, scale, rounding)
+        if scale is not None or group["maximize"] or self.weights is not None:
+            rule = surrounded(rule, scale, self.weights)
         while len(self._axes) > 1:
             with suppress(UnfusableError):
                 return self._traced_along(self._axes[0], rule, scalars, group, drawn)

@@ -20,6 +20,8 @@ from schuss.engines.errors import (
 )
 from schuss.engines.memory import has_memory
 from schuss.engines.program.axes import Axes, Layout, fitting, layout, own_axes
+from schuss.storage.kinds import CODES
+from schuss.storage.master import REMAINDER
 from schuss.storage.precision import outgrows, state_dtypes
 
 Fits: TypeAlias = Mapping[str, Sequence[Axes]]
@@ -109,7 +111,8 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
         if key in fits:
             continue
         if isinstance(value, Tensor):
-            if value.shape == param.shape and not _is_number_beside(value, param):
+            is_one = key != REMAINDER and _is_number_beside(value, param)
+            if value.shape == param.shape and not is_one:
                 (found.aliases if _is_same(value, param) else found.element).append(key)
             elif needs.whole and (value.numel() > 1 or value.dim() > 1):
                 if not value.is_floating_point():
@@ -153,6 +156,8 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
     # one. Only where it outgrows the parameter, it may be a mean that was left in double.
     is_mean = value.dim() or outgrows(value.dtype, param.dtype)
     like = along or (value.shape == param.shape and is_mean)
+    if key == REMAINDER and value.dtype in CODES:
+        return
     if like and value.dtype not in state_dtypes(param.dtype):
         raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.program.program import COUNT, GRAD, STATE, Place
+from schuss.storage.kinds import CODES
 from schuss.storage.precision import computable, gradient, is_computable, real_count
 
 PIECE = {"cpu": 1 << 19}
@@ -79,6 +80,8 @@ class Members:
             like = self.cohort.like
             return [like.new_tensor(float(real_count(param))) for param in self.params]
         tensors = self.tensors(place)
+        if tensors[0].dtype in CODES:
+            return [x.float() for x in tensors]
         return tensors if is_computable(tensors[0]) else [computable(x.detach()) for x in tensors]
 
 

@@ -19,7 +19,11 @@ from schuss.engines.foreach.player import play
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.program.stages import TEMPORARY
 from schuss.engines.tracing.tracer import Trace
+from schuss.storage.kinds import CODES
 from schuss.storage.precision import HALF, stored
+
+_COPIED = HALF | CODES.keys()
+"""The dtypes of tensors that a rule sees copies of."""
 
 Numbers = Sequence["Operand | Tensor"]
 """The numbers of a program: each a number, one for each parameter, or a number as a tensor."""
@@ -149,7 +153,7 @@ def _copies(
             is_copied = all(grad.dtype in HALF for grad in own)
         else:
             is_own = place != COUNT and not place.name.startswith(TEMPORARY)
-            is_copied = is_own and _first(cohort, place, indices[0]).dtype in HALF
+            is_copied = is_own and _first(cohort, place, indices[0]).dtype in _COPIED
         if is_copied:
             found.append(number)
     return frozenset(found)
@@ -210,5 +214,5 @@ def _store(targets: list[Tensor], values: list[Tensor], *, seen: bool) -> None:
 
 def _new(cohort: Cohort, value: Tensor, param: Tensor) -> Tensor:
     """Return state that a rule has made, as it is kept."""
-    value = value if cohort.has_master else stored(value, param)
+    value = stored(value, param) if cohort.weights is None else value
     return value.clone(memory_format=torch.preserve_format)

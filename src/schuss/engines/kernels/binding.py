@@ -21,7 +21,7 @@ from schuss.engines.kernels.kernel import kernel
 from schuss.engines.memory import StridedLike, is_within_storage, strided_like
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
-from schuss.storage.kinds import KIND_OF, KINDS, Kinds
+from schuss.storage.kinds import CODES, KIND_OF, KINDS, Kinds
 from schuss.storage.precision import made_dtype, real_count, state_dtypes
 
 
@@ -225,7 +225,7 @@ def _empty_like(array: Tensor, tensor: Tensor) -> Tensor:
 
 
 def _made_dtype(cohort: Cohort) -> torch.dtype:
-    return made_dtype(cohort.params[0].dtype, beside_master=cohort.has_master)
+    return made_dtype(cohort.params[0].dtype, beside_master=cohort.weights is not None)
 
 
 def _kinds(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Kinds:
@@ -233,6 +233,9 @@ def _kinds(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Kinds:
     param = cohort.params[0]
     kinds = {GRAD: KIND_OF[cohort.grad_dtype]}
     for place, dtype in dtypes.items():
+        if dtype in CODES:
+            kinds[place.name] = CODES[dtype]
+            continue
         alike = KIND_OF.get(dtype) == KIND_OF[param.dtype]
         wider = dtype in state_dtypes(param.dtype)
         if not (alike or (dtype in KIND_OF and (wider or place.per_tensor))):

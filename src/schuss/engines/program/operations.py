@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import IntEnum
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from schuss.storage.kinds import KINDS
-from schuss.storage.precision import rounds_to
+from schuss.storage.halves import COMPARISONS, FUNCTIONS
 
 
 class Form(IntEnum):
@@ -40,9 +38,6 @@ class Operation(NamedTuple):
     function: Callable[..., Any]
     predicate: bool = False
 
-
-ROUNDINGS = {kind.name: f"rounds_to_{kind.name}" for kind in KINDS.values() if kind.is_rounded}
-"""Operations that tell whether a number rounds to another one, by the kind of the other."""
 
 OPERATIONS: dict[str, Operation] = {
     "abs": Operation(torch.abs),
@@ -81,10 +76,8 @@ OPERATIONS: dict[str, Operation] = {
     "sub": Operation(torch.sub),
     "tanh": Operation(torch.tanh),
     "where": Operation(torch.where),
-    **{
-        operation: Operation(partial(rounds_to, KINDS[kind].dtype), predicate=True)
-        for kind, operation in ROUNDINGS.items()
-    },
+    **{name: Operation(function) for name, function in FUNCTIONS.items()},
+    **{name: Operation(function, predicate=True) for name, function in COMPARISONS.items()},
 }
 """An operation is added by a line above, its expression on each device (`devices`), and its torch
 names (`torch_functions.TORCH_FUNCTIONS`)."""

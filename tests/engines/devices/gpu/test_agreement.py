@@ -9,12 +9,11 @@ import torch
 
 import schuss
 from schuss import Optimizer
-from schuss.storage.precision import HALF
 from tests.algorithms import TRACED
 from tests.conformance.strangers import ELEMENTWISE, REDUCING
 from tests.conformance.trajectories import SLOW
 from tests.covers import EXHAUSTIVE, in_turn, some_of_each
-from tests.engines.devices.gpu.options import OPTIONS, TRANSFORMED
+from tests.engines.devices.gpu.options import OPTIONS, TRANSFORMED, fits
 
 ALL = {name: schuss.list_optimizers(name)[0].cls for name in TRACED if name not in SLOW}
 WITH_TRANSFORMS = ("adamw", "dadaptadam", "lamb", "novograd", "radam", "sgd")
@@ -25,8 +24,8 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.com
 
 def can_be(name: str, dtype: torch.dtype, option: str) -> bool:
     """Tell whether a combination makes sense."""
-    if "master_weights" in OPTIONS[option] and dtype not in HALF:
-        return False  # they are the weights
+    if not fits(option, dtype):
+        return False
     if option == TRANSFORMED and ALL[name].step_param is not Optimizer.step_param:
         return False  # there is no update that could be changed
     return EXHAUSTIVE or "transforms" not in OPTIONS[option] or name in WITH_TRANSFORMS

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from schuss.engines.program.operations import ROUNDINGS
+from schuss.storage.halves import JOINS, LOWERS, ROUNDINGS, UPPERS
 
 
 class Accumulation(NamedTuple):
@@ -58,10 +58,12 @@ EXPRESSIONS = {
     "sign": "one if {0} > zero else (-one if {0} < zero else zero)",
     "sqrt": "math.sqrt({0})",
     "square": "{0} * {0}",
+    "stochastic": "stochastic({0}, {1}, {2}, {element})",
     "sub": "{0} - {1}",
     "tanh": "math.tanh({0})",
     "where": "{1} if {0} else {2}",
-    **{name: name + "({0}, {1})" for name in ROUNDINGS.values()},
+    **{name: name + "({0})" for name in (*LOWERS.values(), *UPPERS.values())},
+    **{name: name + "({0}, {1})" for name in (*JOINS.values(), *ROUNDINGS.values())},
 }
 
 ACCUMULATIONS = {

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import llvmlite.binding as llvm
 
 from schuss.engines.errors import UnfusableError
-from schuss.storage import kinds
+from schuss.storage import halves, kinds
 
 
 class Code(NamedTuple):
@@ -51,10 +51,10 @@ _OPTIONS = ("OPT", "CPU_NAME", "CPU_FEATURES", "LOOP_VECTORIZE", "SLP_VECTORIZE"
 
 
 IMPORTED = (
-    Path(kinds.__file__),
+    *(Path(str(module.__file__)) for module in (kinds, halves)),
     *(
         Path(__file__).with_name(f"{name}.py")
-        for name in ("functions", "machine", "numbers", "words")
+        for name in ("functions", "halves", "machine", "numbers", "words")
     ),
 )
 """The files of the modules that kernels import or are compiled by."""

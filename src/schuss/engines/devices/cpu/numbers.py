@@ -2,7 +2,8 @@
 
 `load_KIND(base, index)` and `store_KIND(base, index, number)` take the address of an array, and
 `size_of_KIND` is the size of a number in bytes. Half precision is loaded as float32, and rounded to
-the nearest, ties to even, when it is stored; `rounds_to_KIND(number, other)` tells whether a number
+the nearest, ties to even, when it is stored; whole numbers of 8 and 16 bits are loaded as float32,
+and stored where they are whole. `rounds_to_KIND(number, other)` tells whether a number
 would then be the other one, bit for bit.
 """
 
@@ -20,7 +21,7 @@ from numpy import uint64
 
 from schuss.storage.kinds import KINDS
 
-_INT16, _INT32, _INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_INT8, _INT16, _INT32, _INT64 = map(ir.IntType, (8, 16, 32, 64))
 _VOID = ir.VoidType()
 _HALF, _FLOAT, _DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 
@@ -50,7 +51,16 @@ class _Format(NamedTuple):
     written: Callable[..., Any]
 
 
-# By the kinds of `storage`, and two kinds of whole numbers.
+def _whole(stored: Any) -> _Format:
+    """Return how a whole number is one of float32 in a kernel."""
+    return _Format(
+        stored,
+        lambda builder, code: builder.sitofp(builder.sext(code, _INT32), _FLOAT),
+        lambda builder, number: builder.trunc(builder.fptosi(number, _INT32), stored),
+    )
+
+
+# By the kinds of `storage`, and two kinds of whole numbers that are addresses and counts.
 _FORMATS = {
     "bfloat16": _Format(_INT16, _from_bfloat16_bits, _bfloat16_bits),
     "float16": _Format(
@@ -60,6 +70,8 @@ _FORMATS = {
     ),
     "float32": _Format(_FLOAT, _itself, _itself),
     "float64": _Format(_DOUBLE, _itself, _itself),
+    "int8": _whole(_INT8),
+    "int16": _whole(_INT16),
     "int32": _Format(
         _INT32,
         lambda builder, number: builder.zext(number, _INT64),
@@ -130,7 +142,7 @@ for _kind in KINDS.values():
     globals()[f"load_{_kind.name}"] = _load(_kind.name)
     globals()[f"store_{_kind.name}"] = _store(_kind.name)
     globals()[f"size_of_{_kind.name}"] = _kind.bytes
-    if _kind.is_rounded:
+    if _kind.is_half:
         globals()[f"rounds_to_{_kind.name}"] = _rounds_to(_kind.name)
 
 

@@ -7,13 +7,15 @@ the branch that is then taken lets it through, as torch does.
 
 from __future__ import annotations
 
-from schuss.engines.program.operations import ROUNDINGS
+from schuss.storage.halves import JOINS, LOWERS, ROUNDINGS, SHIFTS, UPPERS
 
 TYPES = {
     "bfloat16": "tl.bfloat16",
     "float16": "tl.float16",
     "float32": "tl.float32",
     "float64": "tl.float64",
+    "int8": "tl.int8",
+    "int16": "tl.int16",
 }
 """The type of numbers in memory, by their kind: Triton loads and stores these as they are."""
 
@@ -51,8 +53,12 @@ EXPRESSIONS = {
     "sign": "signed({0}, REAL)",
     "sqrt": "root({0})",
     "square": "{0} * {0}",
+    "stochastic": "stochastic({0}, {1}, {2}, {element})",
     "sub": "{0} - {1}",
     "tanh": "tanh({0})",
     "where": "tl.where({0}, {1}, {2})",
+    **{name: f"joined_bits({{0}}, {{1}}, {SHIFTS[kind]})" for kind, name in JOINS.items()},
+    **{name: f"lower_bits({{0}}, {SHIFTS[kind]})" for kind, name in LOWERS.items()},
+    **{name: f"upper_bits({{0}}, {SHIFTS[kind]})" for kind, name in UPPERS.items()},
     **{name: f"rounds_to({{0}}, {{1}}, {TYPES[kind]})" for kind, name in ROUNDINGS.items()},
 }

@@ -123,6 +123,65 @@ def rounds_to(x, half, KIND: tl.constexpr):
     return rounded == half.to(KIND).to(tl.int16, bitcast=True)
 
 
+# The operations of `storage.halves`, on the bits of float32.
+@triton.jit
+def _rounded(bits, DIGITS: tl.constexpr):
+    """Return bits rounded to a multiple of a power of two, ties away from zero."""
+    return ((bits + (1 << (DIGITS - 1))) >> DIGITS) << DIGITS
+
+
+@triton.jit
+def _kept(x, SHIFT: tl.constexpr):
+    """Return the bits of numbers, rounded to those that are kept."""
+    bits = x.to(tl.int32, bitcast=True)
+    if SHIFT > 0:
+        bits = _rounded(bits, SHIFT)
+    return tl.where(x == x, bits, 0x7FC00000)
+
+
+@triton.jit
+def joined_bits(half, remainder, SHIFT: tl.constexpr):
+    """Return numbers of float32 from numbers of bfloat16 and their remainders."""
+    bits = half.to(tl.int32, bitcast=True)
+    moved = bits + (remainder.to(tl.int32) << SHIFT)
+    return tl.where((moved ^ bits) >= 0, moved, bits).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def upper_bits(x, SHIFT: tl.constexpr):
+    """Return numbers rounded to bfloat16, ties away from zero."""
+    return _rounded(_kept(x, SHIFT), 16).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def lower_bits(x, SHIFT: tl.constexpr):
+    """Return what then remains, as whole numbers."""
+    bits = _kept(x, SHIFT)
+    return ((bits - _rounded(bits, 16)) >> SHIFT).to(tl.float32)
+
+
+@triton.jit
+def _mixed_word(word, more):
+    word = (word ^ (word >> 16)) * 0x21F0AAAD
+    word = ((word ^ (word >> 15)) + more) * 0x735A2D97
+    return word ^ (word >> 15)
+
+
+@triton.jit
+def stochastic(x, stream, step, element):
+    """Return numbers rounded to bfloat16 up or down at random."""
+    zero = tl.zeros([], tl.uint32)
+    start = _mixed_word(stream.to(tl.int64).to(tl.uint32) + 0x9E3779B9, zero)
+    first = _mixed_word(step.to(tl.int64).to(tl.uint32) ^ start, zero)
+    second = _mixed_word(first ^ 0x85EBCA6B, zero)
+    noise = (_mixed_word(element.to(tl.uint32) + first, second) >> 16).to(tl.int32)
+    bits = x.to(tl.int32, bitcast=True)
+    raised = ((bits + noise) >> 16) << 16
+    other = tl.where(x == x, bits, 0x7FC00000)
+    is_finite = (bits & 0x7FFFFFFF) < 0x7F800000
+    return tl.where(is_finite, raised, other).to(tl.float32, bitcast=True)
+
+
 @triton.jit
 def larger(x, y):
     """Return the larger of two numbers; NaN if one of them is."""

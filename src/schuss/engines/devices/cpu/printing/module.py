@@ -24,6 +24,7 @@ import numba
 from numpy import {real} as real, float64 as double, int64
 
 from schuss.engines.devices.cpu.functions import *
+from schuss.engines.devices.cpu.halves import *
 from schuss.engines.devices.cpu.numbers import *
 
 zero, half, one = real(0), real(0.5), real(1)

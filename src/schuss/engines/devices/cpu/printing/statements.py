@@ -47,7 +47,7 @@ class Statements:
         if operation == "div" and operands[1] < 0:
             return f"{self.operand('mul', 0, operands[0])} * {names.reciprocal(~operands[1])}"
         texts = (self.operand(operation, place, o) for place, o in enumerate(operands))
-        return EXPRESSIONS[operation].format(*texts)
+        return EXPRESSIONS[operation].format(*texts, element="first + i")
 
     def shape(self, values: Iterable[int]) -> list[str]:
         """Print the loading of a tensor's shape, if any of some values is a size."""

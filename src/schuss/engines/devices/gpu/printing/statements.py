@@ -35,7 +35,7 @@ class Statements:
         Args:
             value: The value.
             shape: The shape of a block of it.
-            element: For draws: the number of each element in its tensor.
+            element: The number of each element in its tensor, on which random numbers depend.
         """
         return f"{names.value(value)} = {self._made(value, shape, element)}"
 
@@ -52,7 +52,7 @@ class Statements:
         if operation == "div" and operands[1] < 0:
             return f"{self.operand('mul', 0, operands[0])} * {names.reciprocal(~operands[1])}"
         texts = (self.operand(operation, place, o) for place, o in enumerate(operands))
-        return EXPRESSIONS[operation].format(*texts, shape=shape)
+        return EXPRESSIONS[operation].format(*texts, shape=shape, element=element)
 
     def whole(self, value: int) -> str:
         """Print how what there is one number of for a tensor is read or computed."""

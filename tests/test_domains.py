@@ -320,7 +320,18 @@ OPTIMIZERS = {
     "Yogi": {**ADAM, "initial_accumulator": NOT_NEGATIVE, "bias_correction": FLAG},
 }
 
+APOLLO = {
+    "apollo_rank": or_none(COUNT_FROM_1),
+    "apollo_every": COUNT_FROM_1,
+    "apollo_scale": POSITIVE,
+    "apollo_per": names("channel", "tensor"),
+    "apollo_growth": or_none(kind([1, 1.5], outside=[0.99, inf, *NO_VALUES])),
+    "apollo_seed": COUNT,
+}
+
 TRANSFORMS = {
+    "APOLLO": APOLLO,
+    "APOLLOMini": APOLLO,
     "Accumulate": {"accumulate_every": COUNT_FROM_1, "accumulated_calls": COUNT},
     "Cautious": {"cautious": FLAG},
     "CautiousDecay": {"cautious_weight_decay": NOT_NEGATIVE},
@@ -331,6 +342,11 @@ TRANSFORMS = {
     "ClipUpdate": {"max_update_rms": or_none(POSITIVE_BOUND)},
     "DecayToStart": {"decay_to_start": NOT_NEGATIVE},
     "EMA": {"ema_decay": SHARE, "ema_warmup": FLAG},
+    "GaLore": {
+        "galore_rank": or_none(COUNT_FROM_1),
+        "galore_every": COUNT_FROM_1,
+        "galore_scale": POSITIVE,
+    },
     "GradientCentralization": {"gradient_centralization": FLAG},
     "GradientNoise": {"noise_eta": NOT_NEGATIVE, "noise_gamma": NOT_NEGATIVE},
     "Grokfast": {"grokfast_alpha": SHARE, "grokfast_lamb": NOT_NEGATIVE},

@@ -91,6 +91,9 @@ class Subject:
     def overrides(self, method):
         return method in self.overridden
 
+    def projects(self):
+        return False
+
     def summed(self, groups):
         self.events.append("summed")
 

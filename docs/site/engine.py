@@ -12,9 +12,11 @@ from typing import Any
 import torch
 
 from schuss import (
+    APOLLO,
     SGD,
     Accumulate,
     CohortExplanation,
+    GaLore,
     Optimizer,
     Transform,
     create_optimizer,
@@ -26,8 +28,12 @@ from schuss.engines.devices.device import LOADERS
 MATRIX = (256, 128)
 """The shape of the parameter whose state is measured: that of a layer, wider than high."""
 
-_NEEDED: dict[type[Transform], dict[str, Any]] = {Accumulate: {"accumulate_every": 2}}
-"""The arguments that have no default."""
+_NEEDED: dict[type[Transform], dict[str, Any]] = {
+    Accumulate: {"accumulate_every": 2},
+    APOLLO: {"apollo_rank": 32},
+    GaLore: {"galore_rank": 32},
+}
+"""The arguments that have no default, or none that is small enough for a matrix of this shape."""
 
 
 @dataclass(frozen=True)

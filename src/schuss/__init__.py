@@ -81,9 +81,11 @@ if TYPE_CHECKING:
         Yogi,
     )
     from schuss.transforms import (
+        APOLLO,
         EMA,
         SAM,
         Accumulate,
+        APOLLOMini,
         Cautious,
         CautiousDecay,
         ClipAdaptive,
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
         ClipByValue,
         ClipUpdate,
         DecayToStart,
+        GaLore,
         GradientCentralization,
         GradientNoise,
         Grokfast,
@@ -107,6 +110,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ADOPT",
+    "APOLLO",
     "ASGD",
     "CAME",
     "EMA",
@@ -121,6 +125,7 @@ __all__ = [
     "SM3",
     "SOAP",
     "AMSGrad",
+    "APOLLOMini",
     "Accumulate",
     "AdEMAMix",
     "AdaBelief",
@@ -157,6 +162,7 @@ __all__ = [
     "Dion2",
     "DoG",
     "Explanation",
+    "GaLore",
     "GenericAdaptiveOptimizer",
     "GradientCentralization",
     "GradientNoise",

@@ -16,7 +16,7 @@ from schuss.transforms import Transform, WeightDecay
 from schuss.transforms.chain import Chain
 from schuss.transforms.weight_decay import Decay, as_weight_decay, decay_in_update
 
-LOOKING = ("measure", "gradient", "update", "hold", "climb", "measure_climb")
+LOOKING = ("measure", "gradient", "around", "update", "hold", "climb", "measure_climb")
 """Methods of a transform that are given gradients, or what follows from them."""
 
 
@@ -163,9 +163,8 @@ class Algorithm(Checked):
             group = {**group, "lr": lr}  # so that the decay follows the schedule
         raw = grad
         grad = self.weight_decay(param, grad, group)
-        update = self.update(state, group, grad, param)
-        if self._chain:
-            update = self._chain.update(state, group, update, raw, param)
+        update = self._chain.around(self.update, state, group, grad, param)
+        update = self._chain.update(state, group, update, raw, param)
         if isinstance(lr, (int, float)):
             param.add_(update, alpha=-lr)
         else:
@@ -206,10 +205,11 @@ class Algorithm(Checked):
 
         Raises:
             ValueError: The algorithm takes matrices only, and the shape of a parameter is of none.
-            TypeError: The same, and a parameter is complex, or divided among several ranks.
+            TypeError: One is complex or divided among ranks, or a transform refuses the rule.
         """
         if self.takes_matrices_only:
             check_all(group)
+        self._chain.check_parameters(self, group)
 
     def read_group(self, saved: Group) -> Group:
         """Return a group of a checkpoint as this optimizer takes it; override it if it differs."""
@@ -232,6 +232,10 @@ class Algorithm(Checked):
     def has_other_weights(self) -> bool:
         """Tell whether the weights to evaluate with may be others than the parameters."""
         return self.overrides("evaluated") or bool(self._chain.overriding("evaluated"))
+
+    def projects(self) -> bool:
+        """Tell whether a transform decides which gradient the rule sees."""
+        return bool(self._chain.overriding("around"))
 
     def sparse_obstacle(self, group: Group) -> str | None:
         """Return why a step cannot take sparse gradients of a group, or None if it can."""
@@ -256,8 +260,7 @@ class Algorithm(Checked):
         Args:
             after: Without those of the first transforms, as many as this.
         """
-        measures = self.overrides("measure")
-        return self._chain.measures(self.measure if measures else None, after)
+        return self._chain.measures(self.measure if self.overrides("measure") else None, after)
 
     def whole_rule(self) -> Rule:
         """Return the rule that a step calls for each parameter, transforms included."""
@@ -289,7 +292,7 @@ class Algorithm(Checked):
                 f"{name} has no rule: override update(state, group, grad, param) or "
                 "step_param(state, group, grad, param)"
             )
-        changing = self._chain.overriding("update")
+        changing = self._chain.overriding("around") + self._chain.overriding("update")
         if changing and cls.step_param is not Algorithm.step_param:
             raise TypeError(
                 f"{name} has a step_param of its own, and no update that {changing[0]!r} could "

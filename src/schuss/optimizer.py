@@ -137,7 +137,7 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
         Under `torch.compile` it is one graph. Where the host decides something in between, the
         graph breaks around the step, which is taken as without: whether to take it (`Accumulate`,
         `SkipNonFinite`, an infinity that a `GradScaler` found), to take a gradient anew (`SAM`), or
-        what to do with sums (`Prodigy`, the D-Adaptations, `DoG`).
+        what to do with sums (`Prodigy`, the D-Adaptations, `DoG`) or with a projection (`GaLore`).
 
         Args:
             closure: Computes the loss and its gradients anew; called once, with gradients on, and
@@ -246,7 +246,7 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
         """Fill the empty `state` of `param`, with what the transforms remember too."""
         [group] = self._group_checks.for_rules(self, [group])
         algorithm = self.algorithm_of(group)
-        algorithm.init_state(state, group, param)
+        algorithm.init_state(state, group, algorithm._chain.seen(group, param))
         algorithm._chain.init_state(state, group, param)
 
     def algorithm_of(self, group: Group) -> Optimizer:

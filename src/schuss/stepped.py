@@ -39,6 +39,9 @@ class Stepped(Traced, Grouped, Protocol):
     def overrides(self, method: str) -> bool:
         """Tell whether the class of the optimizer has a method of its own."""
 
+    def projects(self) -> bool:
+        """Tell whether a transform decides which gradient the rule sees."""
+
     def summing(self) -> list[str]:
         """Return the names of those that need sums over all parameters."""
 

@@ -81,6 +81,7 @@ class Steps:
             optimizer.overrides("summed")
             or self._release is not None
             or any(map(self._chain.overriding, ("skips", "refusal", "holds_back", "climb")))
+            or optimizer.projects()
             or getattr(optimizer, "found_inf", None) is not None
         )
 
@@ -153,8 +154,7 @@ class Steps:
         """Run a rule, or take a step with the rule of each group, and tell whether it was run."""
         if torch.compiler.is_compiling():
             scale: Tensor | None = getattr(optimizer, "grad_scale", None)
-            groups = optimizer.param_groups
-            rules = [rule or optimizer.algorithm_of(group).whole_rule() for group in groups]
+            rules = [rule or optimizer.algorithm_of(g).whole_rule() for g in optimizer.param_groups]
             self._compiled.run(optimizer, self._engine, rules, scale, passes)
             return True
         return self._run_eagerly(optimizer, rule, passes)

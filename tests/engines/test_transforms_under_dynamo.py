@@ -44,6 +44,8 @@ DECIDED: dict[str, Callable[[Any], Optimizer]] = {
     "d-adaptation": lambda params: schuss.DAdaptAdam(params, d0=0.01),
     "dog": schuss.DoG,
     "accumulate": lambda params: SGD(params, lr=0.1, transforms=[Accumulate(5)]),
+    "project": lambda params: SGD(params, lr=0.1, momentum=0.9, transforms=[schuss.GaLore(2, 5)]),
+    "project at random": lambda params: SGD(params, lr=0.1, transforms=[schuss.APOLLO(2, 5)]),
     "skip": lambda params: SGD(params, lr=0.1, transforms=[SkipNonFinite()]),
 }
 

@@ -38,7 +38,7 @@ _TRANSFORMS: dict[str, Callable[[], Any]] = {
     "SkipNonFinite": transforms.SkipNonFinite,
     "TrustRatio": transforms.TrustRatio,
 }
-"""All but `SAM`, which needs a closure."""
+"""All but `SAM`, which needs a closure, and projections, which no graph captures yet."""
 
 
 def _optimizer(name: str, params: Sequence[nn.Parameter], **options: Any) -> Optimizer:

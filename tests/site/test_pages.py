@@ -215,4 +215,4 @@ def test_every_variable_of_the_environment_is_described() -> None:
 
 
 def test_every_transform_has_a_page() -> None:
-    assert len(TRANSFORMS) == 20
+    assert len(TRANSFORMS) == 23

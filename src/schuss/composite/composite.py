@@ -161,6 +161,10 @@ class Composite(Optimizer):
         """Tell whether the weights to evaluate with may be others than the parameters."""
         return any(part.has_other_weights() for part in self._parts.values())
 
+    def projects(self) -> bool:
+        """Tell whether a transform decides which gradient the rule of a part sees."""
+        return any(part.projects() for part in self._parts.values())
+
     def sparse_obstacle(self, group: Group) -> str | None:
         """Return why a step cannot take sparse gradients of a group, or None if it can."""
         return self.algorithm_of(group).sparse_obstacle(group)

@@ -14,11 +14,13 @@ from schuss.transforms.weight_decay import CorrectedDecay, InUpdate, L1Decay, We
 if TYPE_CHECKING:
     from schuss.transforms.accumulation import Accumulate
     from schuss.transforms.adaptive_clipping import ClipAdaptive
+    from schuss.transforms.apollo import APOLLO, APOLLOMini
     from schuss.transforms.cautious import Cautious, CautiousDecay
     from schuss.transforms.centralization import GradientCentralization
     from schuss.transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, ClipUpdate
     from schuss.transforms.ema import EMA
     from schuss.transforms.finite import SkipNonFinite
+    from schuss.transforms.galore import GaLore
     from schuss.transforms.grokfast import Grokfast
     from schuss.transforms.hyperball import Hyperball
     from schuss.transforms.lookahead import Lookahead
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from schuss.transforms.trust_ratio import TrustRatio
 
 __all__ = [
+    "APOLLO",
     "EMA",
     "SAM",
+    "APOLLOMini",
     "Accumulate",
     "Cautious",
     "CautiousDecay",
@@ -42,6 +46,7 @@ __all__ = [
     "ClipUpdate",
     "CorrectedDecay",
     "DecayToStart",
+    "GaLore",
     "GradientCentralization",
     "GradientNoise",
     "Grokfast",
@@ -58,6 +63,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "APOLLO": "apollo",
+    "APOLLOMini": "apollo",
     "Accumulate": "accumulation",
     "Cautious": "cautious",
     "CautiousDecay": "cautious",
@@ -68,6 +75,7 @@ _MODULES = {
     "ClipUpdate": "clipping",
     "DecayToStart": "towards_start",
     "EMA": "ema",
+    "GaLore": "galore",
     "GradientCentralization": "centralization",
     "GradientNoise": "noise",
     "Grokfast": "grokfast",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
 from schuss.contract import Group, Measure, State
 from schuss.domains import Domains
 from schuss.transforms.measured import HELD_ONLY, Measured
+from schuss.transforms.together import checked, overriding
 from schuss.transforms.transform import Transform
+from schuss.transforms.unread import Rule, check_unread
+
+Update: TypeAlias = Callable[[State, Group, Tensor, Tensor], Tensor]
+"""The `update` of an optimizer."""
 
 METHODS = tuple(
     name for name, value in vars(Transform).items() if callable(value) and name[0] != "_"
@@ -38,39 +43,11 @@ class Chain:
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
-        if not isinstance(transforms, Iterable):
-            raise TypeError(
-                f"transforms is {transforms!r}; it must be a list of them, as in "
-                "transforms=[Cautious()]"
-            )
-        self.transforms = tuple(transforms)
-        seen: dict[str, Transform] = {}
-        for transform in self.transforms:
-            if not isinstance(transform, Transform):
-                raise TypeError(
-                    f"transforms has {transform!r}, which is no Transform; give instances, "
-                    "as in transforms=[Cautious()]"
-                )
-            for key in (type(transform).__name__, *transform.defaults()):
-                if key in seen:
-                    raise ValueError(
-                        f"transforms has {seen[key]!r} and {transform!r}, which share "
-                        f"{key!r}; an optimizer takes one of a kind"
-                    )
-                seen[key] = transform
-        self._overriding = {method: self._found_overriding(method) for method in METHODS}
-        climbing, holding = self.overriding("climb"), self.overriding("hold")
-        if climbing and holding:
-            raise ValueError(
-                f"transforms has {climbing[0]!r} and {holding[0]!r}, but a gradient that is held "
-                "back cannot be taken anew; accumulate in p.grad, or within the closure"
-            )
-        if len(holding) > 1:
-            raise ValueError(
-                f"transforms has {holding[0]!r} and {holding[1]!r}, which both hold gradients "
-                "back; an optimizer takes one that does"
-            )
+        self.transforms = checked(transforms)
+        self._overriding = {method: overriding(self.transforms, method) for method in METHODS}
+        self._around, self._is_tried = self.overriding("around"), False
         self.waits = any(map(self.overriding, WAITING))
+        holding = self.overriding("hold")
         # What comes before the one that holds back is of every call, the rest of the step.
         self._place = self.transforms.index(holding[0]) if holding else len(self.transforms)
         self._of_call = self.transforms[: self._place]
@@ -86,10 +63,6 @@ class Chain:
         """Return the transforms that override a method of `Transform`."""
         return self._overriding[method]
 
-    def _found_overriding(self, method: str) -> list[Transform]:
-        base = getattr(Transform, method)
-        return [each for each in self.transforms if getattr(type(each), method) is not base]
-
     def described(self, rule: Any) -> str:
         """Return the parts of a step in their order, for the representation of an optimizer.
 
@@ -97,7 +70,7 @@ class Chain:
             rule: The optimizer.
         """
         stages = ["gradient", *map(repr, self.overriding("gradient"))]
-        stages += [repr(rule.weight_decay), type(rule).__name__]
+        stages += [repr(rule.weight_decay), *map(repr, self._around), type(rule).__name__]
         stages += [*map(repr, self.overriding("update")), "parameter"]
         return " -> ".join([*stages, *map(repr, self.overriding("parameter"))])
 
@@ -131,12 +104,38 @@ class Chain:
         for transform in self.transforms:
             transform.init_state(state, group, param)
 
+    def check_parameters(self, rule: Rule, group: Group) -> None:
+        """Check the parameters of one group, and the first time whether the rule can be surrounded.
+
+        Raises:
+            TypeError: A transform does not take a parameter, or the rule.
+        """
+        for transform in self.transforms:
+            transform.check_parameters(group)
+        for transform in () if self._is_tried else self._around:
+            check_unread(rule, transform, group)
+        self._is_tried = True
+
+    def seen(self, group: Group, param: Tensor) -> Tensor:
+        """Return what the rule begins its state with in place of a parameter."""
+        for transform in self._around:
+            return transform.seen(group, param)
+        return param
+
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient that the rule is given."""
         first = self._place if state.pop(HELD_ONLY, False) else 0
         for transform in self.transforms[first:]:
             grad = transform.gradient(state, group, grad, param)
         return grad
+
+    def around(
+        self, rule: Update, state: State, group: Group, grad: Tensor, param: Tensor
+    ) -> Tensor:
+        """Return the update of the rule, as it is called by the transform around it, if any."""
+        for transform in self._around:
+            return transform.around(partial(rule, state, group), state, group, grad, param)
+        return rule(state, group, grad, param)
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

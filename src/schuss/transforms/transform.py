@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -20,8 +20,9 @@ class Transform(Checked, Constructed):
     has a gradient, in the order of the list:
 
     1. `gradient` changes the gradient; the weight decay and the rule of the optimizer follow;
-    2. `update` changes the update of the rule; the step is taken along the last one's result;
-    3. `parameter` sees or changes the parameter after the step.
+    2. `around` calls the rule, which sees the gradient that it is given there;
+    3. `update` changes the update of the rule; the step is taken along the last one's result;
+    4. `parameter` sees or changes the parameter after the step.
 
     A call of `optimizer.step(closure)` calls all methods in this order. Methods that decide
     something are called once, and the others for every parameter:
@@ -35,7 +36,8 @@ class Transform(Checked, Constructed):
     5. `measure`; its results are added up.
     6. `refusal` and `skips`, once, with these sums. If there is a refusal, `refused` and `skipped`
        follow, and the call is over.
-    7. `gradient`, the weight decay, the rule, `update`, the change of the parameter, `parameter`.
+    7. `gradient`, the weight decay, `around` with the rule, `update`, the change of the parameter,
+       `parameter`.
     8. `stepped`, once, also after a skipped step that gradients had been held back for.
 
     `init_state` is called once for each parameter, before any other method gets its state.
@@ -98,6 +100,17 @@ class Transform(Checked, Constructed):
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Add the tensors and numbers that the transform remembers of `param` to its state."""
 
+    def check_parameters(self, group: Group) -> None:
+        """Check the parameters of a group; override it if some are refused.
+
+        Raises:
+            TypeError: The transform does not take one.
+        """
+
+    def seen(self, group: Group, param: Tensor) -> Tensor:
+        """Return what the rule begins its state with in place of a parameter; see `around`."""
+        return param
+
     def measure(self, state: State, group: Group, grad: Tensor, param: Tensor) -> dict[str, Tensor]:
         """Return numbers of one parameter whose sums are needed; see `Optimizer.measure`.
 
@@ -131,6 +144,28 @@ class Transform(Checked, Constructed):
     def gradient(self, state: State, group: Group, grad: Tensor, param: Tensor) -> Tensor:
         """Return the gradient for the next transform, and in the end for the rule; override it."""
         return grad
+
+    def around(
+        self,
+        rule: Callable[[Tensor, Tensor], Tensor],
+        state: State,
+        group: Group,
+        grad: Tensor,
+        param: Tensor,
+    ) -> Tensor:
+        """Return the update, made by the rule of what it is given here; override it.
+
+        The rule may be given a gradient of another shape than the parameter's, and its state then
+        has that shape: `seen` returns a tensor of it. One transform of an optimizer may do so.
+
+        Args:
+            rule: The rule, to be called once, as `rule(grad, param)`.
+            state: The parameter's state, to be changed in place.
+            group: The hyper-parameters.
+            grad: The gradient, with the weight decay if that is added to it; only read.
+            param: The parameter; only read.
+        """
+        return rule(grad, param)
 
     def update(
         self, state: State, group: Group, update: Tensor, grad: Tensor, param: Tensor

@@ -65,7 +65,8 @@ class Needs(NamedTuple):
         if isinstance(request, PerTensorState):
             return self._replace(per_tensor=self.per_tensor | {request.key})
         if isinstance(request, WholeRead):
-            return self._replace(shapes=True, whole=True, along=False)
+            # What was taken for numbers of equal parts may be a matrix with fewer rows.
+            return self._replace(shapes=True, whole=True, along=False, heads=0)
         return self._replace(shapes=True)
 
 
@@ -168,7 +169,7 @@ def _request(key: str, value: Tensor, param: Tensor, needs: Needs) -> Exception:
         return DimensionsRead(along=True)
     if not needs.heads and _is_of_heads(value, param):
         return HeadsRead(len(value))
-    if not needs.heads and value.is_floating_point():
+    if value.is_floating_point() and (not needs.heads or _is_matrix(value)):
         return WholeRead()
     return _unfit(key, value, param)
 
@@ -243,6 +244,11 @@ def _is_of_heads(tensor: Tensor, param: Tensor) -> bool:
 def _is_factor(tensor: Tensor, param: Tensor) -> bool:
     """Tell whether a tensor is a square matrix beside a matrix, such as a sum of products."""
     return param.dim() == tensor.dim() == 2 and len(set(tensor.shape)) == 1 != len(tensor)
+
+
+def _is_matrix(tensor: Tensor) -> bool:
+    """Tell whether a tensor is more than a vector, whatever its number of dimensions."""
+    return sum(size > 1 for size in tensor.shape) > 1
 
 
 def _is_number_beside(tensor: Tensor, param: Tensor) -> bool:

@@ -91,36 +91,3 @@ def test_state_that_belongs_to_no_parameter_is_kept():
     fresh = trained(steps=0)
     fresh.load_state_dict(optimizer.state_dict())
     assert fresh.state["note"] == {"tokens": 7}
-
-
-# One process is enough here, and torch warns that there is one.
-@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
-def test_torchs_distributed_checkpoint_reads_and_writes_it(tmp_path):
-    from torch.distributed import checkpoint
-    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
-
-    def build():
-        torch.manual_seed(0)
-        model = nn.Linear(3, 2)
-        return model, schuss.NAdam(model.parameters(), lr=0.1)
-
-    def train(model, optimizer, steps):
-        for _ in range(steps):
-            optimizer.zero_grad()
-            model(torch.ones(3)).square().sum().backward()
-            optimizer.step()
-
-    model, optimizer = build()
-    train(model, optimizer, 3)
-    saved = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer), strict=True))
-    checkpoint.save(saved, checkpoint_id=tmp_path, no_dist=True)
-    train(model, optimizer, 3)
-
-    resumed, other = build()
-    loaded = dict(zip(("model", "optimizer"), get_state_dict(resumed, other), strict=True))
-    checkpoint.load(loaded, checkpoint_id=tmp_path, no_dist=True)
-    set_state_dict(
-        resumed, other, model_state_dict=loaded["model"], optim_state_dict=loaded["optimizer"]
-    )
-    train(resumed, other, 3)
-    assert torch.equal(resumed.weight, model.weight)

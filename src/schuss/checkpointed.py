@@ -125,7 +125,7 @@ class Checkpointed(torch.optim.Optimizer):
     def float32_state_dict(self, model: nn.Module) -> dict[str, Any]:
         """Return the `state_dict` of a model in float32, with the weights in full.
 
-        What is not in half precision is there as it is, and is no copy, as in torch. While
+        Tensors in other precisions are there as they are, and are no copies, as in torch. While
         evaluating, the weights are those to evaluate with, as far as the model holds them.
 
         Args:
@@ -140,7 +140,8 @@ class Checkpointed(torch.optim.Optimizer):
 
         Args:
             model: The model, whose parameters this optimizer trains.
-            state_dict: What `float32_state_dict`, or the `state_dict` of a model in float32, holds.
+            state_dict: A dictionary from `float32_state_dict`, or the `state_dict` of a model in
+                float32.
             strict: Refuse keys that only one side has, as `model.load_state_dict` does.
 
         Returns:

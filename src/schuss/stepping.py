@@ -19,6 +19,7 @@ from schuss.engines import (
 )
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
+from schuss.lostupdates import LostUpdates
 from schuss.release import Release, refuse_scaler
 from schuss.stepped import Stepped, due_gradients, for_all, params_of, rules_of
 from schuss.transforms.chain import Chain
@@ -49,6 +50,7 @@ class Steps:
         self._compiled = compiled
         self._engine = engine
         self._release: Release | None = None
+        self._lost = LostUpdates()
 
     @contextmanager
     def releasing(
@@ -187,16 +189,23 @@ class Steps:
                 chain.stepped(optimizer.param_groups)
                 return False
             if is_step and passes and optimizer.overrides("summed"):
-                optimizer.summed(groups)
-                changed = for_rules(optimizer, optimizer.param_groups)
-                groups = [{**g, **now} for g, now in zip(groups, changed, strict=True)]
+                groups = self._summed(optimizer, groups)
+            sample = self._lost.begin(groups) if is_step and verdict is None else None
             rules = rules_of(optimizer, groups, rule)
             taken = self._engine.run(optimizer, rules, groups, scale, verdict)
+            if sample:
+                self._lost.end(optimizer, sample)
             if is_step and chain:
                 chain.stepped(optimizer.param_groups)
         finally:
             torch._C._set_grad_enabled(was_enabled)
         return taken
+
+    def _summed(self, optimizer: Stepped, groups: Sequence[Group]) -> Sequence[Group]:
+        """Return groups with the hyper-parameters that the optimizer makes of sums."""
+        optimizer.summed(groups)
+        changed = self._checks.for_rules(optimizer, optimizer.param_groups)
+        return [{**group, **now} for group, now in zip(groups, changed, strict=True)]
 
     def _verdict(
         self, optimizer: Stepped, found_inf: Tensor | None, groups: Sequence[Group]

@@ -1,7 +1,7 @@
 """Powers of a number with whole exponents: `beta**step` for the step counts of many parameters.
 
-NumPy's powers differ from the C library's in the last bit, so each is computed by Python. That
-takes long for hundreds of step counts, and in the next step nearly all of the exponents are the
+NumPy's powers differ from the C library's in the last bit, so each is computed by Python. Hundreds
+of step counts take long, and in the next step nearly all of the exponents are the
 same again, each for another parameter. Powers are therefore kept in a table.
 """
 

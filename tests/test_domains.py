@@ -111,6 +111,11 @@ OPTIONS = {
     "maximize": FLAG,
     "master_weights": ([*FLAG[0], 24, np.int64(24)], ["yes", None, 24.0], [16, 1, 0]),
     "rounding": or_none(names("stochastic", "kahan")),
+    "state_storage": (
+        [None, "8bit", "bf16", {}, {"exp_avg": "int8", "*": "float32"}],
+        [8, True, ["8bit"], {1: "int8"}, {"exp_avg": 8}],
+        ["9bit", "", {"exp_avg": "int9"}],
+    ),
     "differentiable": FLAG,
     "foreach": or_none(FLAG),
     "fused": or_none(FLAG),

@@ -23,6 +23,8 @@ from schuss import loading
 from schuss.contract import Group, Measure, Rule, State, Stateful
 from schuss.groupchecks import Checking, GroupChecks, Grouped
 from schuss.loading import RULE
+from schuss.storage.codecs import Encoded
+from schuss.storage.codecs.saved import taken_apart
 from schuss.storage.numbers import as_number, as_tensor
 
 _Checkpoint = TypeVar("_Checkpoint")
@@ -116,7 +118,9 @@ def saved(
 
 def _packed(state: State, trained: Tensor | None) -> State:
     """Return a state with a 0-d tensor for `step`, and with trained weights if there are any."""
-    packed = dict(state)
+    packed: State = {}
+    for key, value in state.items():
+        packed |= taken_apart(key, value) if isinstance(value, Encoded) else {key: value}
     step = as_number(state.get("step"))
     if step is not None:
         packed["step"] = as_tensor(step)
@@ -149,17 +153,17 @@ def loaded(
     """
     checkpoint = loading.read(state_dict)
     loading.check_sizes(checkpoint.groups, optimizer.param_groups)
-    if not names:
-        _warn_of_moved(checkpoint.groups, optimizer.param_groups)
+    _warn_of_moved([] if names else checkpoint.groups, optimizer.param_groups)
     groups, states_of = _groups(optimizer, checks, checkpoint.groups, keep)
     made = Loaded(groups, defaultdict(dict), {})
     others = dict(checkpoint.state)  # in the end that of no parameter, kept as by torch.optim
-    of_rules = checks.for_rules(optimizer, groups)
-    for number, (group, saved_group) in enumerate(zip(of_rules, checkpoint.groups, strict=True)):
+    both = zip(checks.for_rules(optimizer, groups), checkpoint.groups, strict=True)
+    for number, (group, saved_group) in enumerate(both):
         states = states_of[id(optimizer.algorithm_of(group))]
-        for position, param in enumerate(group["params"]):
+        pairs = zip(group["params"], saved_group["params"], strict=True)
+        for position, (param, key) in enumerate(pairs):
             where = loading.described(number, group, position, names)
-            found = loading.of_parameter(where, others.pop(saved_group["params"][position], {}))
+            found = loading.of_parameter(where, param.shape, others.pop(key, {}))
             if TRAINED in found:
                 made.trained[param] = states.fitted(where, TRAINED, found.pop(TRAINED), param)
             if found:

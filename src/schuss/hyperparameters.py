@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from schuss.contract import Group
 from schuss.declarations import Constructed, Declared, Hyper, arguments, option
 from schuss.domains import FLAG, Domain, Domains, one_of, or_none
+from schuss.storage.codecs import CODECS
+from schuss.storage.codecs.policy import DTYPES, OTHERS, PRESETS
 
 if TYPE_CHECKING:
     from schuss.transforms import Transform
@@ -26,6 +28,10 @@ class Options(TypedDict, total=False):
     `rounding` is another way to keep bfloat16 weights moving: `"kahan"` adds to each update what
     the last rounding took away (2 bytes), and `"stochastic"` rounds up or down at random (nothing).
     The state is in float32 then, too. It does not go together with `master_weights`.
+
+    `state_storage` says how many bytes the state takes. It is the name of a preset (`"bf16"`,
+    `"8bit"`), or a dictionary from keys of the state to names of codecs (`"int8"`, `"uint8"`) and
+    dtypes (`"bf16"`, `"fp16"`, `"float32"`), in which `"*"` stands for all other keys.
 
     `differentiable` lets autograd go through the step; the parameters must then be non-leaf
     tensors.
@@ -47,6 +53,7 @@ class Options(TypedDict, total=False):
     maximize: bool
     master_weights: bool | Literal[24]
     rounding: Literal["stochastic", "kahan"] | None
+    state_storage: str | Mapping[str, str] | None
     differentiable: bool
     foreach: bool | None
     fused: bool | None
@@ -68,6 +75,34 @@ class _FlagOrBits(Domain):
             self.refuse(ValueError if type(plain) is int else TypeError, key, value)
 
 
+class _StateStorage(Domain):
+    """None, the name of a preset, or a dictionary from keys to names of codecs and dtypes."""
+
+    def check(self, key: str, value: Any) -> None:
+        """Refuse a value that is none of them."""
+        if value is None or (isinstance(value, str) and value in PRESETS):
+            return
+        if isinstance(value, str):
+            self.refuse(ValueError, key, value)
+        if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
+            self.refuse(TypeError, key, value)
+        for each, name in value.items():
+            if not isinstance(name, str) or name not in (*CODECS, *DTYPES):
+                error = ValueError if isinstance(name, str) else TypeError
+                self.refuse(error, f"{key}[{each!r}]", name, f"be one of {_listed_storages()}")
+
+
+def _listed_storages() -> str:
+    return ", ".join(map(repr, (*CODECS, *DTYPES)))
+
+
+STATE_STORAGE: Final = _StateStorage(
+    f"be None, a preset ({', '.join(map(repr, PRESETS))}), or a dictionary from keys of the state "
+    f"(or {OTHERS!r}, for all others) to {_listed_storages()}"
+)
+"""The choices of `state_storage`."""
+
+
 class CommonOptions(Declared, Constructed):
     """The options of `Options` except transforms, declared once for all optimizers."""
 
@@ -78,6 +113,9 @@ class CommonOptions(Declared, Constructed):
     rounding: Literal["stochastic", "kahan"] | None = option(
         "round another way", or_none(one_of("stochastic", "kahan")), default=None, kw_only=True
     )
+    state_storage: str | Mapping[str, str] | None = option(
+        "bytes of the state", STATE_STORAGE, default=None, kw_only=True
+    )
     differentiable: bool = option("let autograd through", FLAG, default=False, kw_only=True)
     foreach: bool | None = option("lists of tensors", or_none(FLAG), default=None, kw_only=True)
     fused: bool | None = option("one kernel", or_none(FLAG), default=None, kw_only=True)
@@ -86,7 +124,7 @@ class CommonOptions(Declared, Constructed):
 
 OPTION_DEFAULTS: Final[Mapping[str, Any]] = {k: h.default for k, h in CommonOptions.hypers.items()}
 
-EXECUTION_OPTIONS: Final = ("differentiable", "foreach", "fused", "capturable")
+EXECUTION_OPTIONS: Final = ("differentiable", "foreach", "fused", "capturable", "state_storage")
 """Options that say how a step is run, not what it computes. A checkpoint does not restore them."""
 
 

@@ -49,7 +49,12 @@ def by_shape(state, group, grad, param):
 
 def group_of(*params, lr=0.5, **options):
     engines = {"fused": None, "foreach": None, "differentiable": False}
-    others = {"maximize": False, "master_weights": False, "capturable": False}
+    others = {
+        "maximize": False,
+        "master_weights": False,
+        "capturable": False,
+        "state_storage": None,
+    }
     return {"params": list(params), "lr": lr, **engines, **others, **options}
 
 

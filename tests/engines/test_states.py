@@ -32,7 +32,12 @@ def parameter(*shape, **options):
 
 
 def group_of(*params, master_weights=False):
-    return {"params": list(params), "master_weights": master_weights, "capturable": False}
+    return {
+        "params": list(params),
+        "master_weights": master_weights,
+        "capturable": False,
+        "state_storage": None,
+    }
 
 
 def kept_with(param, **state):

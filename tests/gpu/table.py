@@ -123,7 +123,7 @@ def compiled(machine: Machine, notes: Notes) -> None:
         _timed(machine, notes, "adamw", name, torch.float32, builds, Goal(TORCH_COMPILE, 1.0))
 
 
-def moved(optimizer: Optimizer) -> int:
+def moved(optimizer: Optimizer) -> float:
     """Return the bytes that a step has to move."""
     cohorts = optimizer.explain().cohorts
     return sum((cohort.bytes_per_number or 0) * cohort.numbers for cohort in cohorts)
@@ -145,7 +145,7 @@ def _timed(
     with notes.failing_softly(case):
         params = model(name, dtype, machine)
         steps: dict[str, Step] = {COPY: _copy(machine)}
-        size = 0
+        size = 0.0
         for who, build in builds.items():
             with notes.failing_softly(f"{case}: {who}"):
                 made = build(params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
@@ -43,9 +43,10 @@ class Composite(Optimizer):
             other vectors into a group of their own, without weight decay.
         transforms: Transforms around all parts, so that a norm is that of all gradients. They come
             before the transforms of a part.
-        maximize: See `schuss.Options`, as for the next six. A recipe may differ from them.
+        maximize: See `schuss.Options`, as for those below. A recipe may differ from them.
         master_weights: See above.
         rounding: See above.
+        state_storage: See above.
         differentiable: See above.
         foreach: See above.
         fused: See above.
@@ -78,6 +79,7 @@ class Composite(Optimizer):
         maximize: bool = False,
         master_weights: bool | Literal[24] = False,
         rounding: Literal["stochastic", "kahan"] | None = None,
+        state_storage: str | Mapping[str, str] | None = None,
         differentiable: bool = False,
         foreach: bool | None = None,
         fused: bool | None = None,
@@ -88,6 +90,7 @@ class Composite(Optimizer):
             "maximize": maximize,
             "master_weights": master_weights,
             "rounding": rounding,
+            "state_storage": state_storage,
             "differentiable": differentiable,
             "foreach": foreach,
             "fused": fused,

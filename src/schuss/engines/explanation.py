@@ -59,8 +59,8 @@ class CohortExplanation:
     engine: str
     reason: str
     program: str | None = None
-    bytes_per_number: int | None = None
-    bytes_read: int | None = None
+    bytes_per_number: float | None = None
+    bytes_read: float | None = None
     passes: int | None = None
     kernel: str | None = None
     path: Path | None = None

@@ -17,7 +17,8 @@ from schuss.contract import Batch, Group, Rule, State, Stateful
 from schuss.engines.sums import in_precision_of
 from schuss.engines.surroundings import descending, run_on_weight
 from schuss.storage import master
-from schuss.storage.precision import gradient, is_computable, run_on_computable
+from schuss.storage.codecs.policy import keep
+from schuss.storage.precision import are_computable, gradient, run_on_computable
 
 
 def initial_state(
@@ -35,11 +36,13 @@ def initial_state(
     weights = master.weights_of(group, param)
     if weights is None:
         optimizer.begin_state(state, group, param)
+        keep(state, group, param)
         return state
     weights.begin(state, param, stream_of(optimizer, param))
     if weight is not None:
         master.set_weight(state, param, weight)
     optimizer.begin_state(state, group, master.weight_of(state, param))
+    keep(state, group, param)
     return state
 
 
@@ -148,7 +151,7 @@ def _run_one(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor
 
 
 def _run_on(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-    if is_computable(param):
+    if are_computable(param, state):
         rule(state, group, grad, param)
     else:
         run_on_computable(rule, state, group, grad, param)

@@ -12,15 +12,17 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, Stateful, States, Work
 from schuss.engines import loop
-from schuss.engines.cohorts.cohort import Cohort, own_tensors
+from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.contents import Member, Needs
 from schuss.engines.cohorts.divided import divided
+from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.foreach.batch import Call, ForeachBatch, planned
 from schuss.engines.groups import wanted
 from schuss.engines.memory import has_memory, strided_like, unshared
 from schuss.engines.stacked.step import StackedStep
+from schuss.storage.codecs.policy import frozen
 from schuss.storage.precision import grad_dtype
 
 if TYPE_CHECKING:
@@ -124,10 +126,8 @@ class Known:
             groups = getattr(optimizer, "param_groups", [])
             at = [n for n, group in enumerate(groups) if group["params"] is self.params]
             which = f"parameter group {at[0]}" if at else "a parameter group"
-            message = (
-                f"{type(optimizer).__name__} cannot run {which} on the fastest engine, but on a "
-                f"slower one: {error}"
-            )
+            which = f"{type(optimizer).__name__} cannot run {which}"
+            message = f"{which} on the fastest engine, but on a slower one: {error}"
             if message not in self._said:
                 self._said.add(message)
                 warnings.warn(message, stacklevel=2)
@@ -136,7 +136,8 @@ class Known:
 def options_of(group: Group) -> object:
     """Return the options of a group that cohorts are made with."""
     execution = group["fused"], group["foreach"], group["differentiable"]
-    return (*execution, group["master_weights"], group.get("rounding"), group["capturable"])
+    kept = group["master_weights"], group.get("rounding"), frozen(group["state_storage"])
+    return (*execution, *kept, group["capturable"])
 
 
 class Planner:

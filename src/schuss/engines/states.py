@@ -17,6 +17,7 @@ from schuss.engines.cohorts.contents import plain_number
 from schuss.engines.loop import initial_state, stream_of
 from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage import master
+from schuss.storage.codecs.policy import keep
 from schuss.storage.precision import state_dtypes
 
 Kind: TypeAlias = tuple[Any, ...]
@@ -226,3 +227,4 @@ def _mend(optimizer: Stateful, group: Group, param: Tensor, state: State) -> Non
         state[key] = plain_number(value)
     if group["capturable"]:
         put_on_device(state, param.device)
+    keep(state, group, param)

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import torch
 
 from schuss.contract import Batch, Group, Rule, Stateful, Work
+from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.engine import Engine
 from schuss.engines.errors import UnfusableError
 from schuss.engines.groups import wanted
 from schuss.engines.planning import Known, Piece, Planned, Planner
 from schuss.engines.program.operations import Form
-from schuss.engines.program.program import COUNT, GRAD, Program
+from schuss.engines.program.program import COUNT, GRAD, STATE, Place, Program
 from schuss.engines.program.schedule import schedule
 from schuss.engines.program.stages import Cut, Tangle
 from schuss.storage.kinds import bytes_of
@@ -22,8 +23,8 @@ class Traffic(NamedTuple):
     """How often kernels go through the numbers, and the bytes that they move for each."""
 
     passes: int
-    read: int
-    written: int
+    read: float
+    written: float
 
 
 def planned_for_all(
@@ -60,7 +61,9 @@ def traffic_of(piece: Piece) -> Traffic:
             blocks = {**stage.taken, **stage.fed}
             temporary = {name: _itemsize(trace.cut.tangle, b) for name, b in blocks.items()}
             more = _traffic(piece, stage.program, temporary)
-            found = Traffic(*(x + y for x, y in zip(found, more, strict=True)))
+            found = Traffic(
+                found.passes + more.passes, found.read + more.read, found.written + more.written
+            )
     return found
 
 
@@ -86,13 +89,18 @@ def _itemsize(tangle: Tangle, block: int) -> int:
     return tangle.dtypes[block].itemsize
 
 
+def _bytes_at(cohort: Cohort, place: Place) -> float:
+    codec = cohort.codecs.get(place.name.removeprefix(STATE))
+    return bytes_of(cohort.tensors(place)[0]) if codec is None else codec.bytes
+
+
 def _traffic(piece: Piece, program: Program, temporary: dict[str, int]) -> Traffic:
     """Return what the kernel of a program moves, given the bytes of numbers at temporary places."""
     cohort = piece.cohort
     param = cohort.params[0]
     plain = bytes_of(param)
-    sizes = {GRAD: plain} | {
-        place.name: bytes_of(cohort.tensors(place)[0])
+    sizes: dict[str, float] = {GRAD: plain} | {
+        place.name: _bytes_at(cohort, place)
         for place in cohort.inputs
         if place.name not in (GRAD, COUNT.name)
     }

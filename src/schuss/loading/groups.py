@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
+import torch
+
 from schuss.contract import Group, State
 from schuss.hyperparameters import EXECUTION_OPTIONS, OPTION_DEFAULTS
 from schuss.loading.rules import RULE
+from schuss.storage.codecs.saved import put_together
 from schuss.transforms import WeightDecay
 
 _NOTES: Final[Mapping[str, Sequence[str]]] = {
@@ -168,16 +171,17 @@ def described(number: int, group: Group, position: int, names: Mapping[Any, str]
     return f"parameter {position} {shape} of group {number}"
 
 
-def of_parameter(where: str, saved: Any) -> State:
+def of_parameter(where: str, shape: torch.Size, saved: Any) -> State:
     """Return a copy of the state of one parameter in a checkpoint: empty, or values by name.
 
     Raises:
         TypeError: It is something else.
+        ValueError: A part of an encoded tensor is missing or does not fit.
     """
     if saved is None:  # torch's ZeroRedundancyOptimizer puts it in place of what others keep
         return {}
     _check_type(f"the loaded state of {where}", saved, Mapping, "a dictionary")
-    return dict(saved)
+    return put_together(where, shape, dict(saved))
 
 
 def _params(index: int, saved: Any) -> Sequence[Any]:

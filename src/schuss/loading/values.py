@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from schuss.engines.cohorts.contents import is_like_state
+from schuss.storage.codecs import Encoded
 from schuss.storage.numbers import as_number
 
 STEP = "step"
@@ -29,6 +30,10 @@ def fitted(key: str, value: Any, kept: Any, device: torch.device) -> Any:
     Raises:
         ValueError: The value is not of the kind of `kept`; the message is a predicate.
     """
+    if isinstance(kept, Encoded) and isinstance(value, Encoded):
+        if kept.codec is value.codec and kept.shape == value.shape:
+            return value.copied(kept.device, kept.dtype)
+        value = value.decoded()
     if isinstance(kept, Tensor):
         form = torch.empty_like(
             kept, device=device if kept.is_meta else kept.device, requires_grad=False

@@ -8,10 +8,13 @@ would be if every operation rounded.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
+from schuss.storage.codecs.encoded import Encoded
 from schuss.storage.kinds import KIND_OF, KINDS
 from schuss.storage.ranks import gathered, is_thin, scattered
 
@@ -36,6 +39,11 @@ def state_dtypes(dtype: torch.dtype) -> tuple[torch.dtype, ...]:
     return (dtype, computed_dtype(dtype)) if dtype in HALF else (dtype,)
 
 
+def kept_dtypes(dtype: torch.dtype) -> tuple[torch.dtype, ...]:
+    """Return the dtypes that state like a parameter may have if a group asks for others."""
+    return tuple(dict.fromkeys((*state_dtypes(dtype), *HALF)))
+
+
 def made_dtype(dtype: torch.dtype, *, beside_master: bool) -> torch.dtype:
     """Return the dtype of new state like a parameter."""
     return computed_dtype(dtype) if beside_master else dtype
@@ -58,11 +66,20 @@ def is_computable(tensor: Tensor) -> bool:
     return not tensor.is_complex() and not _is_copied(tensor)
 
 
+def are_computable(param: Tensor, state: State) -> bool:
+    """Tell whether a rule may work on a parameter and its state themselves, in place."""
+    return is_computable(param) and not any(
+        isinstance(value, Tensor) and _is_copied(value) for value in state.values()
+    )
+
+
 def computable(tensor: Tensor) -> Tensor:
     """Return a real view of a complex tensor, a float32 copy of a half one, any other as it is.
 
     A DTensor of which some rank has nothing is gathered on every rank first.
     """
+    if isinstance(tensor, Encoded):
+        return tensor.decoded()
     tensor = gathered(tensor) if is_thin(tensor) else tensor
     if tensor.is_complex():
         # A lazily conjugated tensor (a gradient, usually) has no real view of its own.
@@ -81,7 +98,7 @@ def gradient(grad: Tensor, param: Tensor) -> Tensor:
 
 def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
     """Run `rule` on computable forms of `param` and its `state`, and store what it did to them."""
-    before = {k: computable(v) if isinstance(v, Tensor) else v for k, v in state.items()}
+    before = {k: _seen(v, param) if isinstance(v, Tensor) else v for k, v in state.items()}
     after = dict(before)
     operand = computable(param)
     rule(after, group, grad, operand)
@@ -92,15 +109,24 @@ def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, para
         if not isinstance(value, Tensor):
             state[key] = value
         elif value is not before.get(key):
-            state[key] = stored(value, param)
+            state[key] = _replaced(state.get(key), stored(value, param), param)
         elif _is_copied(state[key]):
             _write_back(state[key], value)
     if _is_copied(param):
         _write_back(param, operand)
 
 
+def _seen(tensor: Tensor, param: Tensor) -> Tensor:
+    """Return the computable form of a tensor of a state, as precise as that of its parameter."""
+    form = computable(tensor)
+    narrow = tensor.dtype in HALF and tensor.shape == param.shape
+    return form.to(computed_dtype(param.dtype)) if narrow else form
+
+
 def _is_copied(tensor: Tensor) -> bool:
     """Tell whether the computable form of a tensor is a copy, and no view of it."""
+    if isinstance(tensor, Encoded):
+        return True
     return tensor.dtype in HALF or _is_conjugated(tensor) or is_thin(tensor)
 
 
@@ -112,6 +138,16 @@ def _is_conjugated(tensor: Tensor) -> bool:
 def _write_back(tensor: Tensor, computed: Tensor) -> None:
     computed = torch.view_as_complex(computed) if tensor.is_complex() else computed
     tensor.copy_(scattered(computed, tensor) if is_thin(tensor) else computed)
+
+
+def _replaced(kept: Any, value: Tensor, param: Tensor) -> Tensor:
+    """Return a tensor that a rule has put in the place of another, as that one was kept."""
+    if not isinstance(kept, Tensor) or not kept.shape == value.shape == param.shape:
+        return value
+    if isinstance(kept, Encoded):
+        kept.assign(value)
+        return kept
+    return value.to(kept.dtype) if kept.is_floating_point() else value
 
 
 def stored(value: Tensor, param: Tensor) -> Tensor:

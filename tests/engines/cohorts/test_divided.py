@@ -15,7 +15,7 @@ from schuss.engines.cohorts.divided import divided
 from schuss.engines.errors import UnfusableError
 from schuss.engines.program.program import PARAM, STATE, Place
 
-GROUP = {"master_weights": False, "maximize": False, "capturable": False}
+GROUP = {"master_weights": False, "maximize": False, "capturable": False, "state_storage": None}
 
 
 @st.composite

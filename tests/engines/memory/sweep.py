@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import schuss
 from schuss.engines.devices.tables.chunks import CHUNK
 from schuss.engines.devices.tables.tiles import TILE, WIDTH
+from schuss.storage.codecs import Encoded, policy
 from tests.algorithms import TRACED
 from tests.conformance.trajectories import TOLERANCE
 from tests.covers import EXHAUSTIVE
@@ -70,6 +71,8 @@ VARIANTS |= {
     "adamw, 24 bits": ("adamw", {"master_weights": 24}),
     "adamw, kahan": ("adamw", {"rounding": "kahan"}),
     "adamw, stochastic": ("adamw", {"rounding": "stochastic"}),
+    "adamw, 8 bits": ("adamw", {"state_storage": "8bit"}),
+    "lamb, bf16 state": ("lamb", {"state_storage": "bf16"}),
     "adamw, EMA, clipping": (
         "adamw",
         {"transforms": (schuss.ClipByGlobalNorm(1.0), schuss.EMA(0.9))},
@@ -111,6 +114,7 @@ def swept(case: Case) -> None:
     for _, name, _ in pkgutil.walk_packages(schuss.__path__, "schuss."):
         if ".cli" not in name and not name.endswith("_compiled"):
             importlib.import_module(name)
+    policy.SMALLEST = 2  # type: ignore[misc]  # else no small tensor is encoded
     memory = Memory(at_end=case.at_end)
     shapes = {k: v for k, v in GROUPS.items() if case.name != "sm3" or k != "more dimensions"}
     if case.name in WHOLE:
@@ -160,7 +164,10 @@ class _Pair:
         """Put all tensors of the state elsewhere, and let nobody touch where they were."""
         for state in self._optimizer.state.values():
             for key, value in state.items():
-                if isinstance(value, Tensor):
+                if isinstance(value, Encoded):
+                    codes, scales = map(self._memory.holding, (value.codes, value.scales))
+                    state[key] = Encoded(value.codec, codes, scales, value.shape, value.dtype)
+                elif isinstance(value, Tensor):
                     state[key] = self._memory.holding(value)
                     self._memory.take_back(value)
 

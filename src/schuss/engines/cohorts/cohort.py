@@ -29,7 +29,9 @@ from schuss.engines.tracing.several import ApartError
 from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
-from schuss.storage.precision import computable
+from schuss.storage.codecs.policy import codecs_of
+from schuss.storage.kinds import CODES
+from schuss.storage.precision import computable, state_dtypes
 
 TRIALS = 64
 """How often a rule is traced to find out what axes its state has, beside square matrices, say."""
@@ -51,6 +53,7 @@ class Cohort:
         whole: Keys of the state with tensors of another shape, for functions of whole tensors.
         weights: How their weights are kept, if not by the parameters alone.
         is_capturable: A graph may capture their steps.
+        codecs: The codec of each key of the state that is encoded.
         unseen: The tensors, by their `id`, that steps write to without raising their versions,
             because nobody can reach them to compare these.
         is_broken: A step has made their states unlike each other, or unlike `inputs`.
@@ -89,6 +92,7 @@ class Cohort:
             {**single, **dict(zip(along, axes, strict=True))}
             for axes in islice(product(*along.values()), TRIALS)
         ]
+        self.codecs = codecs_of(self.states[0], found.element)
         self.is_capturable = bool(group["capturable"])
         self.unseen: dict[int, Tensor] = {}
         self.is_broken = False
@@ -100,6 +104,13 @@ class Cohort:
     def layouts(self) -> list[Layout]:
         """The axes that the dimensions of the parameters are made of, as the rule sees them."""
         return [layout(seen_shape(param), self._heads) for param in self.params]
+
+    @property
+    def is_kept_otherwise(self) -> bool:
+        """Whether state like a parameter is kept in another precision than the engine's own."""
+        known = (*state_dtypes(self.params[0].dtype), *CODES)
+        elements = [p for p in self.inputs if p.form is Form.ELEMENT and p.name.startswith(STATE)]
+        return bool(self.codecs) or any(self.tensors(p)[0].dtype not in known for p in elements)
 
     def tensors(self, place: Place) -> list[Tensor]:
         """Return the tensors at a place of the parameters or of the states."""
@@ -284,10 +295,3 @@ def is_single(param: Tensor) -> bool:
 def seen_shape(param: Tensor) -> torch.Size:
     """Return the shape of a parameter as rules see it."""
     return torch.Size((*param.shape, 2)) if param.is_complex() else param.shape
-
-
-def own_tensors(cohort: Cohort) -> list[Tensor]:
-    """Return the parameters of a cohort and the tensors of their states."""
-    places = [place for place in cohort.inputs if place.name not in (GRAD, COUNT.name)]
-    found = [tensor for place in places for tensor in cohort.tensors(place)]
-    return found + [state[key] for state in cohort.states for key in cohort.whole]

@@ -20,9 +20,10 @@ from schuss.engines.errors import (
 )
 from schuss.engines.memory import has_memory
 from schuss.engines.program.axes import Axes, Layout, fitting, layout, own_axes
+from schuss.storage.codecs import Encoded
 from schuss.storage.kinds import CODES
 from schuss.storage.master import REMAINDER
-from schuss.storage.precision import outgrows, state_dtypes
+from schuss.storage.precision import kept_dtypes, outgrows, state_dtypes
 
 Fits: TypeAlias = Mapping[str, Sequence[Axes]]
 """For keys of the state with other axes than the parameter, which ones these can be."""
@@ -147,6 +148,8 @@ def is_like_state(tensor: Tensor, param: Tensor) -> bool:
 
 def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None:
     """Refuse a tensor that no program is for, whatever its shape."""
+    if isinstance(value, Encoded):
+        return
     if value.device.type != "meta" and not has_memory(value):
         raise UnfusableError(f"state {key!r} is no plain tensor with memory of its own")
     if value.device != param.device and value.dim():
@@ -159,7 +162,7 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
     like = along or (value.shape == param.shape and is_mean)
     if key == REMAINDER and value.dtype in CODES:
         return
-    if like and value.dtype not in state_dtypes(param.dtype):
+    if like and value.dtype not in kept_dtypes(param.dtype):
         raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 
 

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group
-from schuss.engines.cohorts.cohort import Cohort, is_single, own_tensors, seen_shape
+from schuss.engines.cohorts.cohort import Cohort, is_single, seen_shape
 from schuss.engines.cohorts.contents import Fits, Member, Needs, all_fits, contents, plain_number
 from schuss.engines.cohorts.scalars import is_own
+from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.errors import UnfusableError
 from schuss.engines.memory import has_memory, ranges
 from schuss.engines.program.axes import layout
+from schuss.storage.codecs.policy import kind_of
 
 
 def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohort]:
@@ -51,7 +53,7 @@ def _signature(member: Member, needs: Needs, fits: Fits) -> object:
         raise UnfusableError("a lazily conjugated or negated parameter has no memory of its own")
     found = contents(param, state, needs, fits)
     tensors = tuple(
-        (kind, key, state[key].dtype)
+        (kind, key, kind_of(state[key]) if kind == 0 else state[key].dtype)
         for kind, keys in enumerate((found.element, found.along, found.per_tensor))
         for key in keys
     )

@@ -122,9 +122,11 @@ class Device(Protocol):
 
     Attributes:
         keeps_numbers: A number that it has computed may stay there: to read it is to wait.
+        decodes: Its kernels read and write encoded state.
     """
 
     keeps_numbers: bool
+    decodes: bool
 
     def __hash__(self) -> int:
         """Return a hash: kernels are kept by device."""

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from schuss.engines.program.operations import DRAWS, REDUCED, SIZES, Form
 from schuss.engines.program.program import Place, Program
 from schuss.engines.program.schedule import SMALLER, Function, is_saved_when_reduced
+from schuss.storage.codecs import Codec
+from schuss.storage.codecs.policy import codec_of_kind
 from schuss.storage.kinds import Kinds
 
 _NAMES = {Form.ELEMENT: "pass", Form.ROW: "rows", Form.COLUMN: "columns", Form.MATRIX: "matrices"}
@@ -25,6 +27,15 @@ class Slot(NamedTuple):
     value: int
     form: Form
     partials: bool
+
+
+DECODED = "float32"
+"""The kind of numbers that are decoded."""
+
+
+def scales_of(place: Place) -> Place:
+    """Return the place of the scales of another one, whose numbers are encoded."""
+    return Place(f"scales of {place.name}")
 
 
 class Layout:
@@ -52,16 +63,26 @@ class Layout:
         self.slots = [Slot(v, forms[v], partials=True) for v in reduced if forms[v] in SMALLER]
         self.slots += [Slot(v, forms[v], partials=False) for v in saved]
         written = [place for place, _ in program.outputs if place not in program.inputs]
-        self.columns = [*program.inputs, *written]
+        self._kinds = dict(kinds.at)
+        encoded = [place for place in program.inputs if self.codec(place) is not None]
+        self.columns = [*program.inputs, *written, *map(scales_of, encoded)]
         operands = (o for _, *operands in program.nodes for o in operands)
         self.arguments = max((-o for o in operands if o < 0), default=0)
-        self._kinds = dict(kinds.at)
         for place in written:
             self._kinds.setdefault(place.name, kinds.real if place.per_tensor else kinds.made)
 
     def kind(self, place: Place) -> str:
-        """Return how the numbers at a place are stored."""
-        return self._kinds[place.name]
+        """Return how the numbers at a place are stored, or decoded if they are encoded."""
+        return DECODED if self.codec(place) else self._kinds[place.name]
+
+    @property
+    def has_codecs(self) -> bool:
+        """Whether the numbers at some place are encoded."""
+        return any(self.codec(place) for place in self.program.inputs)
+
+    def codec(self, place: Place) -> Codec | None:
+        """Return the codec that keeps the numbers at a place, or None."""
+        return codec_of_kind(self._kinds.get(place.name, ""))
 
     def column(self, place: Place) -> int:
         """Return the position of the addresses of a place."""

@@ -13,6 +13,7 @@ from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
+from schuss.engines.errors import UnfusableError
 from schuss.engines.foreach.members import Kept
 from schuss.engines.foreach.staged import run_stages
 from schuss.engines.foreach.step import run
@@ -105,6 +106,8 @@ def planned(
     Returns:
         The calls that take the step, and the parts that the cohort is divided into.
     """
+    if cohort.is_kept_otherwise:
+        raise UnfusableError("state is kept in another precision than its parameter's")
     parts = cohort.trace(work, group, indices)
     lists: Kept = {} if kept is None else kept
     calls: list[Call] = []

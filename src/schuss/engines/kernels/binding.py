@@ -11,18 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from schuss.engines.cohorts.cohort import Cohort, own_tensors
+from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.cohorts.scalars import Indices
+from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
 from schuss.engines.devices.device import Launch, Run, Tensors, device_for
+from schuss.engines.devices.layout import scales_of
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.memory import StridedLike, is_within_storage, strided_like
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
+from schuss.storage.codecs import Encoded
+from schuss.storage.codecs.policy import ENCODED
 from schuss.storage.kinds import CODES, KIND_OF, KINDS, Kinds
-from schuss.storage.precision import made_dtype, real_count, state_dtypes
+from schuss.storage.precision import kept_dtypes, made_dtype, real_count
 
 
 class Binding:
@@ -65,8 +69,12 @@ class Binding:
         bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
         self.places = frozenset(place.name for place in cohort.inputs)
         self._addresses = {place.name: addresses(tensors) for place, tensors in bound.items()}
+        for key in cohort.codecs:
+            scales = [state[key].scales for state in cohort.states]
+            self._addresses[scales_of(Place(STATE + key)).name] = addresses(scales)
         self._addresses[COUNT.name] = np.array(self._counts, dtype=np.int64)
-        self.kinds = _kinds(cohort, {place: a[0].dtype for place, a in bound.items()})
+        dtypes = {place: a[0].dtype for place, a in bound.items()}
+        self.kinds = _kinds(cohort, dtypes)
 
     def launch(
         self,
@@ -92,8 +100,10 @@ class Binding:
         """Return the tensors of states that only kernels are given, unless a step has functions."""
         if self._copies or self.cohort.is_capturable:  # which torch reads and writes
             return []
-        params = set(map(id, self.cohort.params))
-        return [tensor for tensor in own_tensors(self.cohort) if id(tensor) not in params]
+        states, keys = self.cohort.states, self.cohort.codecs
+        others = {id(part) for s in states for k in keys for part in (s[k].codes, s[k].scales)}
+        others |= set(map(id, self.cohort.params))
+        return [tensor for tensor in own_tensors(self.cohort) if id(tensor) not in others]
 
     def hide(self, unseen: Iterable[Tensor]) -> None:
         """Let launches not raise the versions of tensors that nobody can reach; see `Cohort`."""
@@ -158,14 +168,28 @@ class Binding:
         arrays = [self._arrays[index] for index in indices]
         return [torch.empty_like(a, dtype=dtype, requires_grad=False) for a in arrays]
 
+    def check_plain(self) -> None:
+        """Refuse state that is encoded, for a kernel that does not decode.
+
+        Raises:
+            UnfusableError: There is some.
+        """
+        for key, codec in self.cohort.codecs.items():
+            raise UnfusableError(
+                f"state {key!r} is kept as {codec.name}, and on a GPU, with rows and columns, and "
+                "between functions of whole tensors no kernel decodes it"
+            )
+
     def _is_laid_out(self, param: Tensor) -> bool:
         """Tell whether a kernel can take a parameter as it lies in memory."""
         dimensions = self.cohort.dimensions
-        ordered = dimensions.along or dimensions.whole is not None
+        ordered = dimensions.along or dimensions.whole is not None or self.cohort.codecs
         return param.is_contiguous() if ordered else is_dense(param)
 
     def _new_launch(self, trace: Trace, dtypes: Mapping[str, torch.dtype]) -> Launch:
         matrix_axes = trace.matrix_axes
+        if matrix_axes is not None or not self._device.decodes:
+            self.check_plain()
         sizes = (
             [matrix_axes.sizes(each.sizes) for each in self.cohort.layouts] if matrix_axes else []
         )
@@ -206,6 +230,8 @@ class Binding:
         tensors = self.cohort.tensors(place)
         if place.per_tensor:
             return tensors
+        if place.name.removeprefix(STATE) in self.cohort.codecs:
+            return [tensor.codes for tensor in tensors if isinstance(tensor, Encoded)]
         bound = []
         for index, (array, tensor) in enumerate(zip(self._arrays, tensors, strict=True)):
             if is_alike(tensor, array) if tensor.shape == array.shape else tensor.is_contiguous():
@@ -233,11 +259,15 @@ def _kinds(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Kinds:
     param = cohort.params[0]
     kinds = {GRAD: KIND_OF[cohort.grad_dtype]}
     for place, dtype in dtypes.items():
+        codec = cohort.codecs.get(place.name.removeprefix(STATE))
+        if codec is not None:
+            kinds[place.name] = ENCODED + codec.name
+            continue
         if dtype in CODES:
             kinds[place.name] = CODES[dtype]
             continue
         alike = KIND_OF.get(dtype) == KIND_OF[param.dtype]
-        wider = dtype in state_dtypes(param.dtype)
+        wider = dtype in kept_dtypes(param.dtype)
         if not (alike or (dtype in KIND_OF and (wider or place.per_tensor))):
             raise UnfusableError(f"{place.name} is {dtype}, for a parameter of {param.dtype}")
         kinds[place.name] = KIND_OF[dtype]

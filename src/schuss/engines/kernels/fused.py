@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from schuss.contract import Group, Work
-from schuss.engines.cohorts.cohort import Cohort, own_tensors
+from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.binding import Binding, addresses
 from schuss.engines.kernels.gradients import Gradients
@@ -127,6 +128,7 @@ class FusedBatch:
                 continue
             parts = binding.cohort.trace(work, group, indices)
             if any(part.trace.cut for part in parts):
+                binding.check_plain()
                 self._show(binding)
                 mine = None if grads is None else grads[number]
                 found.staged.append(StagedStep(binding, parts, mine, begin))

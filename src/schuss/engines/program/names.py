@@ -9,6 +9,7 @@ the addresses that a kernel takes. Here they are made for value 3, argument 3 an
 | `a3` | the argument |
 | `r3` | the reciprocal of the argument, if something is divided by it |
 | `p3` | the address where the numbers of a place begin: of a tensor, or of a chunk of it |
+| `d3` | the address where the numbers of a place are decoded, a strip of a chunk at a time |
 | `s3` | the address of the partial statistics that tiles leave of the value |
 | `c3` | within these, the address of what one tile leaves of columns |
 | `k3` | the address where the value is kept for the functions that come after |
@@ -23,7 +24,8 @@ tensor are in `JOB`, `WORDS` and `SHAPE`, beside what they stand for.
 | `entry`, `entries` | the number of the entry of the table that is gone through, and their number |
 | `first` | the number of an element in its tensor, from which `i` counts |
 | `i` | the number of an element in its chunk, or in the line of its tile |
-| `count` | how many elements a chunk has |
+| `count` | how many elements a chunk has, or a strip of it |
+| `begin`, `end` | the numbers of the first element of a chunk, and of the first one behind it |
 | `matrix`, `line`, `column` | the numbers of these, counted from the first of the tensor |
 | `addresses` | a table: for each column, one address for each tensor |
 | `arguments` | the arguments of a tensor |
@@ -60,6 +62,11 @@ def reciprocal(number: int) -> str:
 def place(column: int) -> str:
     """Return the name of the address where the numbers of a place begin."""
     return f"p{column}"
+
+
+def decoded(column: int) -> str:
+    """Return the name of the address where the decoded numbers of a place begin."""
+    return f"d{column}"
 
 
 def slot(number: int, *, partials: bool) -> str:

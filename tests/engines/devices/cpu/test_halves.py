@@ -21,7 +21,7 @@ def through_memory(kind: str) -> Callable[..., None]:
     """Return a loop that divides numbers, stores both parts, and joins them again."""
     upper, lower = getattr(halves, f"upper_{kind}"), getattr(halves, f"lower_{kind}")
     join = getattr(halves, f"join_{kind}")
-    load_half, store_half = numbers.load_bfloat16, numbers.store_bfloat16  # type: ignore[attr-defined]
+    load_half, store_half = numbers.load_bfloat16, numbers.store_bfloat16
     load, store = getattr(numbers, f"load_{kind}"), getattr(numbers, f"store_{kind}")
 
     def loop(whole: Any, half: int, rest: int, back: Any) -> None:

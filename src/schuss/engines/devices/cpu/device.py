@@ -20,6 +20,7 @@ class OnCPU:
     """The CPU."""
 
     keeps_numbers = False
+    decodes = True
 
     def kernel(self, program: Program, kinds: Kinds) -> Kernel:
         """Print and compile a program."""

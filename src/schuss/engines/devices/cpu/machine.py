@@ -22,6 +22,7 @@ import llvmlite.binding as llvm
 
 from schuss.engines.errors import UnfusableError
 from schuss.storage import halves, kinds
+from schuss.storage.codecs import codec
 
 
 class Code(NamedTuple):
@@ -51,10 +52,10 @@ _OPTIONS = ("OPT", "CPU_NAME", "CPU_FEATURES", "LOOP_VECTORIZE", "SLP_VECTORIZE"
 
 
 IMPORTED = (
-    *(Path(str(module.__file__)) for module in (kinds, halves)),
+    *(Path(str(module.__file__)) for module in (codec, halves, kinds)),
     *(
         Path(__file__).with_name(f"{name}.py")
-        for name in ("functions", "halves", "machine", "numbers", "words")
+        for name in ("codecs", "functions", "halves", "machine", "numbers", "vectors", "words")
     ),
 )
 """The files of the modules that kernels import or are compiled by."""

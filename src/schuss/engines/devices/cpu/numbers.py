@@ -136,6 +136,8 @@ def _rounds_to(kind: str) -> Any:
 
 load_int32, store_int32 = _load("int32"), _store("int32")
 load_int64, store_int64 = _load("int64"), _store("int64")
+load_bfloat16, store_bfloat16 = _load("bfloat16"), _store("bfloat16")
+load_float32, store_float32 = _load("float32"), _store("float32")
 load_float64, store_float64 = _load("float64"), _store("float64")
 
 for _kind in KINDS.values():

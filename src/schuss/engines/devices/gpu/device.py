@@ -18,6 +18,7 @@ class OnGPU:
     """A GPU that Triton compiles for."""
 
     keeps_numbers = True
+    decodes = False
 
     def kernel(self, program: Program, kinds: Kinds) -> Kernel:
         """Print a program; it is compiled when it is launched first."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from schuss.engines.devices.cpu.printing.statements import Statements
 from schuss.engines.devices.cpu.printing.text import indented, job
+from schuss.engines.devices.layout import scales_of
 from schuss.engines.program import names
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
@@ -22,20 +23,12 @@ while entry < entries:
 
 def body(statements: Statements, function: Function) -> list[str]:
     """Print the body of a function that goes through chunks."""
-    values, columns = statements.program.values, statements.layout.columns
+    values = statements.program.values
     whole = [v for v in function.needed if values[v].per_tensor]
-    single = [v for v in function.needed if not values[v].per_tensor]
-    inputs = statements.program.inputs
-    bases = {inputs[v] for v in single if v < len(inputs)}
-    bases |= {place for place, _ in function.outputs}
     sinks = function.reductions
-    loop = [statements.computed(value, "i") for value in single]
-    loop += map(statements.joined, sinks)
-    loop += [statements.stored(place, value, "i") for place, value in function.outputs]
-    lines = [_base(statements, place) for place in columns if place in bases]
-    lines += [statements.whole(v) for v in whole]
+    lines = [statements.whole(v) for v in whole]
     lines += [statements.started(v) for v in sinks]
-    lines += ["for i in range(count):", *indented(1, loop)]
+    lines += _loops(statements, function)
     lines += [
         f"store_float64(partials, {names.of_entry(index)}, {names.partial(v)})"
         for index, v in enumerate(sinks)
@@ -48,6 +41,44 @@ def body(statements: Statements, function: Function) -> list[str]:
         *indented(3, lines),
     ]
     return [*lines, "    entry = taken(job, grain)"]
+
+
+def _loops(statements: Statements, function: Function) -> list[str]:
+    """Print the loop over the elements of a chunk, or over the strips of it and their elements."""
+    values, layout = statements.program.values, statements.layout
+    single = [v for v in function.needed if not values[v].per_tensor]
+    inputs = statements.program.inputs
+    read = [inputs[v] for v in single if v < len(inputs)]
+    written = [place for place, _ in function.outputs]
+    loop = [statements.computed(value, "i") for value in single]
+    loop += map(statements.joined, function.reductions)
+    loop += [statements.stored(place, value, "i") for place, value in function.outputs]
+    elements = ["for i in range(count):", *indented(1, loop)]
+    used = [place for place in layout.columns if place in {*read, *written}]
+    bases = [_base(statements, place) for place in used]
+    encoded = [place for place in used if layout.codec(place)]
+    if not encoded:
+        return [*bases, *elements]
+    strips = [_base_of_scales(statements, place) for place in encoded]
+    strips += [_coded(statements, "decode", place) for place in encoded if place in read]
+    strips += elements
+    strips += [_coded(statements, "encode", place) for place in encoded if place in written]
+    return [
+        *(f"{statements.base(place)} = strip()" for place in encoded),
+        "begin, end = first, first + count",
+        "for first in range(begin, end, STRIP):",
+        "    count = STRIP if first + STRIP < end else end - first",
+        *indented(1, [*bases, *strips]),
+    ]
+
+
+def _coded(statements: Statements, verb: str, place: Place) -> str:
+    """Print the decoding or the encoding of a strip."""
+    layout, codec = statements.layout, statements.layout.codec(place)
+    scales = names.place(layout.column(scales_of(place)))
+    codes = names.place(layout.column(place))
+    name = codec.name if codec else ""
+    return f"{verb}_{name}({codes}, {scales}, {statements.base(place)}, count)"
 
 
 def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> list[str]:
@@ -71,6 +102,14 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
 
 def _base(statements: Statements, place: Place) -> str:
     column = statements.layout.column(place)
-    return (
-        f"{names.place(column)} = {statements.address(column)} + {statements.size(place)} * first"
-    )
+    codec = statements.layout.codec(place)
+    size = statements.size(place) if codec is None else str(codec.code.itemsize)
+    return f"{names.place(column)} = {statements.address(column)} + {size} * first"
+
+
+def _base_of_scales(statements: Statements, place: Place) -> str:
+    """Print where the scales of a strip begin."""
+    codec = statements.layout.codec(place)
+    column = statements.layout.column(scales_of(place))
+    offset = f"{codec.scale.itemsize} * (first // {codec.block})" if codec else ""
+    return f"{names.place(column)} = {statements.address(column)} + {offset}"

@@ -26,9 +26,11 @@ from numpy import {real} as real, float64 as double, int64
 from schuss.engines.devices.cpu.functions import *
 from schuss.engines.devices.cpu.halves import *
 from schuss.engines.devices.cpu.numbers import *
-
+{more}
 zero, half, one = real(0), real(0.5), real(1)
 '''
+
+_CODECS = "from schuss.engines.devices.cpu.codecs import *\n"
 
 _FUNCTION = '''
 
@@ -50,7 +52,7 @@ def kernel_source(program: Program, kinds: Kinds) -> KernelSource:
     layout = Layout(program, functions, kinds)
     statements = Statements(layout)
     printer = matrices if sees_matrices(program) else elements
-    text = _MODULE.format(real=kinds.real)
+    text = _MODULE.format(real=kinds.real, more=_CODECS if layout.has_codecs else "")
     passes = [pass_of(layout, each) for each in functions]
     for each, about in zip(functions, passes, strict=True):
         text += _function(about.name, about.does, printer.body(statements, each))

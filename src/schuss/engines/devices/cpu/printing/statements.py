@@ -91,10 +91,15 @@ class Statements:
         """Print where what a column of the addresses is of begins."""
         return f"load_int64(addresses, {names.of_tensor(column)})"
 
+    def base(self, place: Place) -> str:
+        """Print the name of the address where the numbers of a place begin, decoded ones too."""
+        column = self.layout.column(place)
+        return names.decoded(column) if self.layout.codec(place) else names.place(column)
+
     def stored(self, place: Place, value: int, index: str) -> str:
         """Print how a value is written to a place."""
         text = self.operand("store", 0, value)
-        base = names.place(self.layout.column(place))
+        base = self.base(place)
         return f"store_{self.layout.kind(place)}({base}, {index}, {text})"
 
     def started(self, value: int) -> str:
@@ -119,7 +124,7 @@ class Statements:
         column = self.layout.column(place)
         if place == COUNT:
             return f"real({self.address(column)})"
-        base = self.address(column) if place.per_tensor else names.place(column)
+        base = self.address(column) if place.per_tensor else self.base(place)
         kind = self.layout.kind(place)
         loaded = f"load_{kind}({base}, {index})"
         return loaded if KINDS[kind].computed == self.real else f"real({loaded})"

@@ -1,0 +1,7 @@
+"""Codecs: state in few bytes."""
+
+from schuss.storage.codecs.codec import Codec
+from schuss.storage.codecs.encoded import Encoded, encoded
+from schuss.storage.codecs.named import CODECS, codec_named
+
+__all__ = ["CODECS", "Codec", "Encoded", "codec_named", "encoded"]

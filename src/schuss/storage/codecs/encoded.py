@@ -1,0 +1,146 @@
+"""Tensors that are kept as codes and scales, and read as ordinary ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from schuss.storage.codecs.codec import Codec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Encoded(Tensor):
+    """A tensor that is kept as codes and scales.
+
+    An operation decodes it, and one that writes into it encodes the result. A view of it, as
+    `encoded[0]` is, is a tensor of its own: to write there changes nothing here.
+
+    Attributes:
+        codec: The codec that keeps it.
+        codes: One for each number, as the codec packs them.
+        scales: One for each block of numbers.
+    """
+
+    codec: Codec
+    codes: Tensor
+    scales: Tensor
+
+    def __new__(
+        cls,
+        codec: Codec,
+        codes: Tensor,
+        scales: Tensor,
+        shape: torch.Size,
+        dtype: torch.dtype = torch.float32,
+    ) -> Self:
+        """Return the tensor that codes and scales stand for.
+
+        Args:
+            codec: The codec that keeps it.
+            codes: The codes, contiguous.
+            scales: The scales.
+            shape: The shape that it is read in.
+            dtype: The dtype that it is read as.
+        """
+        make: Callable[..., Self] = Tensor._make_wrapper_subclass
+        tensor = make(cls, shape, dtype=dtype, device=codes.device)
+        tensor.codec, tensor.codes, tensor.scales = codec, codes, scales
+        return tensor
+
+    def decoded(self) -> Tensor:
+        """Return its numbers as an ordinary tensor."""
+        return self.codec.decoded(self.codes, self.scales, self.shape).to(self.dtype)
+
+    def assign(self, numbers: Tensor) -> None:
+        """Take the numbers of another tensor, in the same memory."""
+        with torch.no_grad():
+            codes, scales = self.codec.encoded(numbers.float())
+            self.codes.copy_(codes)
+            self.scales.copy_(scales)
+
+    def copied(self, device: torch.device, dtype: torch.dtype) -> Encoded:
+        """Return a copy with memory of its own, on a device, that is read as some dtype."""
+        codes, scales = (each.to(device).clone() for each in (self.codes, self.scales))
+        return Encoded(self.codec, codes, scales, self.shape, dtype)
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run an operation on what codes stand for, and encode what it has written."""
+        name = func.overloadpacket
+        if name in _KEEPING and set(kwargs or {}) <= {"device", "memory_format"}:
+            return _kept(args[0], (kwargs or {}).get("device"), copied=name is not _DETACH)
+        numbers: dict[int, Tensor] = {}
+
+        def plain(value: Any) -> Any:
+            if not isinstance(value, Encoded):
+                return value
+            if id(value) not in numbers:
+                numbers[id(value)] = value.decoded()
+            return numbers[id(value)]
+
+        result = func(*tree_map(plain, tuple(args)), **tree_map(plain, dict(kwargs or {})))
+        written = {id(numbers[id(each)]): each for each in _written(func, args, kwargs or {})}
+        for encoded in written.values():
+            encoded.assign(numbers[id(encoded)])
+        return tree_map(lambda value: written.get(id(value), value), result)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Return what pickling keeps: the codec's name, and both tensors."""
+        return _restored, (self.codec.name, self.codes, self.scales, self.shape, self.dtype)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Encoded:
+        """Return a copy with memory of its own."""
+        memo[id(self)] = copy = _kept(self, None, copied=True)
+        return copy
+
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]  # which torch calls without
+        """Show the numbers, and how they are kept."""
+        return f"{self.decoded()!r} kept as {self.codec.name}"
+
+
+_DETACH = torch.ops.aten.detach
+_KEEPING = (_DETACH, torch.ops.aten.clone, torch.ops.aten._to_copy, torch.ops.aten.alias)
+
+
+def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Encoded]:
+    """Return the tensors that an operation writes into."""
+    schema = func._schema.arguments
+    given = [*zip(schema, args, strict=False)]
+    given += [(each, kwargs[each.name]) for each in schema if each.name in kwargs]
+    found = [value for about, value in given if about.alias_info and about.alias_info.is_write]
+    return [each for each in tree_leaves(found) if isinstance(each, Encoded)]
+
+
+def _kept(tensor: Encoded, device: Any, *, copied: bool) -> Encoded:
+    """Return the same codes: those of the tensor itself, or copies."""
+    codes, scales = tensor.codes, tensor.scales
+    if copied:
+        codes, scales = (each.to(device or each.device, copy=True) for each in (codes, scales))
+    return Encoded(tensor.codec, codes, scales, tensor.shape, tensor.dtype)
+
+
+def _restored(
+    name: str, codes: Tensor, scales: Tensor, shape: torch.Size, dtype: torch.dtype
+) -> Encoded:
+    from schuss.storage.codecs.named import codec_named
+
+    return Encoded(codec_named(name), codes, scales, shape, dtype)
+
+
+def encoded(codec: Codec, numbers: Tensor) -> Encoded:
+    """Return a tensor as a codec keeps it, read in the dtype that it has."""
+    with torch.no_grad():
+        codes, scales = codec.encoded(numbers.detach().float())
+    return Encoded(codec, codes.contiguous(), scales, numbers.shape, numbers.dtype)

@@ -1,0 +1,16 @@
+"""Codecs by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schuss.storage.codecs.codec import Codec
+from schuss.storage.codecs.companded import Int8, UInt8
+
+CODECS: Final[dict[str, Codec]] = {codec.name: codec for codec in (Int8(), UInt8())}
+"""All codecs by name."""
+
+
+def codec_named(name: str) -> Codec:
+    """Return the codec of a name."""
+    return CODECS[name]

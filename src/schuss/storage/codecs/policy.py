@@ -1,0 +1,143 @@
+"""The precision in which each tensor of a state is kept, as a group asks for it.
+
+`state_storage` is the name of a preset, or a dictionary from keys of the state to names of codecs
+or of dtypes, with `"*"` for all other keys. A preset speaks of averages of gradients and of their
+squares alone. Sums, maxima, slow averages and state that is made of weights move by so little in a
+step that fewer bits would hold them still.
+
+A tensor is kept as its parameter's precision has it, whatever the group asks for, if it has fewer
+than 4,096 numbers, has another shape than its parameter (statistics of rows, say), or belongs to a
+complex parameter or to one that several processes share. Beside a float64 parameter `"float32"`
+means float64, since a rule computes in no less than its parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from schuss.contract import Group, State
+from schuss.storage import master
+from schuss.storage.codecs.codec import Codec
+from schuss.storage.codecs.encoded import Encoded, encoded
+from schuss.storage.codecs.named import CODECS
+from schuss.storage.kinds import CODES, KIND_OF
+from schuss.storage.precision import HALF, computed_dtype
+
+SMALLEST: Final = 4096
+"""How many numbers a tensor has at least that is kept in another precision."""
+
+DTYPES: Final[Mapping[str, torch.dtype]] = {
+    "float32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""The dtypes that state can be kept in, by name."""
+
+OTHERS: Final = "*"
+"""The key of a dictionary that stands for all keys that are not in it."""
+
+OF_GRADIENTS: Final = ("exp_avg", "exp_avg_diff", "momentum_buffer", "momentum")
+"""Keys of averages of gradients."""
+
+OF_SQUARES: Final = (
+    *("exp_avg_sq", "exp_avg_var", "exp_hessian_diag_sq", "exp_inf", "square_avg", "acc_delta"),
+)
+"""Keys of averages of squares or of magnitudes, which are never negative."""
+
+
+def _preset(of_gradients: str, of_squares: str) -> Mapping[str, str]:
+    first = dict.fromkeys(OF_GRADIENTS, of_gradients)
+    return {**first, **dict.fromkeys(OF_SQUARES, of_squares)}
+
+
+PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
+    "bf16": _preset("bf16", "bf16"),
+    "8bit": _preset("int8", "uint8"),
+}
+"""The presets by name."""
+
+Storage = str | Mapping[str, str] | None
+
+
+def named(storage: Storage) -> Mapping[str, str]:
+    """Return the names of codecs and dtypes by key."""
+    if storage is None:
+        return {}
+    return PRESETS[storage] if isinstance(storage, str) else storage
+
+
+def frozen(storage: Storage) -> object:
+    """Return something that is equal only for the same choice, and that nobody can change."""
+    return storage if storage is None or isinstance(storage, str) else tuple(storage.items())
+
+
+def keep(state: State, group: Group, param: Tensor) -> None:
+    """Bring the tensors of a state into the precision that a group asks for.
+
+    Args:
+        state: The state of a parameter.
+        group: The group, with `state_storage`.
+        param: The parameter.
+    """
+    names = named(group["state_storage"])
+    for key, value in state.items():
+        if isinstance(value, Tensor) and key not in master.KEYS:
+            wanted = names.get(key, names.get(OTHERS)) if _can_be_kept(value, param) else None
+            kept = _kept(value, wanted, param)
+            if kept is not value:
+                state[key] = kept
+
+
+def _can_be_kept(tensor: Tensor, param: Tensor) -> bool:
+    """Tell whether a tensor may be kept in another precision than that of its parameter."""
+    return (
+        type(param) in (Tensor, torch.nn.Parameter)
+        and tensor.shape == param.shape
+        and tensor.numel() >= SMALLEST
+        and tensor.is_floating_point()
+        and param.is_floating_point()
+        and tensor.layout is torch.strided
+    )
+
+
+def _kept(tensor: Tensor, name: str | None, param: Tensor) -> Tensor:
+    """Return a tensor as a codec or a dtype keeps it; itself, if it is kept so already."""
+    codec = CODECS.get(name or "")
+    if isinstance(tensor, Encoded):
+        if codec is tensor.codec:
+            return tensor
+        tensor = tensor.decoded()
+    if codec is not None:
+        return encoded(codec, tensor.to(computed_dtype(param.dtype)))
+    if name == "float32":
+        return tensor.to(computed_dtype(param.dtype))
+    if name is not None:
+        return tensor.to(DTYPES[name])
+    narrow = tensor.dtype in HALF and param.dtype not in HALF
+    return tensor.to(param.dtype) if narrow and _can_be_kept(tensor, param) else tensor
+
+
+ENCODED: Final = "encoded as "
+"""The beginning of the names of the kinds of encoded tensors."""
+
+
+def kind_of(tensor: Tensor) -> str:
+    """Return the name of the kind of a tensor: that of its dtype, or one for its codec."""
+    if isinstance(tensor, Encoded):
+        return ENCODED + tensor.codec.name
+    return KIND_OF[tensor.dtype] if tensor.dtype in KIND_OF else CODES[tensor.dtype]
+
+
+def codec_of_kind(kind: str) -> Codec | None:
+    """Return the codec of a kind, or None if its numbers are kept by a dtype."""
+    return CODECS[kind.removeprefix(ENCODED)] if kind.startswith(ENCODED) else None
+
+
+def codecs_of(state: State, keys: Iterable[str]) -> dict[str, Codec]:
+    """Return the codecs of those keys of a state whose tensors are encoded."""
+    tensors = ((key, state[key]) for key in keys)
+    return {key: tensor.codec for key, tensor in tensors if isinstance(tensor, Encoded)}

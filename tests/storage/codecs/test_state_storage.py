@@ -1,0 +1,216 @@
+"""A group says in which precision state is kept: it is, also if it says so late."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import schuss
+from schuss.storage.codecs import CODECS, Encoded
+from schuss.storage.codecs.policy import PRESETS, SMALLEST
+
+
+def made(storage: Any, *, seed: int = 0, **options: Any) -> tuple[list[nn.Parameter], Any]:
+    generator = torch.Generator().manual_seed(seed)
+    sizes = ((64, 64), (SMALLEST - 1,))
+    params = [nn.Parameter(torch.randn(size, generator=generator)) for size in sizes]
+    return params, schuss.AdamW(params, lr=0.01, state_storage=storage, **options)
+
+
+def step(params: list[nn.Parameter], optimizer: Any, seed: int = 1) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for param in params:
+        param.grad = torch.randn(param.shape, generator=generator).to(param.dtype)
+    optimizer.step()
+
+
+def kept(value: Tensor) -> str:
+    return value.codec.name if isinstance(value, Encoded) else str(value.dtype)[6:]
+
+
+def forms(optimizer: Any, param: nn.Parameter) -> dict[str, str]:
+    return {k: kept(v) for k, v in optimizer.state[param].items() if isinstance(v, Tensor)}
+
+
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        (None, ("float32", "float32")),
+        ("bf16", ("bfloat16", "bfloat16")),
+        ("8bit", ("int8", "uint8")),
+        ({"exp_avg": "int8"}, ("int8", "float32")),
+        ({"exp_avg": "fp16", "*": "uint8"}, ("float16", "uint8")),
+        ({}, ("float32", "float32")),
+    ],
+    ids=str,
+)
+def test_state_is_kept_as_the_group_says_unless_it_is_small(storage, expected):
+    params, optimizer = made(storage)
+    step(params, optimizer)
+    assert tuple(forms(optimizer, params[0]).values()) == expected
+    assert set(forms(optimizer, params[1]).values()) == {"float32"}
+
+
+@pytest.mark.parametrize("engine", [{"fused": True}, {"foreach": False}], ids=["fused", "loop"])
+def test_the_choice_may_change_between_steps(engine):
+    params, optimizer = made(None, **engine)
+    step(params, optimizer)
+    before = optimizer.state[params[0]]["exp_avg_sq"].clone()
+    for storage, expected in (("8bit", "uint8"), ("bf16", "bfloat16"), (None, "float32")):
+        optimizer.param_groups[0]["state_storage"] = storage
+        step(params, optimizer)
+        assert forms(optimizer, params[0])["exp_avg_sq"] == expected
+    after = optimizer.state[params[0]]["exp_avg_sq"]
+    assert 0.9 < (after.sum() / before.sum()) < 5
+
+
+def test_groups_keep_their_state_each_in_their_way():
+    params = [nn.Parameter(torch.randn(SMALLEST)) for _ in range(2)]
+    groups = [{"params": [params[0]], "state_storage": "8bit"}, {"params": [params[1]]}]
+    optimizer = schuss.AdamW(groups, lr=0.01)
+    step(params, optimizer)
+    assert [forms(optimizer, p)["exp_avg"] for p in params] == ["int8", "float32"]
+
+
+def test_state_is_read_as_numbers_and_what_is_put_there_is_encoded():
+    params, optimizer = made("8bit", fused=True)
+    step(params, optimizer)
+    state = optimizer.state[params[0]]
+    grad = params[0].grad
+    assert grad is not None
+    assert (state["exp_avg"] - 0.1 * grad).abs().max() < 0.01
+    state["exp_avg"] = torch.full((64, 64), 2.0)
+    state["exp_avg_sq"].fill_(4.0)
+    step(params, optimizer)
+    found = optimizer.state[params[0]]
+    assert isinstance(found["exp_avg"], Encoded)
+    assert (found["exp_avg"] - (1.8 + 0.1 * grad)).abs().max() < 0.05
+    assert (found["exp_avg_sq"] - 4).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("storage", ["8bit", "bf16", {"*": "float32"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"master_weights": True}, {"master_weights": 24}],
+    ids=["plain", "master", "24 bits"],
+)
+def test_parameters_of_every_precision_take_every_storage(dtype, storage, options):
+    found = []
+    for engine in ({}, {"foreach": False}):
+        params, _ = made(None)
+        params = [nn.Parameter(param.detach().to(dtype)) for param in params]
+        optimizer = schuss.AdamW(params, lr=0.01, state_storage=storage, **options, **engine)
+        for seed in range(3):
+            step(params, optimizer, seed)
+        found.append(params[0].detach().double())
+    assert (found[0] - found[1]).abs().max() < 0.02
+
+
+def test_complex_parameters_are_kept_as_they_are():
+    param = nn.Parameter(torch.randn(SMALLEST, dtype=torch.complex64))
+    optimizer = schuss.AdamW([param], lr=0.01, state_storage="8bit")
+    param.grad = torch.randn(SMALLEST, dtype=torch.complex64)
+    optimizer.step()
+    assert forms(optimizer, param)["exp_avg"] == "complex64"
+
+
+@pytest.mark.parametrize(
+    ("storage", "error", "words"),
+    [
+        ("9bit", ValueError, "'9bit'; state_storage must be None, a preset"),
+        ({"exp_avg": "int9"}, ValueError, r"'int9'; state_storage\['exp_avg'\] must be one of"),
+        ({"exp_avg": 8}, TypeError, "must be one of 'int8'"),
+        (8, TypeError, "state_storage must be None, a preset"),
+        ({1: "int8"}, TypeError, "state_storage must be None, a preset"),
+    ],
+    ids=str,
+)
+def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(storage, error, words):
+    with pytest.raises(error, match=words):
+        made(storage)
+
+
+@pytest.mark.parametrize("storage", [*PRESETS, *({"*": name} for name in CODECS)], ids=str)
+def test_a_checkpoint_holds_plain_tensors_and_goes_on_bit_for_bit(storage):
+    params, optimizer = made(storage)
+    step(params, optimizer)
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    others, resumed = made(storage, seed=5)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    with torch.no_grad():
+        for param, other in zip(params, others, strict=True):
+            other.copy_(param)
+    for seed in (2, 3):
+        step(params, optimizer, seed)
+        step(others, resumed, seed)
+    for param, other in zip(params, others, strict=True):
+        assert torch.equal(param, other)
+
+
+@pytest.mark.parametrize("before", [None, "bf16", "8bit"])
+@pytest.mark.parametrize("after", [None, "bf16", "8bit"])
+def test_a_checkpoint_is_read_into_the_precision_of_the_optimizer(before, after):
+    params, optimizer = made(before)
+    step(params, optimizer)
+    others, resumed = made(after)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert resumed.param_groups[0]["state_storage"] == after
+    mine, other = optimizer.state[params[0]]["exp_avg"], resumed.state[others[0]]["exp_avg"]
+    assert (mine - other).abs().max() < 0.01
+    step(others, resumed)
+    expected = {None: "float32", "bf16": "bfloat16", "8bit": "int8"}[after]
+    assert forms(resumed, others[0])["exp_avg"] == expected
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda state: state.pop("exp_avg.int8.scales"), "lacks 'exp_avg.int8.scales'"),
+        (lambda state: state.pop("exp_avg.int8.codes"), "lacks 'exp_avg.int8.codes'"),
+        (
+            lambda state: state.update({"exp_avg.int8.codes": torch.zeros(64, 64)}),
+            "torch.float32 of shape \\(64, 64\\); it must be torch.int8",
+        ),
+        (
+            lambda state: state.update({"exp_avg.int8.scales": torch.zeros(3).bfloat16()}),
+            "of shape \\(3,\\); it must be torch.bfloat16 of shape \\(128,\\)",
+        ),
+        (lambda state: state.update({"exp_avg.int8.codes": "x"}), "is 'x'"),
+    ],
+    ids=["no scales", "no codes", "no codes but numbers", "few scales", "text"],
+)
+def test_a_damaged_checkpoint_is_refused_and_nothing_changed(damage, words):
+    params, optimizer = made("8bit")
+    step(params, optimizer)
+    saved = optimizer.state_dict()
+    damage(saved["state"][0])
+    others, resumed = made("8bit")
+    step(others, resumed, 7)
+    before = resumed.state[others[0]]["exp_avg"].clone()
+    with pytest.raises(ValueError, match=words):
+        resumed.load_state_dict(saved)
+    assert torch.equal(resumed.state[others[0]]["exp_avg"].decoded(), before.decoded())
+
+
+def test_no_tensor_is_shared_with_the_donor_of_a_checkpoint():
+    params, optimizer = made("8bit")
+    step(params, optimizer)
+    others, resumed = made("8bit")
+    resumed.load_state_dict(optimizer.state_dict())
+    before = optimizer.state[params[0]]["exp_avg"].decoded()
+    step(others, resumed, 9)
+    assert torch.equal(optimizer.state[params[0]]["exp_avg"].decoded(), before)
+
+
+def test_explain_counts_the_bytes_of_codes():
+    params, optimizer = made("8bit", fused=True)
+    step(params, optimizer)
+    [large] = [each for each in optimizer.explain().cohorts if each.numbers == 64 * 64]
+    assert large.bytes_per_number == pytest.approx(4 + 4 + 4 + 4 * (1 + 2 / 32))

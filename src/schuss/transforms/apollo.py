@@ -22,10 +22,11 @@ of its numbers, which keep its length nearly. So Adam's moments are kept of r nu
 channel, and the step itself goes along the gradient. `APOLLOMini` keeps one, and takes one factor
 for the matrix as a whole.
 
-Nothing is kept of $P$, which is drawn again in every step, from the seed and the number of changes
-so far. Matrices of one shape have the same. The step of a matrix is at most $\zeta$ times as long
-as the last one, as in Fira, so that the first steps after a rest are no jumps; a length of zero
-bounds nothing. As in the authors' code it is the root of `apollo_scale` that multiplies the step.
+The state holds nothing of $P$, which is drawn again in every step, from the seed and the number of
+changes so far. Matrices of one shape have the same. The step of a matrix is at most $\zeta$ times
+as long as the last one, as in Fira, so that the first steps after a rest are no jumps; a length of
+zero bounds nothing. As in the authors' code it is the root of `apollo_scale` that multiplies the
+step.
 
 The bias correction of the rule is part of $N$ here. In the authors' code it multiplies the learning
 rate, and the bound is for steps without it, which differs while the correction does. Their 1e-8
@@ -37,7 +38,7 @@ are stepped by the rule as they are. The rank is that with which a state begins.
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -154,19 +155,22 @@ def gaussian(like: Tensor, rank: int, seed: int, changes: float) -> Tensor:
     """
     if has_torch_function_unary(like):
         return handle_torch_function(gaussian, (like,), like, rank, seed, changes)
-    shape = min(like.shape[-2:]), rank
+    size = min(like.shape[-2:])
     if like.is_meta:
-        return like.new_empty((*like.shape[:-2], *shape))
-    generator = torch.Generator(device=like.device).manual_seed(_mixed(seed, changes))
-    numbers = torch.empty(shape, dtype=torch.float32, device=like.device)
-    p = numbers.normal_(generator=generator).to(like.dtype) / math.sqrt(rank)
-    return p.expand(*like.shape[:-2], *shape)
+        return like.new_empty((*like.shape[:-2], size, rank))
+    p = _drawn(size, rank, int(seed), int(changes), like.dtype, like.device)
+    return p.expand(*like.shape[:-2], size, rank)
 
 
-gaussian.takes_stacks = True  # type: ignore[attr-defined]  # one for all matrices
+gaussian.takes_stacks = True  # type: ignore[attr-defined]  # so that engines call it for all matrices
 
 
-@cache
-def _mixed(seed: int, changes: float) -> int:
-    """Return a seed of 32 bits, of which torch's generators of random numbers take no more."""
-    return int(np.random.SeedSequence((int(seed), int(changes))).generate_state(1)[0])
+@lru_cache(maxsize=1)  # matrices of one shape follow one another
+def _drawn(
+    size: int, rank: int, seed: int, changes: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    # torch's generators take no more of a seed than 32 bits.
+    mixed = np.random.SeedSequence((seed, changes)).generate_state(1)[0]
+    generator = torch.Generator(device=device).manual_seed(int(mixed))
+    numbers = torch.empty((size, rank), dtype=torch.float32, device=device)
+    return numbers.normal_(generator=generator).to(dtype) / math.sqrt(rank)

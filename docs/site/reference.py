@@ -31,7 +31,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     ),
     "Weight decay": ("WeightDecay", "L1Decay", "CorrectedDecay", "InUpdate"),
     "What a step does": ("Explanation", "CohortExplanation"),
-    "Checkpoints": ("LoadReport",),
+    "Checkpoints": ("LoadReport", "migration.migrated"),
 }
 _OF_ENGINES = (
     "algorithm_of",
@@ -48,7 +48,7 @@ _OF_ENGINES = (
 )
 """Methods of an optimizer that its parts call, and nobody else."""
 
-_MODULES = {"schedules", "matrices", "composite"}
+_MODULES = {"schedules", "matrices", "composite", "migration"}
 """Modules whose names are on the page."""
 
 

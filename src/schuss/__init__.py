@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from schuss import matrices, optimizers, schedules, transforms
+from schuss import matrices, migration, optimizers, schedules, transforms
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.composite import Composite
 from schuss.declarations import hyper, rate
@@ -213,6 +213,7 @@ __all__ = [
     "hyper",
     "list_optimizers",
     "matrices",
+    "migration",
     "orthogonalized",
     "rate",
     "schedules",

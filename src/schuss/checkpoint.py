@@ -206,8 +206,8 @@ def _groups(
         rule, measures = algorithm.whole_rule(), algorithm.measurements()
         states[key] = loading.States(name, optimizer, rule, measures, foreign)
         for number in numbers:
-            taken = {k: v for k, v in saved_groups[number].items() if k not in left}
-            groups[number] = loading.merged(own[number], algorithm.read_group(taken), left)
+            taken = _taken(algorithm, number, saved_groups[number], left)
+            groups[number] = loading.merged(own[number], taken, left)
             try:
                 checks.check(optimizer, number, groups[number])
             except ValueError:
@@ -218,6 +218,14 @@ def _groups(
                     "saved by another optimizer?"
                 ) from error
     return groups, states
+
+
+def _taken(algorithm: Loading, number: int, saved: Group, left: frozenset[str]) -> Group:
+    """Return a saved group as its optimizer takes it, without keys that stay as they are."""
+    try:
+        return algorithm.read_group({k: v for k, v in saved.items() if k not in left})
+    except ValueError as error:
+        raise ValueError(f"{error} (the loaded parameter group {number})") from None
 
 
 def hooked(hooks: Mapping[int, Any], optimizer: object, checkpoint: _Checkpoint) -> _Checkpoint:

@@ -92,6 +92,19 @@ class DistanceAdaptive(Optimizer):
             # Decay rates may be tensors; what is made of them is saved as numbers.
             group.update({key: float(x) for key, x in now.items()}, k=group["k"] + 1)
 
+    def read_group(self, saved: Group) -> Group:
+        """Return a group of a checkpoint, unless the authors' package has saved it.
+
+        The estimate of a step and that for the next one have one name there.
+        """
+        if "d" in saved and "next_d" not in saved:
+            raise ValueError(
+                f"{type(self).__name__} keeps two estimates, 'd' and 'next_d', and the checkpoint "
+                "has 'd' only: another package has saved it, and "
+                f"migrated('PACKAGE.{type(self).__name__}', saved) of schuss.migration reads it"
+            )
+        return saved
+
     def estimate(self, group: Group, sums: Mapping[str, float]) -> dict[str, float]:
         """Return `next_d`, and `numerator`, given what was measured; override it.
 

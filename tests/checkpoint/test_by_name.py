@@ -337,6 +337,24 @@ def test_state_of_no_parameter_is_kept():
     assert other.state["note"] == {"tokens": 7}
 
 
+def test_encoded_state_is_found_and_kept_in_its_codes():
+    names = {"in.weight": (64, 80), "in.bias": (4096,), "out.bias": (4096,)}
+    params = parameters(["in.weight", "in.bias"], names)
+    optimizer = schuss.AdamW(list(params.items()), state_storage="8bit")
+    walk(params, optimizer, 2)
+    again = parameters(["out.bias", "in.weight"], names)
+    other = schuss.AdamW(list(again.items()), state_storage="8bit")
+    walk(again, other, 1)
+    own = other.state[again["out.bias"]]["exp_avg"].clone()
+    other.load_by_name(optimizer.state_dict(), strict=False)
+    for param, key, expected in (
+        (again["out.bias"], "exp_avg", own),
+        (again["in.weight"], "exp_avg", optimizer.state[params["in.weight"]]["exp_avg"]),
+        (again["in.weight"], "exp_avg_sq", optimizer.state[params["in.weight"]]["exp_avg_sq"]),
+    ):
+        assert torch.equal(other.state[param][key], expected)
+
+
 def test_a_long_report_stays_short():
     names = tuple(f"layer.{n}" for n in range(40))
     report = schuss.LoadReport({name: name for name in names}, names, ())

@@ -30,12 +30,12 @@ _NO_PART: Final = frozenset(
 
 
 def rule_of(optimizer: object) -> str:
-    """Return the name of the class that the rule of an optimizer is from.
+    """Return the name of the class that the rule of an optimizer, or of its class, is from.
 
     A subclass has the rule of its base unless it overrides a method of the rule. So `AdamW`, which
     only declares another decay, has the rule of `Adam`, and either loads what the other has saved.
     """
-    cls: Any = type(optimizer)
+    cls: Any = optimizer if isinstance(optimizer, type) else type(optimizer)
     return _named(cls)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache, partial
 from typing import TypeAlias
 
@@ -13,7 +14,14 @@ from torch import Tensor, nn
 
 import schuss
 from tests.algorithms import FOR_STACKS, OF_MATRICES
-from tests.conformance.trajectories import ON, TOLERANCE, Training, distance, trajectory
+from tests.conformance.trajectories import (
+    ON,
+    TOLERANCE,
+    Training,
+    distance,
+    in_little_time,
+    trajectory,
+)
 from tests.covers import in_turn
 from tests.engines.stacked.only import only_stacks
 
@@ -37,7 +45,7 @@ def create(name: str, params, **options) -> schuss.Optimizer:
     given = {key: value for key, value in {**OFTEN, **EXACT}.items() if key in own}
     # An eigenvalue of 0 is divided by eps, and rounded by as much.
     given |= {"eps": 1e-3} if name == "shampoo" else {}
-    return schuss.create_optimizer(name, params, lr=3e-2, **{**given, **options})
+    return schuss.create_optimizer(name, params, **{"lr": 3e-2, **given, **options})
 
 
 def moved(name: str, way: Way, engine: str) -> list[Tensor]:
@@ -99,3 +107,25 @@ def test_a_checkpoint_continues_as_if_nothing_had_been_saved(name):
     expected = trajectory(partial(create, name, foreach=False), through)
     assert distance(trajectory(partial(create, name, foreach=False), training), expected) == 0
     assert distance(expected[-1:], expected[:1]) > TOLERANCE[torch.float64]
+
+
+def slowing(optimizer: schuss.Optimizer, step: int) -> None:
+    """Lower the learning rates, in place where they are tensors."""
+    for group in optimizer.param_groups:
+        group["lr"] *= 0.75
+
+
+ENGINES = ("loop", "foreach", "fused", "stacked")
+WITH_TENSORS = [*itertools.product(("muon", "soap"), ENGINES), *in_turn(FOR_STACKS, ENGINES)]
+
+
+@pytest.mark.parametrize(("name", "engine"), dict.fromkeys(WITH_TENSORS), ids=str)
+def test_a_learning_rate_may_be_a_tensor(name, engine):
+    training = Training(steps=8, shapes=((4, 4), (3, 3), (2, 2), (4, 4)), before_step=slowing)
+    surroundings = only_stacks(fewest=1) if engine == "stacked" else in_little_time(name)
+    rate = torch.tensor(3e-2, dtype=torch.float64)
+    with surroundings:
+        found = trajectory(partial(create, name, lr=rate, **ON.get(engine, {})), training)
+    # One tensor is the rate of both groups, and so it is lowered twice in each step.
+    training = replace(training, before_step=lambda *about: (slowing(*about), slowing(*about)))
+    assert distance(found, trajectory(partial(create, name, foreach=False), training)) <= 1e-10

@@ -239,8 +239,8 @@ class Planner:
         pieces: list[Piece] = []
         for cohort in cohorts:
             given = [grads[param] for param in cohort.params]
-            found, parts = planned(cohort, work, batch.group, given)
-            calls += found
+            call, parts = planned(cohort, work, batch.group, given)
+            calls.append(call)
             pieces += [Piece(cohort, part) for part in parts]
         return Planned("foreach", calls, pieces=pieces, bound=self._bound(known, batch, cohorts))
 

@@ -201,6 +201,54 @@ def test_a_function_that_fails_says_why(engine):
         stepped(optimizer, 2)
 
 
+def inverting(state, group, grad, param):
+    """Step along an inverse, which is kept from the first step on."""
+    state["step"] += 1
+    inverse = torch.linalg.inv(grad)
+    state["inverse"] = inverse.clone()
+    state["mean"].lerp_(inverse, 0.5)
+    param.sub_(state["mean"] / state["step"], alpha=group["lr"])
+
+
+def invertible(params, *, without=()):
+    generator = torch.Generator().manual_seed(3)
+    for number, param in enumerate(params):
+        noise = torch.randn(param.shape, generator=generator, dtype=param.dtype)
+        param.grad = None if number in without else torch.eye(len(param)) + 0.1 * noise
+
+
+@ENGINES
+@pytest.mark.parametrize("kind", [Ruled, Once])
+@pytest.mark.parametrize("steps", [[], [(), ()], [(), (0, 3)]], ids=["first", "even", "uneven"])
+def test_where_a_function_fails_each_parameter_has_been_stepped_in_full_or_not(
+    engine, kind, steps, monkeypatch
+):
+    monkeypatch.setattr(staged, "CHUNK", 2 * 16)
+    monkeypatch.setitem(members.PIECE, "cpu", 2 * 16)
+    found, twin = (
+        made(inverting, [(4, 4)] * 6, kind=kind, **options)
+        for options in ({engine: True}, {"foreach": False})
+    )
+    for optimizer in (found, twin):
+        params = optimizer.param_groups[0]["params"]
+        for without in steps:
+            invertible(params, without=without)
+            optimizer.step()
+        invertible(params, without=(2, 3, 4, 5) if optimizer is twin else ())
+        if optimizer is found:
+            params[3].grad = torch.zeros(4, 4, dtype=torch.float64)
+            with pytest.raises(RuntimeError, match="singular"):
+                optimizer.step()
+        else:
+            optimizer.step()
+    if steps:  # else the twin has no state yet of those without a gradient
+        assert_alike(found, twin, 1e-12)
+    for optimizer in (found, twin):
+        invertible(optimizer.param_groups[0]["params"])
+        optimizer.step()
+    assert_alike(found, twin, 1e-12)
+
+
 def reading(state, group, grad, param):
     param.sub_(grad * (grad @ grad.mT).trace().item())
 

@@ -59,6 +59,13 @@ class Part(NamedTuple):
             table[at, number] = float(tensor)
         return table
 
+    def first(self, count: int, of: Indices) -> Part:
+        """Return the part with its first parameters alone, given all of them."""
+        if count == len(of):
+            return self
+        which = None if self.which is None else self.which[:count]
+        return self._replace(indices=of[:count], which=which)
+
 
 class _Found(NamedTuple):
     """A trace, and the sets of numbers that it is of."""

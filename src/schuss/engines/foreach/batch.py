@@ -81,7 +81,7 @@ class ForeachBatch:
             begins = found[at]
             indices = None if not self._look.missing or begins.all() else np.flatnonzero(begins)
             if indices is None or len(indices):
-                calls += planned(cohort, work, group, grads, indices, kept)[0]
+                calls.append(planned(cohort, work, group, grads, indices, kept)[0])
         return calls
 
 
@@ -92,7 +92,7 @@ def planned(
     grads: Sequence[Tensor | None],
     indices: Indices | None = None,
     kept: Kept | None = None,
-) -> tuple[list[Call], list[Part]]:
+) -> tuple[Call, list[Part]]:
     """Plan the step of a cohort: trace, but write nothing.
 
     Args:
@@ -104,22 +104,35 @@ def planned(
         kept: The lists that are kept from step to step.
 
     Returns:
-        The calls that take the step, and the parts that the cohort is divided into.
+        The call that takes the step, and the parts that the cohort is divided into.
     """
     if cohort.is_kept_otherwise:
         raise UnfusableError("state is kept in another precision than its parameter's")
     parts = cohort.trace(work, group, indices)
-    lists: Kept = {} if kept is None else kept
-    calls: list[Call] = []
-    for part in parts:
-        cut = part.trace.cut
-        take = partial(run, cohort, part) if cut is None else partial(run_stages, cohort, part, cut)
-        calls.append(partial(take, grads, lists))
-    return [*calls, partial(_finish, cohort, parts)], parts
+    return partial(_take, cohort, parts, grads, {} if kept is None else kept), parts
 
 
-def _finish(cohort: Cohort, parts: Sequence[Part]) -> None:
-    """Take the numbers that a step has left, and write them down if the cohort is none any more."""
-    if not cohort.take(parts) or cohort.is_broken:
-        cohort.is_broken = True
-        cohort.write_scalars()
+def _take(
+    cohort: Cohort, parts: Sequence[Part], grads: Sequence[Tensor | None], kept: Kept
+) -> None:
+    """Take the step of a cohort, and the numbers that it has left.
+
+    If a function of torch fails, the parameters before it have been stepped, with their numbers.
+    """
+    stepped = [0] * len(parts)
+    try:
+        for number, part in enumerate(parts):
+            cut = part.trace.cut
+            counts = (
+                run(cohort, part, grads, kept)
+                if cut is None
+                else run_stages(cohort, part, cut, grads, kept)
+            )
+            for count in counts:
+                stepped[number] = count
+    finally:
+        pairs = zip(parts, stepped, strict=True)
+        taken = [part.first(count, cohort.indices_of(part)) for part, count in pairs if count]
+        if not cohort.take(taken) or cohort.is_broken:
+            cohort.is_broken = True
+            cohort.write_scalars()

@@ -6,7 +6,7 @@ The program of each stage is played, and functions of torch are called with *sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -21,8 +21,8 @@ from schuss.engines.program.stages import Cut, Stage
 
 def run_stages(
     cohort: Cohort, part: Part, cut: Cut, grads: Sequence[Tensor | None], kept: Kept
-) -> None:
-    """Take the step of a part of a cohort, stage by stage for some parameters at a time.
+) -> Iterator[int]:
+    """Take the step of a part of a cohort, and yield how many of its parameters have been stepped.
 
     Args:
         cohort: The cohort.
@@ -30,28 +30,22 @@ def run_stages(
         cut: The stages.
         grads: The gradients of all parameters of the cohort.
         kept: The lists that are kept from step to step.
-
-    Raises:
-        RuntimeError: A function has failed. The parameters that come before it have been stepped.
     """
     playings = [_playing(cohort, part, stage, grads) for stage in cut.stages]
     draws = any(playing.draws for playing in playings if playing)
     given = {index: grad for index, grad in enumerate(grads) if grad is not None}
-    made: dict[str, list[Tensor]] = {}
     for piece in pieces(cohort, cohort.indices_of(part), kept, whole=draws):
         stacks = Stacks(cohort, part, cut, piece.indices, given, piece.positions)
+        made: dict[str, list[Tensor]] = {}
         for stage, playing in zip(cut.stages, playings, strict=True):
             if stage is cut.stages[-1]:
                 stacks.copy_kept()
             if playing is not None:
-                found = playing.play(piece, _Blocks(stacks, stage, cohort))
-                for key, tensors in found.items():
-                    made.setdefault(key, []).extend(tensors)
+                made |= playing.play(piece, _Blocks(stacks, stage, cohort))
             stacks.call(stage.runs)
             stacks.drop(stage.done)
-        for key, tensors in stacks.kept().items():
-            made.setdefault(key, []).extend(tensors)
-    put_into_state(cohort, part, made)
+        put_into_state(piece, made | stacks.kept(), part.trace.dropped)
+        yield piece.positions.stop
 
 
 def _playing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -39,8 +39,8 @@ class Blocks(Protocol):
         """Take the values that a program has computed."""
 
 
-def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) -> None:
-    """Take the step of a part of a cohort.
+def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) -> Iterator[int]:
+    """Take the step of a part of a cohort, and yield how many of its parameters have been stepped.
 
     Args:
         cohort: The cohort.
@@ -48,20 +48,19 @@ def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) 
         grads: The gradients of all parameters of the cohort.
         kept: The lists that are kept from step to step.
     """
-    indices = cohort.indices_of(part)
     playing = Playing(cohort, part, part.trace, grads)
-    made: dict[str, list[Tensor]] = {}
-    for piece in pieces(cohort, indices, kept, whole=playing.draws):
-        for key, tensors in playing.play(piece).items():
-            made.setdefault(key, []).extend(tensors)
-    put_into_state(cohort, part, made)
+    for piece in pieces(cohort, cohort.indices_of(part), kept, whole=playing.draws):
+        put_into_state(piece, playing.play(piece), part.trace.dropped)
+        yield piece.positions.stop
 
 
-def put_into_state(cohort: Cohort, part: Part, made: Mapping[str, Sequence[Tensor]]) -> None:
-    """Put the state that a step has made for a part of a cohort in its place."""
-    if made or part.trace.dropped:
-        cohort.is_broken = True
-        cohort.change(cohort.indices_of(part), made, part.trace.dropped)
+def put_into_state(
+    members: Members, made: Mapping[str, Sequence[Tensor]], dropped: Collection[str]
+) -> None:
+    """Put the state that a step has made for some parameters in its place."""
+    if made or dropped:
+        members.cohort.is_broken = True
+        members.cohort.change(np.array(members.indices), made, dropped)
 
 
 class Playing:

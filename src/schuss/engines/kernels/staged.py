@@ -67,14 +67,23 @@ class StagedStep:
         return [(staged.part, staged.kernel) for staged in self._staged]
 
     def __call__(self) -> None:
-        """Take the step."""
-        for staged in self._staged:
-            staged.take()
+        """Take the step.
+
+        Raises:
+            Exception: A function has failed. The parameters before it have been stepped in full,
+                and the others not at all.
+        """
+        try:
+            for staged in self._staged:
+                staged.take()
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Put what the step has left into the states of the parameters that have been stepped."""
         cohort = self.cohort
-        for staged in self._staged:
-            if not staged.finish():
-                cohort.is_broken = True
-        if not cohort.take(self._parts) or cohort.is_broken:
+        parts = [staged.finish() for staged in self._staged]
+        if not cohort.take([part for part in parts if part]) or cohort.is_broken:
             cohort.is_broken = True
             cohort.write_scalars()
 
@@ -108,6 +117,7 @@ class _StagedPart:
         ]
         *_, self.kernel = (launch.kernel for launch in self._launches if launch)
         self._made: dict[str, list[Tensor]] = {}
+        self._stepped = 0
 
     def take(self) -> None:
         """Take the step, some parameters at a time."""
@@ -115,14 +125,18 @@ class _StagedPart:
         count = max(1, CHUNK // self._binding.cohort.params[0].numel())
         for begin in range(0, len(indices), count):
             self._step(indices[begin : begin + count], slice(begin, begin + count))
+            self._stepped = min(begin + count, len(indices))
 
-    def finish(self) -> bool:
-        """Put new state in its place; return whether the cohort remains as it is."""
-        dropped = self.part.trace.dropped
-        if not self._made and not dropped:
-            return True
-        self._binding.cohort.change(self._indices, self._made, dropped)
-        return False
+    def finish(self) -> Part | None:
+        """Put new state in its place; return the part of the parameters that have been stepped."""
+        if not self._stepped:
+            return None
+        cohort, dropped = self._binding.cohort, self.part.trace.dropped
+        part = self.part.first(self._stepped, self._indices)
+        if self._made or dropped:
+            cohort.is_broken = True
+            cohort.change(cohort.indices_of(part), self._made, dropped)
+        return part
 
     def _launch(self, number: int, stage: Stage, program: Program) -> Launch:
         trace = self.part.trace._replace(program=program, matrix_axes=stage.matrix_axes)

@@ -109,10 +109,29 @@ def test_a_checkpoint_continues_as_if_nothing_had_been_saved(name):
     assert distance(expected[-1:], expected[:1]) > TOLERANCE[torch.float64]
 
 
+SWITCHES = list(itertools.permutations(ON, 2))
+
+
+@pytest.mark.parametrize(("name", "way"), in_turn(OF_MATRICES, SWITCHES), ids=str)
+def test_a_checkpoint_of_one_engine_continues_on_another(name, way):
+    before, after = (partial(create, name, **ON[engine]) for engine in way)
+    shapes = ((4, 4), (3, 3), (5, 5), (2, 2), (1, 1))
+    training = Training(steps=12, shapes=shapes, saved_after=7)
+    with in_little_time(name):
+        found = trajectory(before, training, then=after)
+    whole = trajectory(partial(create, name, foreach=False), Training(steps=12, shapes=shapes))
+    assert distance(found, whole) <= CLOSE[torch.float64]
+
+
 def slowing(optimizer: schuss.Optimizer, step: int) -> None:
     """Lower the learning rates, in place where they are tensors."""
     for group in optimizer.param_groups:
         group["lr"] *= 0.75
+
+
+def slowing_twice(optimizer: schuss.Optimizer, step: int) -> None:
+    slowing(optimizer, step)
+    slowing(optimizer, step)
 
 
 ENGINES = ("loop", "foreach", "fused", "stacked")
@@ -127,5 +146,5 @@ def test_a_learning_rate_may_be_a_tensor(name, engine):
     with surroundings:
         found = trajectory(partial(create, name, lr=rate, **ON.get(engine, {})), training)
     # One tensor is the rate of both groups, and so it is lowered twice in each step.
-    training = replace(training, before_step=lambda *about: (slowing(*about), slowing(*about)))
+    training = replace(training, before_step=slowing_twice)
     assert distance(found, trajectory(partial(create, name, foreach=False), training)) <= 1e-10

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.engines.kernels.interpreted import kernels_interpreted
-from tests.engines.kernels.test_staged import assert_alike, made, stepped
+from tests.engines.kernels.test_staged import assert_alike, made, start, stepped
 
 SHAPES = [(4, 4)] * 4 + [(2, 3)]
 
@@ -124,7 +124,34 @@ def reading_a_view_ahead_of_writing(state, group, grad, param):
     param.sub_(step)
 
 
+def with_parts_and_lists(state, group, grad, param):
+    rank = group.get("rank", 2)
+    left, values, right = torch.linalg.svd(grad, full_matrices=False)
+    low = (left[:, :rank] * values[:rank]) @ right[:rank]
+    order = grad.square().sum(1).argsort()
+    param.sub_(0.1 * low).sub_(0.01 * grad[order]).sub_(0.01 * grad[[1, 0]].sum(0))
+    param.sub_(0.01 * torch.cat([grad, param])[1 : len(grad) + 1])
+
+
+def with_norms_of_several_kinds(state, group, grad, param):
+    spectral, nuclear = torch.linalg.matrix_norm(grad, 2), torch.linalg.norm(grad, ord="nuc")
+    gram = grad @ grad.mT + torch.eye(len(grad), dtype=grad.dtype)
+    both = torch.stack(torch.linalg.slogdet(gram))
+    param.sub_(0.1 * grad / spectral + 0.1 * grad / nuclear + 0.01 * both.sum() * grad)
+
+
+def keeping_a_trace(state, group, grad, param):
+    """Keep one number of a product: made in the first step, and in the state from the start."""
+    gram = grad @ grad.mT
+    state["trace"] = 0.5 * state["trace"] + gram.trace() if "trace" in state else gram.trace()
+    state["size"].lerp_(gram.diagonal().amax().reshape(1), 0.5)
+    param.sub_(0.1 * grad / state["trace"] + 0.1 * grad / (1 + state["size"]))
+
+
 AGREEING = [
+    with_parts_and_lists,
+    with_norms_of_several_kinds,
+    keeping_a_trace,
     reading_a_view_ahead_of_writing,
     writing_through_a_flat_view,
     reading_then_writing_a_state,
@@ -143,14 +170,19 @@ AGREEING = [
 ]
 
 
+def begun(state, param):
+    start(state, param)
+    state["size"] = torch.zeros(1, dtype=param.dtype)
+
+
 @pytest.mark.parametrize("rule", AGREEING)
 @pytest.mark.parametrize("shapes", [SHAPES, [(3, 5)]], ids=["several", "one"])
 @pytest.mark.parametrize("engine", ["fused", "foreach"])
 def test_it_agrees_with_the_loop(rule, shapes, engine):
     with kernels_interpreted():
-        cut = made(rule, shapes, **{engine: True})
+        cut = made(rule, shapes, start=begun, **{engine: True})
         stepped(cut)
-    loop = made(rule, shapes, foreach=False)
+    loop = made(rule, shapes, start=begun, foreach=False)
     stepped(loop)
     assert_alike(cut, loop, 1e-12)
 

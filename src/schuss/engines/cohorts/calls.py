@@ -87,7 +87,19 @@ class Stacks:
         for run in runs:
             given = [self._stack(block) for block in run.given]
             for block, stack in zip(run.returned, self._called(run, given), strict=True):
+                self._check(run, block, stack)
                 self._stacks[block] = stack
+
+    def _check(self, run: Run, block: int, stack: Tensor) -> None:
+        """Refuse what is not as it was when the rule was traced, because a kernel is to read it."""
+        tangle = self._cut.tangle
+        if stack.shape[1:] != tangle.shapes[block] or stack.dtype is not tangle.dtypes[block]:
+            names = " and ".join(tangle.calls[call].function.__name__ for call in run.calls)
+            raise RuntimeError(
+                f"one of {names} returned a tensor of shape {tuple(stack.shape[1:])} and "
+                f"{stack.dtype}, and of shape {tangle.shapes[block]} and {tangle.dtypes[block]} "
+                "where it was tried on tensors without memory"
+            )
 
     def drop(self, blocks: Iterable[int]) -> None:
         """Let go of blocks."""
@@ -222,8 +234,8 @@ def _filled(tree: Any, tangle: Tangle, values: Mapping[object, Tensor], numbers:
         return values[tree.block if tree.block in values else source]
     if type(tree) is Argument:
         return float(numbers[tree.position])
-    if type(tree) is tuple:
-        return tuple(_filled(each, tangle, values, numbers) for each in tree)
+    if type(tree) in (list, tuple):
+        return type(tree)([_filled(each, tangle, values, numbers) for each in tree])
     if type(tree) is dict:
         return {key: _filled(each, tangle, values, numbers) for key, each in tree.items()}
     return tree

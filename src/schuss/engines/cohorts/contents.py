@@ -116,7 +116,7 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
             is_one = key != REMAINDER and _is_number_beside(value, param)
             if value.shape == param.shape and not is_one:
                 (found.aliases if _is_same(value, param) else found.element).append(key)
-            elif needs.whole and (value.numel() > 1 or value.dim() > 1):
+            elif needs.whole and _is_whole(key, value, needs):
                 if not value.is_floating_point():
                     raise _unfit(key, value, param)
                 found.whole.append(key)
@@ -175,6 +175,12 @@ def _request(key: str, value: Tensor, param: Tensor, needs: Needs) -> Exception:
     if value.is_floating_point() and (not needs.heads or _is_matrix(value)):
         return WholeRead()
     return _unfit(key, value, param)
+
+
+def _is_whole(key: str, value: Tensor, needs: Needs) -> bool:
+    """Tell whether a tensor is for functions of whole tensors, where a rule calls some."""
+    is_number = value.numel() <= 1 and value.dim() <= 1 and not value.is_complex()
+    return not is_number or key in needs.per_tensor
 
 
 def _unfit(key: str, value: Tensor, param: Tensor) -> UnfusableError:

@@ -54,7 +54,7 @@ def _text(cut: Cut, tree: Any) -> str:
         return names.operand(~tree.position)
     if isinstance(tree, Tensor):
         return f"a tensor of shape {tuple(tree.shape)}"
-    if type(tree) is tuple:
+    if isinstance(tree, (list, tuple)):
         return f"({', '.join(_text(cut, each) for each in tree)})"
     if isinstance(tree, Mapping):
         return f"{{{', '.join(f'{key}: {_text(cut, value)}' for key, value in tree.items())}}}"

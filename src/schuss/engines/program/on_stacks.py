@@ -31,4 +31,4 @@ def on_stacks(
 
 def _reshaped(stack: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     sizes = sizes or (shape,)
-    return stack.reshape(len(stack), *(sizes[0] if isinstance(sizes[0], tuple) else sizes))
+    return stack.reshape(len(stack), *(sizes[0] if isinstance(sizes[0], (list, tuple)) else sizes))

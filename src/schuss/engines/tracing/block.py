@@ -187,7 +187,15 @@ class Block:
 
 
 def as_block(x: StandIn) -> Block:
-    """Return the block of all elements of what a stand-in stands for."""
+    """Return the block of all elements of what a stand-in stands for, the same one each time."""
+    known = blocks_of(x.tape).of_elements
+    key = x.value, x.axes
+    if key not in known:
+        known[key] = _new_block(x)
+    return known[key]
+
+
+def _new_block(x: StandIn) -> Block:
     tape = x.tape
     sizes = sizes_of(tape)
     if tape.is_predicate(x):

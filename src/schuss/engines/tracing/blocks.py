@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from schuss.engines.errors import WholeRead
+from schuss.engines.program.axes import Axes
 from schuss.engines.program.stages import Call, Source, Tangle
 from schuss.engines.tracing.tape import Tape
+
+if TYPE_CHECKING:
+    from schuss.engines.tracing.block import Block
 
 
 class Blocks:
@@ -18,6 +23,7 @@ class Blocks:
         sources: The origin of each block.
         calls: The calls.
         likes: For each block a tensor without memory that is like it.
+        of_elements: The block of all elements of a value, by its number and its axes.
         has_constants: Whether a call is given a tensor that does not come from a stand-in.
     """
 
@@ -25,6 +31,7 @@ class Blocks:
         self.sources: list[Source] = []
         self.calls: list[Call] = []
         self.likes: list[Tensor] = []
+        self.of_elements: dict[tuple[int, Axes | None], Block] = {}
         self.has_constants = False
         self._known: dict[Source, int] = {}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from schuss.contract import State
-from schuss.engines.errors import UnfusableError
+from schuss.engines.errors import PerTensorState, UnfusableError
 from schuss.engines.program.stages import Kept
 from schuss.engines.tracing.block import Block, as_block, is_like_element
 from schuss.engines.tracing.blocks import blocks_of
@@ -24,6 +26,7 @@ def apart(after: State, before: State) -> tuple[State, dict[str, int]]:
 
     Raises:
         UnfusableError: A block has several names, or may share memory with another one.
+        PerTensorState: A block takes the place of a single number.
     """
     rest, blocks = dict(after), {}
     held: set[int] = set()
@@ -45,6 +48,8 @@ def apart(after: State, before: State) -> tuple[State, dict[str, int]]:
             if not is_like:
                 raise UnfusableError(f"state {key!r} changes its shape or its precision")
             rest[key] = value.element
+        elif isinstance(was, Tensor) and was.shape == value.shape:
+            raise PerTensorState(key)
         elif was is not None and type(was) is not Block:
             raise UnfusableError(f"state {key!r} becomes a tensor with dimensions")
         elif was is None or value.number != blocks_of(value.tape).number(Kept(key), value.like):

@@ -15,14 +15,18 @@ _ASSIGNMENTS |= {f"__i{name}__": f"bitwise_{name}" for name in ("and", "or", "xo
 
 WHOLE = frozenset(
     """
-    addmm addmv addr argmax argmin argsort baddbmm bfloat16 bmm cholesky_inverse cholesky_solve
-    cumsum diag diag_embed
-    diagonal einsum flip gather half index_add index_copy index_select inverse kron linalg_cholesky
-    linalg_eigh linalg_eigvalsh linalg_inv linalg_matrix_exp linalg_matrix_norm linalg_matrix_power
-    linalg_multi_dot linalg_pinv linalg_qr linalg_solve linalg_solve_triangular linalg_svd
-    linalg_svdvals logdet matmul matrix_exp matrix_power mm movedim mv narrow outer permute
-    roll scatter select sort split svd take_along_dim tensordot topk trace tril triu unbind
-    unflatten
+    addmm addmv addr argmax argmin argsort baddbmm bfloat16 block_diag bmm cat cdist
+    cholesky_inverse cholesky_solve chunk cov cross cumprod cumsum diag diag_embed diagonal
+    einsum flip fliplr flipud gather getitem half hstack index_add index_copy index_select
+    inverse kron linalg_cholesky linalg_cholesky_ex linalg_cond linalg_cross linalg_det
+    linalg_eigh linalg_eigvalsh linalg_householder_product linalg_inv linalg_inv_ex linalg_lu
+    linalg_lu_factor linalg_lu_solve linalg_matrix_exp linalg_matrix_norm linalg_matrix_power
+    linalg_matrix_rank linalg_multi_dot linalg_norm linalg_pinv linalg_qr linalg_slogdet
+    linalg_solve linalg_solve_triangular linalg_svd linalg_svdvals logdet logsumexp matmul
+    matrix_exp matrix_power median mm movedim mv narrow outer permute prod quantile repeat roll
+    rot90 scatter select slogdet softmax sort split stack std svd swapaxes swapdims
+    take_along_dim tensor_split tensordot tile topk trace triangular_solve tril triu unbind
+    unflatten var vstack
     """.split()  # noqa: SIM905  # a list of names to be read
 )
 """Functions of whole tensors, at which the program of a rule is cut."""

@@ -157,9 +157,12 @@ class StandIn:
         """Return the first dimension."""
         return int(self.shape[0])
 
-    def __getitem__(self, at: Any) -> StandIn:
-        """Return the tensor with dimensions of size 1 between its own, never a part of it."""
-        return indexed(self, at)  # type: ignore[no-any-return]
+    def __getitem__(self, at: Any) -> Any:
+        """Return the tensor with dimensions of size 1 between its own, or a part as a block."""
+        try:
+            return indexed(self, at)
+        except UntraceableError:
+            return self._called(torch.Tensor.__getitem__, at)
 
     def __format__(self, specification: str) -> str:
         """Refuse to format the value; without a specification it is not asked for."""
@@ -193,11 +196,11 @@ def _method(name: str, operation: Callable[..., Any]) -> Callable[..., StandIn]:
         try:
             result = operation(x.tape, first, *args, **kwargs)
         except TypeError as error:
-            if name in WHOLE:
-                kwargs |= {} if out is None else {"out": out}
-                return x.tape.called(function_of_torch(name), (first, *args), kwargs)
-            if x.tape.dimensions.whole is not None and out is None:
-                return x.tape.recorded(x.tape, function_of_torch(name), (first, *args), kwargs)
+            if name in WHOLE or x.tape.dimensions.whole is not None:
+                function = function_of_torch(name)
+                if out is None:
+                    return x.tape.recorded(x.tape, function, (first, *args), kwargs)
+                return x.tape.called(function, (first, *args), {**kwargs, "out": out})
             raise UntraceableError(f"torch.{name} with these arguments ({error})") from None
         if out is None:
             return result

@@ -8,12 +8,13 @@ operation on single elements of a block that looks like the parameter goes back 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from schuss.engines.errors import UntraceableError
+from schuss.engines.errors import PerTensorState, UntraceableError
 from schuss.engines.program.stages import Argument, Call, Ref, Returned
 from schuss.engines.tracing.block import Block, as_block, is_like_element, looks_like_parameter
 from schuss.engines.tracing.blocks import blocks_of, sizes_of
@@ -102,7 +103,9 @@ def _written(name: str, base: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     if type(x) is StandIn:
         return METHODS[f"{base}_"](*_elements(args), **_elements(kwargs))
     if type(x) is not Block:
-        raise UntraceableError(f"torch.{name}")
+        tape = next(_stand_ins((rest, kwargs))).tape
+        key = tape.numbers.get(id(x))
+        raise UntraceableError(f"torch.{name}") if key is None else PerTensorState(key)
     if base == "copy" and isinstance(rest[0], (Block, StandIn)):
         source = as_block(rest[0]) if isinstance(rest[0], StandIn) else rest[0]
         if source.shape != x.shape:
@@ -120,6 +123,8 @@ def recorded(
 ) -> Any:
     """Write a call down, and return blocks for what it returns."""
     name = function.__name__.strip("_")
+    if args and isinstance(args[0], Tensor) and not args[0].dim():
+        function = _of_number(function, args[0])
     noted, tried = _read(tape, args)
     noted_too, tried_too = _read(tape, kwargs)
     try:
@@ -146,6 +151,16 @@ def recorded(
     return type(result)(made) if many else made[0]
 
 
+def _of_number(function: Callable[..., Any], like: Tensor) -> Callable[..., Any]:
+    """Return a function of tensors whose first operand is given as a number."""
+
+    @wraps(function)
+    def called(x: float, *others: Any, **kwargs: Any) -> Any:
+        return function(torch.tensor(x, dtype=like.dtype, device=like.device), *others, **kwargs)
+
+    return called
+
+
 def _share_memory(made: Tensor, operand: Block | StandIn) -> bool:
     """Tell whether a function has returned a view of an operand."""
     block = operand if type(operand) is Block else None
@@ -163,9 +178,13 @@ def _read(tape: Tape, tree: Any) -> tuple[Any, Any]:
     if isinstance(tree, dict):
         pairs = {key: _read(tape, value) for key, value in tree.items()}
         return {k: v[0] for k, v in pairs.items()}, {k: v[1] for k, v in pairs.items()}
-    if type(tree) in (tuple, list):
+    if isinstance(tree, (tuple, list)):
+        kind = list if isinstance(tree, list) else tuple  # an index may be either, and they differ
         both = [_read(tape, each) for each in tree]
-        return tuple(noted for noted, _ in both), type(tree)(tried for _, tried in both)
+        return kind(noted for noted, _ in both), kind(tried for _, tried in both)
+    if type(tree) is slice:
+        ends = [_read(tape, each) for each in (tree.start, tree.stop, tree.step)]
+        return slice(*(noted for noted, _ in ends)), slice(*(tried for _, tried in ends))
     if type(tree) is StandIn:
         tree = as_block(tree)
     if type(tree) is Block:
@@ -208,6 +227,6 @@ def _elements(tree: Any) -> Any:
         return tree.element
     if isinstance(tree, dict):
         return {key: _elements(value) for key, value in tree.items()}
-    if type(tree) in (tuple, list):
-        return type(tree)(map(_elements, tree))
+    if isinstance(tree, (tuple, list)):
+        return [*map(_elements, tree)] if isinstance(tree, list) else (*map(_elements, tree),)
     return tree

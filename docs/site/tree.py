@@ -46,6 +46,8 @@ choosing
 composite
 matrices
 checkpoints
+precision
+state
 explain
 devices
 memory

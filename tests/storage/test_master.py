@@ -179,6 +179,7 @@ def test_every_optimizer_trains_with_every_cure_and_goes_on_from_a_checkpoint(na
     resumed = nn.Parameter(weights)
     second = create([resumed])
     second.load_state_dict(state_dict)
+    assert list(second.state[resumed]) == list(first.state[interrupted])
     train(second, resumed, grads(dtype)[9:])
     assert torch.equal(resumed, through)
     if name not in SLOW:

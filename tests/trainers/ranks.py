@@ -40,6 +40,8 @@ SHARDED: dict[str, Create] = {
     "ldog": partial(schuss.LDoG, reps_rel=0.01),
     "clipped": lambda params: AdamW(params, lr=0.01, transforms=[ClipByGlobalNorm(0.01)]),
     "half": partial(schuss.Adafactor, lr=0.01, master_weights=True),
+    "half, kahan": partial(AdamW, lr=0.01, rounding="kahan"),
+    "half, stochastic": partial(AdamW, lr=0.01, rounding="stochastic"),
 }
 RESUMED: dict[str, Callable[..., Optimizer]] = {
     "adamw": AdamW,
@@ -100,7 +102,7 @@ class Rank:
 
     def step_as_one(self, name: str) -> dict[str, Any]:
         """Train sharded on half of the rows each, and alone on all of them; then resume."""
-        dtype = torch.bfloat16 if name == "half" else torch.float32
+        dtype = torch.bfloat16 if name.startswith("half") else torch.float32
         model, alone = self.sharded(dtype), network(dtype)
         start = place(alone.parameters())
         optimizer = trained(model, SHARDED[name], self.rows)

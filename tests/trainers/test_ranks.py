@@ -26,14 +26,17 @@ def ranks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Findings:
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
 
 
+TOLERANCES = {"half": 2**-9, "half, kahan": 2**-8, "half, stochastic": 2**-7}
+"""Of a few roundings: of bfloat16 the last place below 0.5, or below 1, or two of these."""
+
+
 @pytest.mark.parametrize("name", SHARDED)
 def test_sharded_parameters_step_as_in_one_process(ranks: Findings, name: str) -> None:
-    # Of a few roundings, of a bfloat16 below 0.5 where weights are in half precision.
-    tolerance = 2**-9 if name == "half" else 1e-6
+    tolerance = TOLERANCES.get(name, 1e-6)
     for rank in ranks:
         found = rank["sharded"][name]
         torch.testing.assert_close(found["place"], found["expected"], rtol=0, atol=tolerance)
-        assert not torch.allclose(found["start"], found["expected"], rtol=0, atol=5 * tolerance)
+        assert not torch.allclose(found["start"], found["expected"], rtol=0, atol=4 * tolerance)
         assert found["numbers"] == pytest.approx(found["expected_numbers"], rel=1e-5)
 
 

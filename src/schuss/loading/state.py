@@ -73,9 +73,7 @@ class States:
         if not isinstance(first, dict):
             first = None
         self._check_optimizer(where, initial, first, saved)
-        state = dict(initial)
-        for key in master.KEYS if any(key in saved for key in master.KEYS) else ():
-            state.pop(key, None)  # the weight may be kept in another way than the saved one
+        state = _begun(initial, saved)
         for key, value in saved.items():
             forms = [form[key] for form in (initial, first or {}) if key in form]
             if value is None and key not in initial and not any(form is None for form in forms):
@@ -162,6 +160,15 @@ class States:
                 found = error
             self._tried[kind] = found
         return self._tried[kind]
+
+
+def _begun(initial: State, saved: Mapping[str, Any]) -> State:
+    """Return a state to fill, without what is kept beside the weight in another way than saved.
+
+    The order of the other keys stays as it is, and with it the program of a step, to the last bit.
+    """
+    kept = master.KEYS if any(key in saved for key in master.KEYS) else ()
+    return {key: value for key, value in initial.items() if key in saved or key not in kept}
 
 
 def _listed(keys: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from schuss.storage.kinds import KINDS
-from schuss.storage.ranks import is_distributed, scattered
+from schuss.storage.ranks import divided_as, is_distributed
 
 SHIFTS: Final = {"int16": 0, "int8": 8}
 """How many of the last bits of float32 are not kept, by the kind of the remainder."""
@@ -135,7 +135,7 @@ def _noise(number: Tensor, stream: float | Tensor, step: float | Tensor) -> Tens
     if not is_distributed(number) and number.numel() and not number.is_contiguous():
         element = _in_memory(number, element)
     noise = (mixed((element + first) & _WORD, second) >> 16).to(torch.int32)
-    return scattered(noise, number) if is_distributed(number) else noise
+    return divided_as(noise, number) if is_distributed(number) else noise
 
 
 def _in_memory(number: Tensor, element: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from schuss.contract import Group, Rule, State
 from schuss.storage.codecs.encoded import Encoded
-from schuss.storage.kinds import KIND_OF, KINDS
+from schuss.storage.kinds import CODES, KIND_OF, KINDS
 from schuss.storage.ranks import gathered, is_thin, scattered
 
 HALF = frozenset(kind.dtype for kind in KINDS.values() if kind.is_half)
@@ -117,7 +117,13 @@ def run_on_computable(rule: Rule, state: State, group: Group, grad: Tensor, para
 
 
 def _seen(tensor: Tensor, param: Tensor) -> Tensor:
-    """Return the computable form of a tensor of a state, as precise as that of its parameter."""
+    """Return the computable form of a tensor of a state, as precise as that of its parameter.
+
+    No rule reads the remainders of weights, and ranks could not exchange them: the libraries that
+    they talk with have no int16.
+    """
+    if tensor.dtype in CODES:
+        return tensor
     form = computable(tensor)
     narrow = tensor.dtype in HALF and tensor.shape == param.shape
     return form.to(computed_dtype(param.dtype)) if narrow else form
@@ -127,6 +133,8 @@ def _is_copied(tensor: Tensor) -> bool:
     """Tell whether the computable form of a tensor is a copy, and no view of it."""
     if isinstance(tensor, Encoded):
         return True
+    if tensor.dtype in CODES:
+        return False
     return tensor.dtype in HALF or _is_conjugated(tensor) or is_thin(tensor)
 
 

@@ -72,6 +72,15 @@ def scattered(tensor: Tensor, like: Tensor) -> Tensor:
     return parts
 
 
+def divided_as(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return a plain tensor, which is the same on all ranks, as a DTensor divided like another."""
+    from torch.distributed.tensor import DTensor, Replicate
+
+    mesh, _ = _layout(like)
+    whole = DTensor.from_local(tensor, mesh, [Replicate()] * mesh.ndim, run_check=False)
+    return scattered(whole, like)
+
+
 def check_whole(summing: Sequence[str], params: Iterable[Tensor]) -> None:
     """Refuse parameters that are one rank's part, if somebody sums over all of them.
 

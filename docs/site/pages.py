@@ -233,11 +233,8 @@ def ledger_section(name: str) -> str:
 
 
 def trained_section(name: str, curve: str) -> str:
-    """Return what an optimizer made of the digits; nothing if it takes no biases."""
-    rows = tables.trained().of(name)
-    if not rows:
-        return ""
-    (row,) = rows
+    """Return what an optimizer made of the digits."""
+    (row,) = tables.trained().of(name)
     said = (
         f"With {row['hyper-parameters']} and the schedule {row['schedule']}: training loss "
         f"{_spread(row['training loss'])}, test accuracy {_spread(row['test accuracy, %'])} %. "

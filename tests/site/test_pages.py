@@ -25,7 +25,7 @@ from schuss.cli.trained.outcome import Outcome, Trial
 from schuss.declarations import hyper, rate
 from schuss.domains import whole
 from schuss.transforms import CorrectedDecay, InUpdate, L1Decay, WeightDecay
-from tests.algorithms import TRACED
+from tests.algorithms import EVERY
 
 ROOT = Path(__file__).parents[2]
 DOCSTRING = """Do it.
@@ -66,7 +66,7 @@ def test_every_optimizer_is_in_one_family() -> None:
 def test_every_optimizer_has_its_rows() -> None:
     for info in list_optimizers():
         assert tables.ledger().of(info.name)
-        assert len(tables.trained().of(info.name)) == (info.name in TRACED)
+        assert len(tables.trained().of(info.name)) == 1
         assert len(tables.timed().of(info.name)) <= 1
 
 
@@ -105,7 +105,7 @@ def test_curves_are_read_as_they_were_drawn(tmp_path: Path) -> None:
 def test_curves_of_the_document_are_near_its_losses() -> None:
     # A mean over the last epoch is not the loss after it, but of its size.
     read = losses((ROOT / "docs" / "trained-digits.svg").read_text())
-    assert read.keys() == {*TRACED}
+    assert read.keys() == {*EVERY}
     ratios = [
         curve[-1] / float(tables.trained().of(name)[0]["training loss"].split()[0])
         for name, curve in read.items()

@@ -83,7 +83,7 @@ def _draw_rates(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_title("last loss by learning rate", fontsize=9, loc="left")
     axes.set_xlabel(
-        "filled: tests, a dot a seed; hollow: the sweep, on what is held out", fontsize=8
+        "filled: test loss of each seed; hollow: held-out loss of the sweep", fontsize=8
     )
 
 

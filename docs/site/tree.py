@@ -51,6 +51,7 @@ state
 explain
 devices
 memory
+state
 environment
 glossary
 ```

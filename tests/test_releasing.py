@@ -139,6 +139,21 @@ def test_options_and_transforms_take_the_same_steps_as_without(other, engine):
     assert_same(make, lambda: network(dtype), all_in=all_in, calls=4)
 
 
+def test_state_that_is_kept_in_fewer_bytes_is_the_same_as_without():
+    def trained(*, released: bool) -> list[Tensor]:
+        params = [weight(*torch.linspace(-1, 1, 5000).tolist()), weight(1.0)]
+        optimizer = AdamW(params, lr=0.1, state_storage="8bit")
+        with optimizer.releasing() if released else contextlib.nullcontext():
+            for factor in (1.0, 2.0, 3.0):
+                torch.stack([param.square().sum() * factor for param in params]).sum().backward()
+                optimizer.step()
+                optimizer.zero_grad()
+        return [*params, optimizer.state[params[0]]["exp_avg_sq"].codes]
+
+    for one, other in zip(trained(released=False), trained(released=True), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_composite_takes_the_same_steps_as_without():
     def make(params: Any) -> schuss.Optimizer:
         listed = list(params)

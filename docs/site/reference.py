@@ -30,7 +30,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
         *(f"matrices.{name}" for name in matrices.__all__ if name != "orthogonalized"),
     ),
     "Weight decay": ("WeightDecay", "L1Decay", "CorrectedDecay", "InUpdate"),
-    "What a step does": ("Explanation", "CohortExplanation"),
+    "What a step does": ("Explanation", "CohortExplanation", "Memory"),
     "Checkpoints": ("LoadReport", "migration.migrated"),
 }
 _OF_ENGINES = (

@@ -50,6 +50,7 @@ precision
 state
 explain
 devices
+state
 memory
 state
 environment

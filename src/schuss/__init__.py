@@ -6,7 +6,7 @@ from schuss import matrices, migration, optimizers, schedules, transforms
 from schuss.adaptive import GenericAdaptiveOptimizer
 from schuss.composite import Composite
 from schuss.declarations import hyper, rate
-from schuss.engines import CohortExplanation, Explanation
+from schuss.engines import CohortExplanation, Explanation, Memory
 from schuss.hyperparameters import Options
 from schuss.loading import LoadReport
 from schuss.matrices import orthogonalized
@@ -176,6 +176,7 @@ __all__ = [
     "Lion",
     "LoadReport",
     "Lookahead",
+    "Memory",
     "Muon",
     "NAdam",
     "NAdamW",

@@ -22,7 +22,7 @@ from schuss.checkpointed import Checkpointed
 from schuss.contract import Group, Pass, State
 from schuss.declarations import option
 from schuss.domains import Domains, at_least
-from schuss.engines import CompiledSteps, Engine, Explanation, called_while_tracing
+from schuss.engines import CompiledSteps, Engine, Explanation, Memory, called_while_tracing
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
 from schuss.hyperparameters import OPTION_DEFAULTS, CommonOptions, Options, check_options
@@ -159,6 +159,13 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
         was traced to, the source of the kernel, and how many bytes it moves. `print` shows it.
         """
         return self._stepping.explained(self)
+
+    def memory(self) -> Memory:
+        """Return the bytes of parameters, gradients, state and a step: predicted, and now.
+
+        Nothing is allocated for it, so it can be asked before the first step. `print` shows it.
+        """
+        return self._stepping.memory(self)
 
     releasing = releasing
 

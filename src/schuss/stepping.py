@@ -13,8 +13,10 @@ from schuss.engines import (
     CompiledSteps,
     Engine,
     Explanation,
+    Memory,
     Verdict,
     explained,
+    footprint,
     keeps_numbers,
 )
 from schuss.evaluation import Evaluation
@@ -139,6 +141,13 @@ class Steps:
         rules = [rule for rule, _ in rules_of(optimizer, groups)]
         with torch.no_grad():
             return explained(self._engine, optimizer, rules, groups, optimizer.passes())
+
+    def memory(self, optimizer: Stepped) -> Memory:
+        """Return the memory of the optimizer and of its steps; see `Optimizer.memory`."""
+        self._checks.check_changed(optimizer)
+        groups = self._checks.for_rules(optimizer, optimizer.param_groups)
+        rules = [rule for rule, _ in rules_of(optimizer, groups)]
+        return footprint(self._engine, optimizer, rules, groups, optimizer.passes())
 
     def run(self, optimizer: Stepped, rule: Rule, measures: Sequence[Measure] = ()) -> bool:
         """Run a rule for every parameter that has a gradient, and tell whether it was run.

@@ -7,6 +7,7 @@ import typer
 from schuss.cli.bench.command import bench
 from schuss.cli.explain import explain_command
 from schuss.cli.listing import list_command
+from schuss.cli.memory import memory_command
 from schuss.cli.mnist.command import mnist_command
 from schuss.cli.trained.command import trained_command
 
@@ -21,4 +22,5 @@ app.command("mnist")(mnist_command)
 app.command("trained")(trained_command)
 app.command("list")(list_command)
 app.command("explain")(explain_command)
+app.command("memory")(memory_command)
 app.add_typer(bench, name="bench")

@@ -10,10 +10,10 @@ import typer
 
 from schuss.cli.bench.workloads import WORKLOADS, parameters
 from schuss.cli.errors import OptionError, shown_as_message
+from schuss.cli.skeletons import MODELS
 from schuss.optimizer import Optimizer
 from schuss.registry import create_optimizer
 
-_MODELS = ("mnist", "resnet50", "gpt2")
 _SECONDS = 1.0
 
 
@@ -22,13 +22,13 @@ def explain_command(
         str, typer.Argument(help="Name of an optimizer, as `schuss list` shows it.")
     ],
     model: Annotated[
-        str, typer.Option(help=f"Whose shapes of parameters: {', '.join(_MODELS)}.")
+        str, typer.Option(help=f"Whose shapes of parameters: {', '.join(MODELS)}.")
     ] = "mnist",
 ) -> None:
     """Explain a step: engine, reason, program, kernel, bytes, and what time it takes."""
     with shown_as_message():
-        if model not in _MODELS:
-            raise OptionError(f"there is no model {model!r}; there are {', '.join(_MODELS)}")
+        if model not in MODELS:
+            raise OptionError(f"there is no model {model!r}; there are {', '.join(MODELS)}")
         try:
             created = create_optimizer(optimizer, parameters(WORKLOADS[model]))
         except ValueError as error:

@@ -11,6 +11,7 @@ from schuss.contract import Group
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.engine import Engine
 from schuss.engines.explanation import CohortExplanation, Explanation, explained
+from schuss.engines.footprint import Memory, footprint
 from schuss.engines.loop import initial_state
 from schuss.engines.trial import tried
 from schuss.engines.under_dynamo import CompiledSteps, Traced, called_while_tracing
@@ -22,11 +23,13 @@ __all__ = [
     "CompiledSteps",
     "Engine",
     "Explanation",
+    "Memory",
     "Traced",
     "Verdict",
     "called_while_tracing",
     "check_engine",
     "explained",
+    "footprint",
     "initial_state",
     "keeps_numbers",
     "tried",

@@ -19,9 +19,10 @@ def own_tensors(cohort: Cohort) -> list[Tensor]:
     Of an encoded tensor, these are its codes and its scales.
     """
     places = [place for place in cohort.inputs if place.name not in (GRAD, COUNT.name)]
-    found = [part for place in places for each in cohort.tensors(place) for part in _parts(each)]
+    found = [part for place in places for each in cohort.tensors(place) for part in parts_of(each)]
     return found + [state[key] for state in cohort.states for key in cohort.whole]
 
 
-def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
+def parts_of(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors that have the memory of a tensor: of an encoded one, two."""
     return (tensor.codes, tensor.scales) if isinstance(tensor, Encoded) else (tensor,)

@@ -85,8 +85,8 @@ def _check_apart(params: Sequence[Tensor], states: States) -> None:
     for param in params:
         tensors += [value for value in states[param].values() if isinstance(value, Tensor)]
     for tensor in tensors:
-        if not has_memory(tensor):
+        if not (has_memory(tensor) or tensor.is_meta):
             raise UnfusableError(f"a {type(tensor).__name__} has no plain memory of its own")
-    starts, ends = ranges(tensors)
+    starts, ends = ranges(tensor for tensor in tensors if not tensor.is_meta)
     if (ends[:-1] > starts[1:]).any():
         raise UnfusableError("tensors of parameters or of their state share memory")

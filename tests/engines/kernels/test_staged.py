@@ -447,3 +447,25 @@ def test_all_stages_draw_the_same_numbers_and_each_parameter_others(engine, monk
     for param, noise in zip(params, drawn, strict=True):
         torch.testing.assert_close(param, noise @ noise.mT @ noise, rtol=1e-12, atol=1e-12)
     assert len({float(noise[0, 0]) for noise in drawn}) == len(params)
+
+
+@ENGINES
+@pytest.mark.parametrize(
+    ("most", "counts"), [(5 * 24, [5, 5, 1]), (6 * 24 - 1, [5, 5, 1]), (20, [1] * 11), (999, [11])]
+)
+def test_so_many_parameters_are_stepped_at_a_time_as_have_so_many_numbers(
+    engine, most, counts, monkeypatch
+):
+    monkeypatch.setattr(staged, "CHUNK", most)
+    monkeypatch.setitem(members.PIECE, "cpu", most)
+    found: list[tuple[int, slice]] = []
+    begin = Stacks.__init__
+
+    def noted(self, cohort, part, cut, indices, grads, at):
+        found.append((len(indices), at))
+        begin(self, cohort, part, cut, indices, grads, at)
+
+    monkeypatch.setattr(Stacks, "__init__", noted)
+    stepped(made(orthogonal, [(6, 4)] * 11, **{engine: True}), 1, without=lambda *_: False)
+    assert [count for count, _ in found] == counts
+    assert [at.start for _, at in found] == [sum(counts[:n]) for n in range(len(counts))]

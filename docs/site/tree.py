@@ -50,9 +50,7 @@ precision
 state
 explain
 devices
-state
 memory
-state
 environment
 glossary
 ```

@@ -66,8 +66,7 @@ class Needs(NamedTuple):
         if isinstance(request, PerTensorState):
             return self._replace(per_tensor=self.per_tensor | {request.key})
         if isinstance(request, WholeRead):
-            # What was taken for numbers of equal parts may be a matrix with fewer rows.
-            return self._replace(shapes=True, whole=True, along=False, heads=0)
+            return self._replace(shapes=True, whole=True, along=False)
         return self._replace(shapes=True)
 
 

@@ -37,7 +37,7 @@ def trained_command(
             min=1,
             metavar="N",
             help="Times to go through the images; or hundreds of batches of text.",
-            show_default="4 for images, else 5",
+            show_default="2 for images, else 5",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each, from 0 on.")] = 3,

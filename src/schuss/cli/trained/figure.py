@@ -74,7 +74,7 @@ def _draw_losses(axes: Axes, made: Sequence[Row]) -> None:
     axes.set_xlim(right=_HIGHEST)
     axes.set_title("training loss by epoch, the last is darkest", fontsize=9, loc="left")
     axes.set_xlabel("mean over an epoch, median of the seeds", fontsize=8)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_locator(LogLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

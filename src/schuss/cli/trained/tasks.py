@@ -95,7 +95,7 @@ TASKS: Final[Mapping[str, Task]] = {
             "images",
             f"the network of `schuss mnist` on {images.LEARNED:,} images of Fashion-MNIST",
             "all images in batches of 32",
-            epochs=4,
+            epochs=2,
             cosine=COSINE,
             is_survey=False,
             load=images.clothes,

@@ -33,7 +33,7 @@ class AMSGrad(Adam):
 
     def read_group(self, saved: Group) -> Group:
         """Return a group of a checkpoint, unless it is one of Adam without `amsgrad`."""
-        if not saved.get("amsgrad", True):
+        if self.defaults["amsgrad"] and not saved.get("amsgrad", True):
             raise ValueError(
                 "AMSGrad would become Adam by the loaded amsgrad=False; load it into Adam, or go "
                 'on with AMSGrad by keep=("amsgrad",)'

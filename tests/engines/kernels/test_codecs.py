@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import schuss
-from schuss.storage.codecs import Encoded, policy
+from schuss.storage.codecs import CODECS, Encoded, policy
 from tests.algorithms import TRACED
 from tests.covers import in_turn
 
@@ -22,9 +22,9 @@ CODES_OFF = 2e-3
 """The share of codes that may differ by one, where the loop rounds an operation otherwise."""
 
 
-def params() -> list[nn.Parameter]:
+def params(shapes: Any = SHAPES) -> list[nn.Parameter]:
     generator = torch.Generator().manual_seed(0)
-    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
 
 
 def give_gradients(params: list[nn.Parameter], step: int) -> None:
@@ -54,16 +54,16 @@ ELEMENTWISE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "preset"), in_turn(ELEMENTWISE, PRESETS))
-def test_the_fused_engine_leaves_the_codes_of_the_loop(name: str, preset: str) -> None:
-    ours, theirs = params(), params()
+def trained_alike(name: str, storage: Any, shapes: Any = SHAPES, steps: int = 3) -> None:
+    """Step an optimizer on the fused engine and on the loop, from the same state each time."""
+    ours, theirs = params(shapes), params(shapes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         optimizers: list[Any] = [
-            schuss.create_optimizer(name, given, state_storage=preset, **engine)
+            schuss.create_optimizer(name, given, state_storage=storage, **engine)
             for given, engine in ((ours, {}), (theirs, {"foreach": False}))
         ]
-        for step in range(3):
+        for step in range(steps):
             for optimizer, given in zip(optimizers, (ours, theirs), strict=True):
                 give_gradients(given, step)
                 optimizer.step()
@@ -76,3 +76,30 @@ def test_the_fused_engine_leaves_the_codes_of_the_loop(name: str, preset: str) -
                 for mine, other in zip(ours, theirs, strict=True):
                     torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
                     other.copy_(mine)
+
+
+@pytest.mark.parametrize(("name", "preset"), in_turn(ELEMENTWISE, PRESETS))
+def test_the_fused_engine_leaves_the_codes_of_the_loop(name: str, preset: str) -> None:
+    trained_alike(name, preset)
+
+
+@pytest.mark.parametrize("signed", [n for n, codec in CODECS.items() if codec.is_signed])
+@pytest.mark.parametrize("unsigned", [n for n, codec in CODECS.items() if not codec.is_signed])
+def test_codecs_meet_in_one_kernel_at_every_size(signed, unsigned, monkeypatch):
+    monkeypatch.setattr(policy, "SMALLEST", 1)
+    sizes = [*range(1, 70), 127, 128, 129, 255, 256, 257, 1023, 1024, 1025, 16383, 16384, 16385]
+    storage = {"exp_avg": signed, "exp_avg_sq": unsigned}
+    trained_alike("adamw", storage, [(size,) for size in sizes], steps=2)
+
+
+def test_what_is_no_number_is_kept_by_kernels_as_by_the_loop():
+    [ours], [theirs] = params([(5000,)]), params([(5000,)])
+    for param, engine in ((ours, {"fused": True}), (theirs, {"foreach": False})):
+        param.grad = torch.linspace(-1, 1, 5000)
+        param.grad[[70, 900, 4999]] = torch.tensor([torch.nan, torch.inf, -torch.inf])
+        optimizer = schuss.AdamW([param], state_storage="8bit", **engine)
+        optimizer.step()
+        param.grad = torch.ones(5000)
+        optimizer.step()
+    torch.testing.assert_close(ours, theirs, equal_nan=True, rtol=1e-5, atol=1e-6)
+    assert 0 < ours.isnan().sum() <= 3 * 32

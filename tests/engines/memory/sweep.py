@@ -72,6 +72,7 @@ VARIANTS |= {
     "adamw, kahan": ("adamw", {"rounding": "kahan"}),
     "adamw, stochastic": ("adamw", {"rounding": "stochastic"}),
     "adamw, 8 bits": ("adamw", {"state_storage": "8bit"}),
+    "adamw, 4 bits": ("adamw", {"state_storage": "4bit"}),
     "lamb, bf16 state": ("lamb", {"state_storage": "bf16"}),
     "adamw, EMA, clipping": (
         "adamw",

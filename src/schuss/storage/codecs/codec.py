@@ -25,6 +25,7 @@ class Codec(ABC):
         block: How many numbers share a scale.
         code: The dtype of the codes.
         scale: The dtype of the scales.
+        per_byte: How many numbers a byte has the codes of.
         step: The largest error of a number, as a share of the largest number of its block.
         is_signed: Whether it keeps negative numbers; a negative number becomes 0 if it does not.
     """
@@ -33,6 +34,7 @@ class Codec(ABC):
     block: ClassVar[int]
     code: ClassVar[torch.dtype]
     scale: ClassVar[torch.dtype]
+    per_byte: ClassVar[int] = 1
     step: ClassVar[float]
     is_signed: ClassVar[bool]
 
@@ -80,7 +82,7 @@ class Codec(ABC):
     @property
     def bytes(self) -> float:
         """How many bytes a number takes, with its share of the scale."""
-        return self.code.itemsize + self.scale.itemsize / self.block
+        return 1 / self.per_byte + self.scale.itemsize / self.block
 
     @abstractmethod
     def scales_of(self, largest: Tensor) -> Tensor:

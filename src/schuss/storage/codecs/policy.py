@@ -57,6 +57,7 @@ def _preset(of_gradients: str, of_squares: str) -> Mapping[str, str]:
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
     "bf16": _preset("bf16", "bf16"),
     "8bit": _preset("int8", "uint8"),
+    "4bit": _preset("int4", "uint4"),
 }
 """The presets by name."""
 

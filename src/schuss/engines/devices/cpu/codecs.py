@@ -1,4 +1,4 @@
-"""The codecs of `storage.codecs` as kernels call them, with the same bits.
+"""The codecs as kernels call them, with the bits of `storage.codecs`.
 
 A kernel goes through a chunk in strips that fit into the fastest cache. Before a strip
 `decode_NAME(codes, scales, numbers, count)` decodes it into float32 numbers, with which the program
@@ -7,7 +7,6 @@ computes, and after it `encode_NAME` encodes what the program left there. All ta
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -17,13 +16,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy import float32
 
-from schuss.engines.devices.cpu.numbers import (
-    load_bfloat16,
-    store_bfloat16,
-    store_float32,
-)
+from schuss.engines.devices.cpu import numbers as in_memory
+from schuss.engines.devices.cpu.coding import CODINGS, Coding
 from schuss.engines.devices.cpu.vectors import LANES, Vectors
-from schuss.storage.codecs.codec import TINY
 
 STRIP = 1024
 """How many numbers are decoded at once: a multiple of every block."""
@@ -33,77 +28,6 @@ _ZERO = float32(0)
 _NUMBER = 4  # bytes
 _SPREAD = 48
 """Numbers that keep the rooms of two places from lying a page apart: loads wait for stores then."""
-
-
-def _decoded_int8(vectors: Vectors, codes: Any, scale: Any) -> Any:
-    build = vectors.builder
-    roots = vectors.signed(codes)
-    scale = build.fmul(scale, _FLOAT(1 / 127.0**2))
-    return build.fmul(build.fmul(roots, vectors.absolute(roots)), vectors.spread(scale))
-
-
-def _encoded_int8(vectors: Vectors, numbers: Any, reciprocal: Any) -> Any:
-    roots = vectors.root(vectors.absolute(numbers))
-    roots = vectors.builder.fmul(roots, vectors.spread(reciprocal))
-    return vectors.nearest(vectors.with_sign_of(roots, numbers))
-
-
-def _decoded_uint8(vectors: Vectors, codes: Any, scale: Any) -> Any:
-    build = vectors.builder
-    roots = vectors.unsigned(codes)
-    scale = build.fmul(scale, _FLOAT(1 / 255.0**2))
-    return build.fmul(build.fmul(roots, roots), vectors.spread(scale))
-
-
-def _encoded_uint8(vectors: Vectors, numbers: Any, reciprocal: Any) -> Any:
-    build = vectors.builder
-    zero, one = vectors.number(0.0), vectors.number(1.0)
-    is_positive = build.fcmp_ordered(">", numbers, zero)
-    roots = build.fmul(
-        vectors.root(build.select(is_positive, numbers, zero)), vectors.spread(reciprocal)
-    )
-    is_small = build.and_(is_positive, build.fcmp_ordered("<", roots, one))
-    return vectors.nearest(build.select(is_small, one, roots))
-
-
-def _reciprocal(build: Any, scale: Any, most: float) -> Any:
-    """Return what a root is multiplied with to become a code, given the scale of its block."""
-    is_tiny = build.fcmp_ordered("<", scale, _FLOAT(TINY))
-    scale = build.select(is_tiny, _FLOAT(TINY), scale)
-    kind = ir.FunctionType(_FLOAT, [_FLOAT])
-    root = build.module.declare_intrinsic("llvm.sqrt", [_FLOAT], kind)
-    return build.fdiv(_FLOAT(most), build.call(root, [scale]))
-
-
-def _block_decoder(decoded: Callable[..., Any]) -> Any:
-    @intrinsic
-    def decode(typing_context: Any, codes: Any, scale: Any, numbers: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            codes, scale, numbers = arguments
-            vectors = Vectors(builder)
-            found = decoded(vectors, vectors.load(codes, _INT8, 0), scale)
-            vectors.store(numbers, found, 0)
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.float32, types.int64), generate
-
-    return decode
-
-
-def _block_encoder(encoded: Callable[..., Any], most: float) -> Any:
-    @intrinsic
-    def encode(typing_context: Any, codes: Any, scale: Any, numbers: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            codes, scale, numbers = arguments
-            vectors = Vectors(builder)
-            reciprocal = _reciprocal(builder, scale, most)
-            found = encoded(vectors, vectors.load(numbers, _FLOAT, 0), reciprocal)
-            vectors.store(codes, found, 0)
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.float32, types.int64), generate
-
-    return encode
 
 
 def _room(kind: Any, count: int) -> Any:
@@ -125,10 +49,12 @@ def _room(kind: Any, count: int) -> Any:
 strip = _room(_FLOAT, STRIP + _SPREAD)
 """The room for the numbers of a strip."""
 
-_block = _room(_INT8, LANES)
+_vector = _room(_INT8, LANES)
 
 
-def _largest_of_block() -> Any:
+def _largest_of_vector() -> Any:
+    """Return an intrinsic that returns the largest absolute value of a vector of numbers."""
+
     @intrinsic
     def largest(typing_context: Any, numbers: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -140,7 +66,9 @@ def _largest_of_block() -> Any:
     return largest
 
 
-def _copier_of_codes() -> Any:
+def _copier_of_bytes() -> Any:
+    """Return an intrinsic that copies the byte at an index."""
+
     @intrinsic
     def copy(typing_context: Any, into: Any, of: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -155,50 +83,107 @@ def _copier_of_codes() -> Any:
     return copy
 
 
-_largest, _copy_code = _largest_of_block(), _copier_of_codes()
+_largest, _copy_byte = _largest_of_vector(), _copier_of_bytes()
 
 
-def _strip_decoder(decoded: Callable[..., Any]) -> Any:
-    decode = _block_decoder(decoded)
+def _strip_decoder(coding: Coding) -> Any:
+    decode, per_byte, per_block = coding.decode, coding.per_byte, coding.per_block
+    load_scale = getattr(in_memory, f"load_{coding.scale}")
+    step = per_byte * LANES
 
     @numba.njit(inline="always")
     def decode_strip(codes: int, scales: int, numbers: int, count: int) -> None:
-        blocks = count // LANES
-        for block in range(blocks):
-            scale = load_bfloat16(scales, block)
-            decode(codes + block * LANES, scale, numbers + block * LANES * _NUMBER)
-        rest = count - blocks * LANES
-        if rest:
-            tail = _block()
-            for i in range(rest):
-                _copy_code(tail, codes + blocks * LANES, i)
-            decode(tail, load_bfloat16(scales, blocks), numbers + blocks * LANES * _NUMBER)
+        whole = count // step
+        tail = _vector()
+        for n in range((count + step - 1) // step):
+            at = codes + n * LANES
+            if n == whole:  # no byte behind the last code may be touched
+                for i in range((count - whole * step + per_byte - 1) // per_byte):
+                    _copy_byte(tail, at, i)
+                at = tail
+            decode(at, load_scale(scales, n // per_block), numbers + n * step * _NUMBER)
 
     return decode_strip
 
 
-def _strip_encoder(encoded: Callable[..., Any], most: float) -> Any:
-    encode = _block_encoder(encoded, most)
+def _strip_encoder(coding: Coding) -> Any:
+    encode, factor = coding.encode, coding.factor
+    per_byte, per_block = coding.per_byte, coding.per_block
+    load_scale = getattr(in_memory, f"load_{coding.scale}")
+    store_scale = getattr(in_memory, f"store_{coding.scale}")
+    step = per_byte * LANES
+    block = step * per_block
 
     @numba.njit(inline="always")
     def encode_strip(codes: int, scales: int, numbers: int, count: int) -> None:
-        blocks = count // LANES
-        for block in range(blocks):
-            of_block = numbers + block * LANES * _NUMBER
-            store_bfloat16(scales, block, _largest(of_block))
-            encode(codes + block * LANES, load_bfloat16(scales, block), of_block)
-        rest = count - blocks * LANES
-        if rest:
-            tail, of_block = _block(), numbers + blocks * LANES * _NUMBER
-            for i in range(rest, LANES):
-                store_float32(of_block, i, _ZERO)
-            store_bfloat16(scales, blocks, _largest(of_block))
-            encode(tail, load_bfloat16(scales, blocks), of_block)
-            for i in range(rest):
-                _copy_code(codes + blocks * LANES, tail, i)
+        whole = count // step
+        vectors = (count + step - 1) // step
+        for i in range(count, vectors * step):
+            in_memory.store_float32(numbers, i, _ZERO)
+        tail = _vector()
+        for number in range((count + block - 1) // block):
+            first, last = number * per_block, (number + 1) * per_block
+            last = last if last < vectors else vectors  # noqa: FURB136  # min raises
+            largest = _ZERO
+            for n in range(first * per_byte, last * per_byte):
+                found = _largest(numbers + n * LANES * _NUMBER)
+                largest = found if found > largest or found != found else largest
+            store_scale(scales, number, largest)
+            by = factor(load_scale(scales, number))
+            for n in range(first, last):
+                at = tail if n == whole else codes + n * LANES
+                encode(at, by, numbers + n * step * _NUMBER)
+        if vectors > whole:
+            for i in range((count - whole * step + per_byte - 1) // per_byte):
+                _copy_byte(codes + whole * LANES, tail, i)
 
     return encode_strip
 
 
-decode_int8, encode_int8 = _strip_decoder(_decoded_int8), _strip_encoder(_encoded_int8, 127.0)
-decode_uint8, encode_uint8 = _strip_decoder(_decoded_uint8), _strip_encoder(_encoded_uint8, 255.0)
+def _short_decoder(coding: Coding) -> Any:
+    """Return a decoder of strips for blocks of one vector: a loop with nothing to be decided."""
+    decode, load_scale = coding.decode, getattr(in_memory, f"load_{coding.scale}")
+
+    @numba.njit(inline="always")
+    def decode_strip(codes: int, scales: int, numbers: int, count: int) -> None:
+        whole = count // LANES
+        for n in range(whole):
+            decode(codes + n * LANES, load_scale(scales, n), numbers + n * LANES * _NUMBER)
+        if count > whole * LANES:
+            tail = _vector()
+            for i in range(count - whole * LANES):
+                _copy_byte(tail, codes + whole * LANES, i)
+            decode(tail, load_scale(scales, whole), numbers + whole * LANES * _NUMBER)
+
+    return decode_strip
+
+
+def _short_encoder(coding: Coding) -> Any:
+    """Return an encoder of strips for blocks of one vector."""
+    encode, factor = coding.encode, coding.factor
+    load_scale = getattr(in_memory, f"load_{coding.scale}")
+    store_scale = getattr(in_memory, f"store_{coding.scale}")
+
+    @numba.njit(inline="always")
+    def encode_strip(codes: int, scales: int, numbers: int, count: int) -> None:
+        whole = count // LANES
+        for n in range(whole):
+            at = numbers + n * LANES * _NUMBER
+            store_scale(scales, n, _largest(at))
+            encode(codes + n * LANES, factor(load_scale(scales, n)), at)
+        if count > whole * LANES:
+            tail, at = _vector(), numbers + whole * LANES * _NUMBER
+            for i in range(count, (whole + 1) * LANES):
+                in_memory.store_float32(numbers, i, _ZERO)
+            store_scale(scales, whole, _largest(at))
+            encode(tail, factor(load_scale(scales, whole)), at)
+            for i in range(count - whole * LANES):
+                _copy_byte(codes + whole * LANES, tail, i)
+
+    return encode_strip
+
+
+for _name, _coding in CODINGS.items():
+    _is_short = _coding.per_block == _coding.per_byte == 1
+    globals()[f"decode_{_name}"] = (_short_decoder if _is_short else _strip_decoder)(_coding)
+    globals()[f"encode_{_name}"] = (_short_encoder if _is_short else _strip_encoder)(_coding)

@@ -22,7 +22,7 @@ import llvmlite.binding as llvm
 
 from schuss.engines.errors import UnfusableError
 from schuss.storage import halves, kinds
-from schuss.storage.codecs import codec
+from schuss.storage.codecs import codec, dynamic, four_bit
 
 
 class Code(NamedTuple):
@@ -52,10 +52,19 @@ _OPTIONS = ("OPT", "CPU_NAME", "CPU_FEATURES", "LOOP_VECTORIZE", "SLP_VECTORIZE"
 
 
 IMPORTED = (
-    *(Path(str(module.__file__)) for module in (codec, halves, kinds)),
+    *(Path(str(module.__file__)) for module in (codec, dynamic, four_bit, halves, kinds)),
     *(
         Path(__file__).with_name(f"{name}.py")
-        for name in ("codecs", "functions", "halves", "machine", "numbers", "vectors", "words")
+        for name in (
+            "codecs",
+            "coding",
+            "functions",
+            "halves",
+            "machine",
+            "numbers",
+            "vectors",
+            "words",
+        )
     ),
 )
 """The files of the modules that kernels import or are compiled by."""

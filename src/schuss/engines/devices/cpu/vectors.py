@@ -7,6 +7,7 @@ the processor needs, and computes the same bits on all of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -15,10 +16,11 @@ from numba.core import cgutils
 LANES = 32
 """How many numbers a vector has."""
 
-_INT8, _INT16, _INT32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+_INT8, _INT32, _INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _FLOAT = ir.FloatType()
 _LANES = ir.VectorType(_INT32, LANES)
 _NUMBERS = ir.VectorType(_FLOAT, LANES)
+_BYTES = ir.VectorType(_INT8, LANES)
 
 _ABSOLUTE, _SIGN = 0x7FFFFFFF, 0x80000000
 _SHIFT = 1.5 * 2.0**23
@@ -67,11 +69,77 @@ class Vectors:
 
     def nearest(self, numbers: Any) -> Any:
         """Return the whole numbers nearest to some numbers, as codes; 0 for NaN."""
-        build = self.builder
-        is_nan = build.fcmp_unordered("uno", numbers, numbers)
-        numbers = build.select(is_nan, self.number(0.0), numbers)
-        bits = build.bitcast(build.fadd(numbers, self.number(_SHIFT)), _LANES)
-        return build.trunc(bits, ir.VectorType(_INT8, LANES))
+        shifted = self.builder.fadd(self.or_zero(numbers), self.number(_SHIFT))
+        return self.as_bytes(self.bits(shifted))
+
+    def or_zero(self, numbers: Any) -> Any:
+        """Return numbers, with 0 in the place of NaN."""
+        is_nan = self.builder.fcmp_unordered("uno", numbers, numbers)
+        return self.builder.select(is_nan, self.number(0.0), numbers)
+
+    def truncated(self, numbers: Any) -> Any:
+        """Return numbers without what is behind the point, as whole numbers."""
+        return self.builder.fptosi(numbers, _LANES)
+
+    def as_numbers(self, whole: Any) -> Any:
+        """Return whole numbers as float32."""
+        return self.builder.sitofp(whole, _NUMBERS)
+
+    def as_bytes(self, whole: Any) -> Any:
+        """Return the lowest bytes of whole numbers."""
+        return self.builder.trunc(whole, _BYTES)
+
+    def smaller(self, numbers: Any, others: Any) -> Any:
+        """Return the smaller ones of two vectors without NaN."""
+        return self.builder.select(self.builder.fcmp_ordered("<", numbers, others), numbers, others)
+
+    def larger(self, numbers: Any, others: Any) -> Any:
+        """Return the larger ones of two vectors without NaN."""
+        return self.builder.select(self.builder.fcmp_ordered(">", numbers, others), numbers, others)
+
+    def halves(self, codes: Any) -> tuple[Any, Any]:
+        """Return the upper and the lower four bits of bytes, as whole numbers."""
+        whole = self.builder.zext(codes, _LANES)
+        return self.builder.lshr(whole, self.whole(4)), self.builder.and_(whole, self.whole(15))
+
+    def joined(self, upper: Any, lower: Any) -> Any:
+        """Return bytes of whole numbers for their upper and lower four bits."""
+        return self.as_bytes(self.builder.or_(self.builder.shl(upper, self.whole(4)), lower))
+
+    def alternating(self, first: Any, second: Any) -> list[Any]:
+        """Return two vectors with the numbers of two others in turns."""
+        order = [n // 2 + LANES * (n % 2) for n in range(2 * LANES)]
+        return [self._picked(first, second, half) for half in (order[:LANES], order[LANES:])]
+
+    def apart(self, first: Any, second: Any) -> list[Any]:
+        """Return each second number of two vectors, from the first on and from the second on."""
+        return [self._picked(first, second, range(begin, 2 * LANES, 2)) for begin in range(2)]
+
+    def _picked(self, first: Any, second: Any, order: Sequence[int]) -> Any:
+        return self.builder.shuffle_vector(first, second, ir.Constant(_LANES, list(order)))
+
+    def looked_up(self, name: str, table: Sequence[float], codes: Any) -> Any:
+        """Return the numbers of a table at some codes."""
+        build, module = self.builder, self.builder.module
+        kind = ir.ArrayType(_FLOAT, len(table))
+        constant = module.globals.get(name)
+        if constant is None:
+            constant = ir.GlobalVariable(module, kind, name)
+            constant.initializer = ir.Constant(kind, list(table))
+            constant.global_constant, constant.linkage = True, "internal"
+        base = build.ptrtoint(constant, _INT64)
+        lanes = ir.VectorType(_INT64, LANES)
+        spread = build.insert_element(ir.Constant(lanes, None), base, _INT32(0))
+        spread = build.shuffle_vector(spread, spread, self.whole(0))
+        offsets = build.shl(build.zext(codes, lanes), ir.Constant(lanes, [2] * LANES))
+        pointers = ir.VectorType(_FLOAT.as_pointer(), LANES)
+        places = build.inttoptr(build.add(spread, offsets), pointers)
+        mask = ir.VectorType(ir.IntType(1), LANES)
+        kind = ir.FunctionType(_NUMBERS, [pointers, _INT32, mask, _NUMBERS])
+        declared: Any = cgutils.get_or_insert_function
+        gather = declared(module, kind, f"llvm.masked.gather.v{LANES}f32.v{LANES}p0")
+        every = ir.Constant(mask, [1] * LANES)
+        return build.call(gather, [places, _INT32(4), every, ir.Constant(_NUMBERS, None)])
 
     def bits(self, numbers: Any) -> Any:
         """Return the bits of numbers."""

@@ -103,8 +103,8 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
 def _base(statements: Statements, place: Place) -> str:
     column = statements.layout.column(place)
     codec = statements.layout.codec(place)
-    size = statements.size(place) if codec is None else str(codec.code.itemsize)
-    return f"{names.place(column)} = {statements.address(column)} + {size} * first"
+    offset = f"{statements.size(place)} * first" if codec is None else f"first // {codec.per_byte}"
+    return f"{names.place(column)} = {statements.address(column)} + {offset}"
 
 
 def _base_of_scales(statements: Statements, place: Place) -> str:

@@ -1,0 +1,246 @@
+"""Codes and numbers of a vector: what each codec of `storage.codecs` is on vectors of LLVM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from schuss.engines.devices.cpu.vectors import LANES, Vectors
+from schuss.storage.codecs.codec import TINY
+from schuss.storage.codecs.dynamic import EIGHT_NINTHS, Dynamic, Dynamic8, UDynamic8
+from schuss.storage.codecs.four_bit import Int4
+
+_INT8, _FLOAT = ir.IntType(8), ir.FloatType()
+
+
+class Coding(NamedTuple):
+    """A codec, for the numbers whose codes fill a vector of bytes.
+
+    Attributes:
+        decode: Takes the addresses of codes and of numbers, and a scale.
+        encode: The same, with the factor of numbers in the place of the scale.
+        factor: Returns that factor, given a scale.
+        per_byte: How many numbers a byte has the codes of.
+        per_block: How many vectors of bytes share a scale.
+        scale: The kind of the scales.
+    """
+
+    decode: Any
+    encode: Any
+    factor: Any
+    per_byte: int
+    per_block: int
+    scale: str
+
+
+def _decoder(decoded: Callable[[Vectors, Any, Any], list[Any]]) -> Any:
+    """Return a function for kernels of what decodes a vector of bytes to vectors of numbers."""
+
+    @intrinsic
+    def decode(typing_context: Any, codes: Any, scale: Any, numbers: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            codes, scale, numbers = arguments
+            vectors = Vectors(builder)
+            found = decoded(vectors, vectors.load(codes, _INT8, 0), scale)
+            for index, each in enumerate(found):
+                vectors.store(numbers, each, 4 * LANES * index)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.float32, types.int64), generate
+
+    return decode
+
+
+def _encoder(encoded: Callable[[Vectors, list[Any], Any], Any], per_byte: int) -> Any:
+    """Return a function for kernels of what encodes vectors of numbers as a vector of bytes."""
+
+    @intrinsic
+    def encode(typing_context: Any, codes: Any, factor: Any, numbers: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            codes, factor, numbers = arguments
+            vectors = Vectors(builder)
+            given = [vectors.load(numbers, _FLOAT, 4 * LANES * n) for n in range(per_byte)]
+            vectors.store(codes, encoded(vectors, given, vectors.spread(factor)), 0)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.float32, types.int64), generate
+
+    return encode
+
+
+def _factor(of_scale: Callable[[Any, Any], Any]) -> Any:
+    """Return a function for kernels of what makes the factor of numbers of a scale."""
+
+    @intrinsic
+    def factor(typing_context: Any, scale: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            (scale,) = arguments
+            is_tiny = builder.fcmp_ordered("<", scale, _FLOAT(TINY))
+            return of_scale(builder, builder.select(is_tiny, _FLOAT(TINY), scale))
+
+        return types.float32(types.float32), generate
+
+    return factor
+
+
+def _reciprocal(build: Any, scale: Any) -> Any:
+    return build.fdiv(_FLOAT(1.0), scale)
+
+
+def _over_root(most: float) -> Callable[[Any, Any], Any]:
+    def of_scale(build: Any, scale: Any) -> Any:
+        kind = ir.FunctionType(_FLOAT, [_FLOAT])
+        root = build.module.declare_intrinsic("llvm.sqrt", [_FLOAT], kind)
+        return build.fdiv(_FLOAT(most), build.call(root, [scale]))
+
+    return of_scale
+
+
+def _decoded_int8(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
+    build, roots = vectors.builder, vectors.signed(codes)
+    scales = vectors.spread(build.fmul(scale, _FLOAT(1 / 127.0**2)))
+    return [build.fmul(build.fmul(roots, vectors.absolute(roots)), scales)]
+
+
+def _encoded_int8(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
+    roots = vectors.builder.fmul(vectors.root(vectors.absolute(numbers[0])), factor)
+    return vectors.nearest(vectors.with_sign_of(roots, numbers[0]))
+
+
+def _decoded_uint8(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
+    build, roots = vectors.builder, vectors.unsigned(codes)
+    scales = vectors.spread(build.fmul(scale, _FLOAT(1 / 255.0**2)))
+    return [build.fmul(build.fmul(roots, roots), scales)]
+
+
+def _encoded_uint8(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
+    build, zero, one = vectors.builder, vectors.number(0.0), vectors.number(1.0)
+    is_positive = build.fcmp_ordered(">", numbers[0], zero)
+    roots = build.fmul(vectors.root(build.select(is_positive, numbers[0], zero)), factor)
+    is_small = build.and_(is_positive, build.fcmp_ordered("<", roots, one))
+    return vectors.nearest(build.select(is_small, one, roots))
+
+
+def _decoded_by_map(codec: Dynamic) -> Callable[[Vectors, Any, Any], list[Any]]:
+    def decoded(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
+        found = vectors.looked_up(f"map_{codec.name}", codec.map, codes)
+        return [vectors.builder.fmul(found, vectors.spread(scale))]
+
+    return decoded
+
+
+def _encoded_by_decades(codec: Dynamic) -> Callable[[Vectors, list[Any], Any], Any]:
+    def encoded(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
+        build = vectors.builder
+        shares = vectors.or_zero(build.fmul(numbers[0], factor))
+        sizes = vectors.absolute(shares) if codec.is_signed else shares
+        factors, counts = vectors.number(0.0), vectors.number(0.5)
+        for decade in codec.steps:
+            reached = build.fcmp_ordered(">=", sizes, vectors.number(decade.begin))
+            factors = build.select(reached, vectors.number(decade.factor), factors)
+            counts = build.select(reached, vectors.number(decade.numbers), counts)
+        first = build.fmul(counts, vectors.number(EIGHT_NINTHS))
+        steps = build.fadd(build.fmul(sizes, factors), first)
+        last = build.fsub(build.fadd(counts, counts), vectors.number(1.0))
+        found = vectors.truncated(vectors.smaller(steps, last))
+        is_one = build.fcmp_ordered(">=", sizes, vectors.number(codec.last))
+        found = build.add(found, build.zext(is_one, found.type))
+        zero = vectors.whole(codec.zero)
+        if not codec.is_signed:
+            one = vectors.whole(1)
+            at_least = build.select(build.icmp_signed(">", found, one), found, one)
+            return vectors.as_bytes(build.sub(at_least, one))
+        capped = build.select(build.icmp_signed("<", found, zero), found, zero)
+        is_negative = build.fcmp_ordered("<", shares, vectors.number(0.0))
+        codes = build.select(is_negative, build.sub(zero, capped), build.add(zero, found))
+        return vectors.as_bytes(codes)
+
+    return encoded
+
+
+_INT4 = Int4()
+
+
+def _decoded_int4(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
+    build, scales = vectors.builder, vectors.spread(scale)
+
+    def numbers(half: Any) -> Any:
+        places = build.sub(half, vectors.whole(_INT4.zero))
+        is_negative = build.icmp_signed("<", places, vectors.whole(0))
+        reached = build.select(is_negative, build.neg(places), places)
+        sizes = vectors.number(0.0)
+        for place, size in enumerate(_INT4.sizes):
+            at = build.icmp_signed(">=", reached, vectors.whole(place))
+            sizes = build.select(at, vectors.number(size), sizes)
+        signed = build.select(is_negative, build.fneg(sizes), sizes)
+        return build.fmul(signed, scales)
+
+    return vectors.alternating(*map(numbers, vectors.halves(codes)))
+
+
+def _encoded_int4(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
+    build, zero = vectors.builder, vectors.whole(_INT4.zero)
+
+    def codes(given: Any) -> Any:
+        shares = vectors.or_zero(build.fmul(given, factor))
+        sizes, found = vectors.absolute(shares), vectors.whole(0)
+        for begin in _INT4.begins:
+            reached = build.fcmp_ordered(">=", sizes, vectors.number(begin))
+            found = build.add(found, build.zext(reached, found.type))
+        capped = build.select(build.icmp_signed("<", found, zero), found, zero)
+        is_negative = build.fcmp_ordered("<", shares, vectors.number(0.0))
+        return build.select(is_negative, build.sub(zero, capped), build.add(zero, found))
+
+    return vectors.joined(*map(codes, vectors.apart(*numbers)))
+
+
+def _decoded_uint4(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
+    build, scales = vectors.builder, vectors.spread(scale)
+
+    def numbers(half: Any) -> Any:
+        steps = build.fadd(vectors.as_numbers(half), vectors.number(1.0))
+        return build.fmul(build.fmul(steps, vectors.number(1 / 16)), scales)
+
+    return vectors.alternating(*map(numbers, vectors.halves(codes)))
+
+
+def _encoded_uint4(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
+    build = vectors.builder
+
+    def codes(given: Any) -> Any:
+        shares = vectors.or_zero(build.fmul(given, factor))
+        steps = build.fsub(build.fmul(shares, vectors.number(16.0)), vectors.number(0.5))
+        steps = vectors.smaller(vectors.larger(steps, vectors.number(0.0)), vectors.number(15.0))
+        return vectors.truncated(steps)
+
+    return vectors.joined(*map(codes, vectors.apart(*numbers)))
+
+
+def _companded(decoded: Any, encoded: Any, most: float) -> Coding:
+    factor = _factor(_over_root(most))
+    return Coding(_decoder(decoded), _encoder(encoded, 1), factor, 1, 1, "bfloat16")
+
+
+def _dynamic(codec: Dynamic) -> Coding:
+    decode, encode = _decoder(_decoded_by_map(codec)), _encoder(_encoded_by_decades(codec), 1)
+    return Coding(decode, encode, _factor(_reciprocal), 1, codec.block // LANES, "float32")
+
+
+def _of_4_bits(decoded: Any, encoded: Any) -> Coding:
+    factor = _factor(_reciprocal)
+    return Coding(_decoder(decoded), _encoder(encoded, 2), factor, 2, 2, "float32")
+
+
+CODINGS = {
+    "int8": _companded(_decoded_int8, _encoded_int8, 127.0),
+    "uint8": _companded(_decoded_uint8, _encoded_uint8, 255.0),
+    "dynamic8": _dynamic(Dynamic8()),
+    "udynamic8": _dynamic(UDynamic8()),
+    "int4": _of_4_bits(_decoded_int4, _encoded_int4),
+    "uint4": _of_4_bits(_decoded_uint4, _encoded_uint4),
+}
+"""The codecs that kernels have, by name."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from schuss import loading
-from schuss.contract import Group, Measure, Rule, State, Stateful
+from schuss.contract import Group, Measure, Rule, State
 from schuss.groupchecks import Checking, GroupChecks, Grouped
 from schuss.loading import RULE
 from schuss.storage.codecs import Encoded
@@ -55,7 +55,7 @@ class Saved(Protocol):
         """Return the optimizer whose rule and hyper-parameters a group has."""
 
 
-class Loadable(Stateful, Grouped, Protocol):
+class Loadable(Grouped, Protocol):
     """The part of an optimizer that a checkpoint is made to fit."""
 
     def algorithm_of(self, group: Group) -> Loading:

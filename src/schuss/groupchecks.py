@@ -14,14 +14,15 @@ from typing import Any, Final, Protocol
 
 import torch
 
-from schuss.contract import Group
+from schuss.contract import Group, Stateful
 from schuss.domains import Domains
 from schuss.hyperparameters import OPTION_DEFAULTS
 from schuss.parametergroups import check_params
 from schuss.storage.master import check_rounded
+from schuss.storagechecks import Ruled, check_stored_keys
 
 
-class Checking(Protocol):
+class Checking(Ruled, Protocol):
     """The part of an optimizer that one group is checked by.
 
     Attributes:
@@ -39,7 +40,7 @@ class Checking(Protocol):
         """Check that the algorithm takes the parameters of one group."""
 
 
-class Grouped(Protocol):
+class Grouped(Stateful, Protocol):
     """The part of an optimizer that its groups are checked by."""
 
     param_groups: list[Group]
@@ -136,6 +137,7 @@ class GroupChecks:
         with _named(algorithm, number):
             check_rounded(group)
             algorithm.check_parameters({**algorithm.defaults, **group})
+            check_stored_keys(optimizer, algorithm, group)
 
     def for_rules(self, optimizer: Grouped, groups: Sequence[Group]) -> Sequence[Group]:
         """Return groups as rules see them: with Python's numbers and tensors of no dimensions."""

@@ -65,7 +65,7 @@ def test_a_tensor_that_all_share_is_repeated_for_each():
         (torch.reshape, [SHAPE, SHAPE]),
         (torch.transpose, [SHAPE]),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_any_other_is_called_for_each_tensor(function, shapes):
     assert on_stacks(function, shapes) is None

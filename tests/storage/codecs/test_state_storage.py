@@ -135,6 +135,32 @@ def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(storage
         made(storage)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+def test_a_key_that_the_state_has_not_is_refused_with_those_that_it_has(late):
+    words = "no tensor 'exp_avg_squared' like its parameter, but these: 'exp_avg', 'exp_avg_sq' "
+    storage = {"exp_avg_squared": "uint8", "*": "bf16"}
+    if not late:
+        with pytest.raises(ValueError, match=words):
+            made(storage)
+        return
+    params, optimizer = made(None)
+    step(params, optimizer)
+    before = params[0].detach().clone()
+    optimizer.param_groups[0]["state_storage"] = storage
+    with pytest.raises(ValueError, match=words):
+        step(params, optimizer)
+    assert torch.equal(params[0], before)
+
+
+def test_keys_that_come_with_an_option_or_in_a_step_are_known():
+    params, _ = made(None)
+    schuss.Adam(params, amsgrad=True, state_storage={"max_exp_avg_sq": "bf16"})
+    schuss.SGD(params, lr=0.1, momentum=0.9, state_storage={"momentum_buffer": "int8"})
+    with pytest.raises(ValueError, match="no tensor 'momentum_buffer' like its parameter.*none"):
+        schuss.SGD(params, lr=0.1, state_storage={"momentum_buffer": "int8"})
+    schuss.AdaHessian(params, state_storage={"exp_avg": "int8"})
+
+
 @pytest.mark.parametrize("storage", [*PRESETS, *({"*": name} for name in CODECS)], ids=str)
 def test_a_checkpoint_holds_plain_tensors_and_goes_on_bit_for_bit(storage):
     params, optimizer = made(storage)

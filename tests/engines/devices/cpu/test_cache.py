@@ -300,7 +300,9 @@ def test_what_is_kept_is_taken_where_nothing_can_be_written(kept, compiles, monk
     assert compiles == []
 
 
-@pytest.mark.parametrize("path", machine.IMPORTED, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", machine.IMPORTED, ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
 def test_a_release_that_changes_what_kernels_call_compiles_them_anew(
     path, kept, compiles, tmp_path, monkeypatch
 ):

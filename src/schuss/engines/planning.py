@@ -136,7 +136,7 @@ class Known:
 def options_of(group: Group) -> object:
     """Return the options of a group that cohorts are made with."""
     execution = group["fused"], group["foreach"], group["differentiable"]
-    kept = group["master_weights"], group.get("rounding"), frozen(group["state_storage"])
+    kept = group["master_weights"], group.get("rounding"), frozen(group.get("state_storage"))
     return (*execution, *kept, group["capturable"])
 
 

@@ -54,7 +54,7 @@ class Hyperball(Transform):
         radius, norm = state["radius"], param.norm()
         param.mul_(_factor(radius, norm))
         # Zeros have no direction to keep, and are free from then on.
-        state["radius"] = torch.where(norm > 0, radius, 0.0)
+        state["radius"] = radius * norm.sign()
 
 
 def _factor(radius: Tensor, norm: Tensor) -> Tensor:

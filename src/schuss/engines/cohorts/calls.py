@@ -119,7 +119,7 @@ class Stacks:
         cohort = self._cohort
         stacks = {key: self._stack(block) for key, block in self._cut.kept.items()}
         for key, stack in stacks.items():
-            if key in cohort.whole:
+            if key in cohort.whole and stack.shape[1:] == cohort.states[0][key].shape:
                 for index, tensor in zip(self._indices, stack.unbind(), strict=True):
                     cohort.states[index][key].copy_(tensor)
             else:

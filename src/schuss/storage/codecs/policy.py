@@ -84,7 +84,7 @@ def keep(state: State, group: Group, param: Tensor) -> None:
         group: The group, with `state_storage`.
         param: The parameter.
     """
-    names = named(group["state_storage"])
+    names = named(group.get("state_storage"))
     for key, value in state.items():
         if isinstance(value, Tensor) and key not in master.KEYS:
             wanted = names.get(key, names.get(OTHERS)) if _can_be_kept(value, param) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import importlib._bootstrap_external as bootstrap
 import importlib.util
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import schuss
 from schuss.engines.devices.cpu import cache, machine
 
 TEXT = """
@@ -350,3 +352,21 @@ def test_a_new_process_needs_no_compiler(tmp_path):
 
     assert printed() == "[0.5, -2.5] True\n"
     assert printed() == "[0.5, -2.5] False\n"
+
+
+def test_every_module_that_kernels_are_made_of_is_known():
+    source = Path(str(schuss.__file__)).parent
+    names = ("codecs", "functions", "halves", "numbers")
+    pending = [source / "engines/devices/cpu" / f"{name}.py" for name in names]
+    found: set[Path] = set()
+    while pending:
+        path = pending.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("schuss."):
+                of = source.parent / str(node.module).replace(".", "/")
+                within = [of / f"{alias.name}.py" for alias in node.names]
+                pending += [each for each in (of.with_suffix(".py"), *within) if each.is_file()]
+    assert found <= {Path(path) for path in machine.IMPORTED}

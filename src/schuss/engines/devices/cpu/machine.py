@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import llvmlite.binding as llvm
 
 from schuss.engines.errors import UnfusableError
-from schuss.storage import halves, kinds
+from schuss.storage import halves, kinds, ranks
 from schuss.storage.codecs import codec, dynamic, four_bit
 
 
@@ -52,7 +52,7 @@ _OPTIONS = ("OPT", "CPU_NAME", "CPU_FEATURES", "LOOP_VECTORIZE", "SLP_VECTORIZE"
 
 
 IMPORTED = (
-    *(Path(str(module.__file__)) for module in (codec, dynamic, four_bit, halves, kinds)),
+    *(Path(str(module.__file__)) for module in (codec, dynamic, four_bit, halves, kinds, ranks)),
     *(
         Path(__file__).with_name(f"{name}.py")
         for name in (

@@ -45,8 +45,9 @@ def test_the_table_has_a_row_for_each_optimizer_and_columns_for_each_preset(tmp_
     assert text.endswith(f"|\n\n{end}\nAfter.\n")
     rows = [line for line in text.splitlines() if line.startswith("| [")]
     adamw, muon = (line.strip("| ").split(" | ") for line in rows)
-    # 8 bytes of state in float32, half of it in bfloat16; with all bits of the weights 2 more.
-    assert adamw[1::2] == ["8.00", "4.00", "10.00", "6.90 MB"]
+    # 8 bytes of state in float32, fewer by a preset, where biases stay as they are; half of it
+    # beside bfloat16; with all bits of the weights 2 more.
+    assert adamw[1::2] == ["8.00", "4.01", "2.14", "1.08", "4.00", "10.00", "6.90 MB"]
     assert len(muon) == len(adamw) == 2 + 2 * len(PRESETS)
 
 
@@ -122,3 +123,10 @@ def test_a_model_of_a_size_has_so_many_numbers_in_matrices(size, count):
 def test_a_size_of_nothing_is_refused():
     with pytest.raises(OptionError, match="must be a number"):
         of_size("0", torch.float32)
+
+
+def test_the_state_may_be_kept_in_fewer_bytes():
+    command = ["memory", "adamw", "--parameters", "10M", "--state-storage", "8bit"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"exp_avg +\S+ MB +1\.06 B", result.output)

@@ -45,6 +45,9 @@ class Preset:
 
 PRESETS: Final = (
     Preset("float32", torch.float32),
+    Preset("float32, bf16 state", torch.float32, {"state_storage": "bf16"}),
+    Preset("float32, 8-bit state", torch.float32, {"state_storage": "8bit"}),
+    Preset("float32, 4-bit state", torch.float32, {"state_storage": "4bit"}),
     Preset("bfloat16", torch.bfloat16),
     Preset("bfloat16, master weights", torch.bfloat16, {"master_weights": True}),
 )
@@ -71,6 +74,9 @@ def memory_command(
     master_weights: Annotated[
         bool, typer.Option("--master-weights", help="Keep weights of half precision in full.")
     ] = False,
+    state_storage: Annotated[
+        str | None, typer.Option(help="A preset for the state, such as 8bit.")
+    ] = None,
     markdown: Annotated[
         Path | None, typer.Option(help="Write the table of all into this document.")
     ] = None,
@@ -81,7 +87,7 @@ def memory_command(
             raise OptionError(f"there is no dtype {dtype!r}; there are {', '.join(DTYPES)}")
         about = Model(model, parameters)
         if optimizer is not None and markdown is None:
-            options = {"master_weights": True} if master_weights else {}
+            options = {"master_weights": master_weights, "state_storage": state_storage}
             memory = about.memory(optimizer, Preset("", DTYPES[dtype], options))
             typer.echo(memory)
             return

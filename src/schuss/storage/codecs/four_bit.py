@@ -70,7 +70,9 @@ class Int4(FourBits):
     def codes_of(self, blocks: Tensor, scales: Tensor) -> Tensor:
         """Return the codes of the nearest numbers."""
         shares = (blocks * (1.0 / scales.clamp(min=TINY))).nan_to_num(0.0)
-        found = torch.bucketize(shares.abs(), torch.tensor(self.begins), right=True)
+        found = torch.bucketize(
+            shares.abs(), torch.tensor(self.begins, device=shares.device), right=True
+        )
         below = self.zero - found.clamp(max=self.zero)
         return torch.where(shares < 0, below, found + self.zero).to(self.code)
 

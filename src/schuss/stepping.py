@@ -24,6 +24,7 @@ from schuss.groupchecks import GroupChecks
 from schuss.lostupdates import LostUpdates
 from schuss.release import Release, refuse_scaler
 from schuss.stepped import Stepped, due_gradients, for_all, params_of, rules_of
+from schuss.storage.codecs.policy import keeps_codes
 from schuss.transforms.chain import Chain
 
 
@@ -80,9 +81,13 @@ class Steps:
         return takes_scaled_gradients(optimizer.param_groups)
 
     def is_decided_on_the_host(self, optimizer: Stepped) -> bool:
-        """Tell whether a step depends on numbers that are read before its end."""
+        """Tell whether a step depends on numbers that are read before its end, or on codes.
+
+        Dynamo would trace what an encoded tensor does with its codes, and leaves them behind.
+        """
         return (
             optimizer.overrides("summed")
+            or any(keeps_codes(group.get("state_storage")) for group in optimizer.param_groups)
             or self._release is not None
             or any(map(self._chain.overriding, ("skips", "refusal", "holds_back", "climb")))
             or optimizer.projects()

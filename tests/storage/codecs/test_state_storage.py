@@ -240,3 +240,18 @@ def test_explain_counts_the_bytes_of_codes():
     step(params, optimizer)
     [large] = [each for each in optimizer.explain().cohorts if each.numbers == 64 * 64]
     assert large.bytes_per_number == pytest.approx(4 + 4 + 4 + 4 * (1 + 2 / 32))
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's own, about its compiler
+def test_a_step_under_torch_compile_is_the_same():
+    torch.compiler.reset()
+    params, optimizer = made("8bit", foreach=False)
+    others, compiled = made("8bit", foreach=False)
+    take = torch.compile(compiled.step)  # inductor: other backends leave no codes behind
+    for seed in range(3):
+        step(params, optimizer, seed)
+        generator = torch.Generator().manual_seed(seed)
+        for param in others:
+            param.grad = torch.randn(param.shape, generator=generator)
+        take()
+    assert (params[0] - others[0]).abs().max() < 1e-6

@@ -2,6 +2,6 @@
 
 from schuss.storage.codecs.codec import Codec
 from schuss.storage.codecs.encoded import Encoded, encoded
-from schuss.storage.codecs.named import CODECS, codec_named
+from schuss.storage.codecs.named import CODECS
 
-__all__ = ["CODECS", "Codec", "Encoded", "codec_named", "encoded"]
+__all__ = ["CODECS", "Codec", "Encoded", "encoded"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 TINY = 2.0**-126
-"""The smallest normal float32; a block whose scale is smaller is decoded as zeros."""
+"""The smallest normal float32; numbers of a block with a smaller scale come back smaller still."""
 
 
 class Codec(ABC):

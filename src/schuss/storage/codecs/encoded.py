@@ -80,7 +80,7 @@ class Encoded(Tensor):
         """Run an operation on what codes stand for, and encode what it has written."""
         name = func.overloadpacket
         if name in _KEEPING and set(kwargs or {}) <= {"device", "memory_format"}:
-            return _kept(args[0], (kwargs or {}).get("device"), copied=name is not _DETACH)
+            return _kept(args[0], (kwargs or {}).get("device"), copied=name not in _SHARING)
         numbers: dict[int, Tensor] = {}
 
         def plain(value: Any) -> Any:
@@ -110,8 +110,8 @@ class Encoded(Tensor):
         return f"{self.decoded()!r} kept as {self.codec.name}"
 
 
-_DETACH = torch.ops.aten.detach
-_KEEPING = (_DETACH, torch.ops.aten.clone, torch.ops.aten._to_copy, torch.ops.aten.alias)
+_SHARING = (torch.ops.aten.detach, torch.ops.aten.alias)
+_KEEPING = (*_SHARING, torch.ops.aten.clone, torch.ops.aten._to_copy)
 
 
 def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Encoded]:
@@ -134,9 +134,9 @@ def _kept(tensor: Encoded, device: Any, *, copied: bool) -> Encoded:
 def _restored(
     name: str, codes: Tensor, scales: Tensor, shape: torch.Size, dtype: torch.dtype
 ) -> Encoded:
-    from schuss.storage.codecs.named import codec_named
+    from schuss.storage.codecs.named import CODECS
 
-    return Encoded(codec_named(name), codes, scales, shape, dtype)
+    return Encoded(CODECS[name], codes, scales, shape, dtype)
 
 
 def encoded(codec: Codec, numbers: Tensor) -> Encoded:

@@ -13,8 +13,3 @@ CODECS: Final[dict[str, Codec]] = {
     codec.name: codec for codec in (Int8(), UInt8(), Dynamic8(), UDynamic8(), Int4(), UInt4())
 }
 """All codecs by name."""
-
-
-def codec_named(name: str) -> Codec:
-    """Return the codec of a name."""
-    return CODECS[name]

@@ -71,6 +71,11 @@ def named(storage: Storage) -> Mapping[str, str]:
     return PRESETS[storage] if isinstance(storage, str) else storage
 
 
+def keeps_codes(storage: Storage) -> bool:
+    """Tell whether some state may be encoded."""
+    return storage is not None and any(name in CODECS for name in named(storage).values())
+
+
 def frozen(storage: Storage) -> object:
     """Return something that is equal only for the same choice, and that nobody can change."""
     return storage if storage is None or isinstance(storage, str) else tuple(storage.items())

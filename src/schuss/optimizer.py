@@ -134,8 +134,9 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Take one step with every parameter that has a gradient.
 
-        Under `torch.compile` it is one graph. Where the host decides something in between, or state is kept as codes, the
-        graph breaks around the step, which is taken as without: whether to take it (`Accumulate`,
+        Under `torch.compile` it is one graph. Where state is kept as codes, or the host decides
+        something in between, the graph breaks around the step, which is taken as without: whether
+        to take it (`Accumulate`,
         `SkipNonFinite`, an infinity that a `GradScaler` found), to take a gradient anew (`SAM`), or
         what to do with sums (`Prodigy`, the D-Adaptations, `DoG`) or with a projection (`GaLore`).
 

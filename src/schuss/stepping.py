@@ -87,11 +87,11 @@ class Steps:
         """
         return (
             optimizer.overrides("summed")
-            or any(keeps_codes(group.get("state_storage")) for group in optimizer.param_groups)
             or self._release is not None
             or any(map(self._chain.overriding, ("skips", "refusal", "holds_back", "climb")))
             or optimizer.projects()
             or getattr(optimizer, "found_inf", None) is not None
+            or any(keeps_codes(group.get("state_storage")) for group in optimizer.param_groups)
         )
 
     def take_outside_of_graphs(

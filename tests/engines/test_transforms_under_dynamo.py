@@ -92,6 +92,19 @@ def test_around_a_step_that_the_host_decides_nothing_is_compiled_anew(name: str)
     assert_agree(walk, eager(DECIDED[name]))
 
 
+def test_a_step_with_state_in_codes_is_no_graph_and_is_compiled_twice_at_most() -> None:
+    def create(params: Any) -> Optimizer:
+        return SGD(params, lr=0.1, momentum=0.9, state_storage={"*": "int8"})
+
+    walk = Walk(create)
+    with pytest.raises(Unsupported, match="the host decides something in this step"):
+        walk.take(walk.compiled(backend="eager"), 1)
+    # Groups are looked at in the graph, which takes a number for a constant when it is first seen.
+    walk = Walk(create)
+    take_without_recompiling(walk, walk.compiled(backend="eager", fullgraph=False), after=2)
+    assert_agree(walk, eager(create))
+
+
 def test_a_compiled_step_with_a_gradient_that_is_not_finite_is_skipped() -> None:
     weight = nn.Parameter(torch.zeros(2))
     optimizer = SGD([weight], lr=1.0, transforms=[SkipNonFinite()])

@@ -6,6 +6,7 @@ import copy
 import io
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,8 +40,11 @@ def test_it_reads_as_a_tensor(tensor, given):
         lambda tensor, new: torch._foreach_copy_([tensor], [new]),
         lambda tensor, new: torch.mul(new, 1.0, out=tensor),
         lambda tensor, new: tensor.detach().copy_(new),
+        lambda tensor, new: tensor.__setitem__(slice(None), new),
+        lambda tensor, new: tensor.data.copy_(new),
+        lambda tensor, new: setattr(tensor, "data", new),
     ],
-    ids=["copy", "several operations", "foreach", "out", "detached"],
+    ids=["copy", "several operations", "foreach", "out", "detached", "items", "its data", "data"],
 )
 def test_what_is_written_into_it_is_encoded(tensor, write):
     new = torch.linspace(-2, 5, 150).view(50, 3)
@@ -49,6 +53,39 @@ def test_what_is_written_into_it_is_encoded(tensor, write):
     assert isinstance(tensor, Encoded)
     assert torch.equal(tensor.codes, encoded(tensor.codec, new).codes)
     assert (tensor.codes.data_ptr(), tensor.scales.data_ptr()) == memory
+
+
+def test_some_numbers_are_written_and_the_others_stay(tensor):
+    before = tensor.decoded()
+    tensor[4] = 0.5
+    tensor[tensor < -1] = -1.0
+    torch.testing.assert_close(tensor[4], torch.full((3,), 0.5), rtol=1e-3, atol=0)
+    kept = (before >= -1).all(1)
+    kept[4] = False
+    torch.testing.assert_close(tensor[kept], before[kept], rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "other", [torch.zeros(3), torch.zeros(50, 3, device="meta")], ids=["shape", "device"]
+)
+def test_its_data_cannot_become_that_of_another_kind(tensor, other):
+    with pytest.raises(RuntimeError, match="put the other tensor in its place"):
+        tensor.data = other
+
+
+def test_it_reads_as_an_array_and_as_lists(tensor):
+    assert tensor.numpy().dtype == "float32"
+    assert (np.asarray(tensor) == tensor.decoded().numpy()).all()
+    assert tensor.tolist() == tensor.decoded().tolist()
+
+
+def test_its_memory_can_be_shared(tensor):
+    assert not tensor.is_shared()
+    before = tensor.decoded()
+    assert tensor.share_memory_() is tensor
+    assert tensor.is_shared()
+    assert tensor.scales.is_shared()
+    assert torch.equal(tensor.decoded(), before)
 
 
 def test_an_operation_in_place_returns_the_tensor_itself(tensor):

@@ -12,14 +12,16 @@ from torch.utils._pytree import tree_leaves, tree_map
 from schuss.storage.codecs.codec import Codec
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
 
 class Encoded(Tensor):
     """A tensor that is kept as codes and scales.
 
-    An operation decodes it, and one that writes into it encodes the result. A view of it, as
-    `encoded[0]` is, is a tensor of its own: to write there changes nothing here.
+    An operation decodes it, and one that writes into it encodes the result. `encoded[0] = 1.0`
+    writes into it too. A view, as `view = encoded[0]` is, is a tensor of its own: to write there
+    changes nothing here.
 
     Attributes:
         codec: The codec that keeps it.
@@ -63,6 +65,45 @@ class Encoded(Tensor):
             codes, scales = self.codec.encoded(numbers.float())
             self.codes.copy_(codes)
             self.scales.copy_(scales)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Write into some of the numbers, and encode all of them anew."""
+        numbers = self.decoded()
+        numbers[index] = value
+        self.assign(numbers)
+
+    @property
+    def data(self) -> Tensor:
+        """The tensor without its history, in the same memory; other numbers may be assigned."""
+        return self.detach()
+
+    @data.setter
+    def data(self, numbers: Tensor) -> None:
+        if numbers.shape != self.shape or numbers.device != self.device:
+            raise RuntimeError(
+                f"a tensor of shape {tuple(self.shape)} on {self.device} that is kept as "
+                f"{self.codec.name} cannot become one of shape {tuple(numbers.shape)} on "
+                f"{numbers.device}; put the other tensor in its place in the optimizer's state"
+            )
+        self.assign(numbers)
+
+    def numpy(self, *, force: bool = False) -> NDArray[Any]:
+        """Return the numbers as an array of its own memory."""
+        return self.decoded().numpy(force=force)
+
+    def tolist(self) -> Any:
+        """Return the numbers as Python's own, in lists."""
+        return self.decoded().tolist()
+
+    def share_memory_(self) -> Self:
+        """Move codes and scales into memory that other processes can open."""
+        self.codes.share_memory_()
+        self.scales.share_memory_()
+        return self
+
+    def is_shared(self) -> bool:
+        """Tell whether other processes can open the memory."""
+        return bool(self.codes.is_shared())
 
     def copied(self, device: torch.device, dtype: torch.dtype) -> Encoded:
         """Return a copy with memory of its own, on a device, that is read as some dtype."""

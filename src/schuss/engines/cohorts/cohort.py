@@ -29,7 +29,7 @@ from schuss.engines.tracing.several import ApartError
 from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
-from schuss.storage.codecs.policy import codecs_of
+from schuss.storage.codecs.kinds import codecs_of
 from schuss.storage.kinds import CODES
 from schuss.storage.precision import computable, state_dtypes
 

@@ -16,7 +16,7 @@ from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.errors import UnfusableError
 from schuss.engines.memory import has_memory, ranges
 from schuss.engines.program.axes import layout
-from schuss.storage.codecs.policy import kind_of
+from schuss.storage.codecs.kinds import kind_of
 
 
 def divided(group: Group, members: Sequence[Member], needs: Needs) -> list[Cohort]:

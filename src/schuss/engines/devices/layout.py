@@ -9,7 +9,7 @@ from schuss.engines.program.operations import DRAWS, REDUCED, SIZES, Form
 from schuss.engines.program.program import Place, Program
 from schuss.engines.program.schedule import SMALLER, Function, is_saved_when_reduced
 from schuss.storage.codecs import Codec
-from schuss.storage.codecs.policy import codec_of_kind
+from schuss.storage.codecs.kinds import codec_of_kind
 from schuss.storage.kinds import Kinds
 
 _NAMES = {Form.ELEMENT: "pass", Form.ROW: "rows", Form.COLUMN: "columns", Form.MATRIX: "matrices"}

@@ -24,7 +24,7 @@ from schuss.engines.memory import StridedLike, is_within_storage, strided_like
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.tracing.tracer import Trace
 from schuss.storage.codecs import Encoded
-from schuss.storage.codecs.policy import ENCODED
+from schuss.storage.codecs.kinds import ENCODED
 from schuss.storage.kinds import CODES, KIND_OF, KINDS, Kinds
 from schuss.storage.precision import kept_dtypes, made_dtype, real_count
 

@@ -13,7 +13,7 @@ means float64, since a rule computes in no less than its parameter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import torch
@@ -21,10 +21,8 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.storage import master
-from schuss.storage.codecs.codec import Codec
 from schuss.storage.codecs.encoded import Encoded, encoded
 from schuss.storage.codecs.named import CODECS
-from schuss.storage.kinds import CODES, KIND_OF
 from schuss.storage.precision import HALF, computed_dtype
 
 SMALLEST: Final = 4096
@@ -125,25 +123,3 @@ def _kept(tensor: Tensor, name: str | None, param: Tensor) -> Tensor:
         return tensor.to(DTYPES[name])
     narrow = tensor.dtype in HALF and param.dtype not in HALF
     return tensor.to(param.dtype) if narrow and _can_be_kept(tensor, param) else tensor
-
-
-ENCODED: Final = "encoded as "
-"""The beginning of the names of the kinds of encoded tensors."""
-
-
-def kind_of(tensor: Tensor) -> str:
-    """Return the name of the kind of a tensor: that of its dtype, or one for its codec."""
-    if isinstance(tensor, Encoded):
-        return ENCODED + tensor.codec.name
-    return KIND_OF[tensor.dtype] if tensor.dtype in KIND_OF else CODES[tensor.dtype]
-
-
-def codec_of_kind(kind: str) -> Codec | None:
-    """Return the codec of a kind, or None if its numbers are kept by a dtype."""
-    return CODECS[kind.removeprefix(ENCODED)] if kind.startswith(ENCODED) else None
-
-
-def codecs_of(state: State, keys: Iterable[str]) -> dict[str, Codec]:
-    """Return the codecs of those keys of a state whose tensors are encoded."""
-    tensors = ((key, state[key]) for key in keys)
-    return {key: tensor.codec for key, tensor in tensors if isinstance(tensor, Encoded)}

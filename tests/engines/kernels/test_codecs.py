@@ -83,8 +83,13 @@ def test_the_fused_engine_leaves_the_codes_of_the_loop(name: str, preset: str) -
     trained_alike(name, preset)
 
 
-@pytest.mark.parametrize("signed", [n for n, codec in CODECS.items() if codec.is_signed])
-@pytest.mark.parametrize("unsigned", [n for n, codec in CODECS.items() if not codec.is_signed])
+OF_GRADIENTS = [n for n, codec in CODECS.items() if codec.is_signed and n != "fp8_e5m2"]
+OF_SQUARES = [n for n in CODECS if n not in OF_GRADIENTS]
+MIXED = in_turn(OF_GRADIENTS, [*OF_SQUARES[1:], OF_SQUARES[0]])
+"""Each codec beside one of another family, since presets go through those of one family."""
+
+
+@pytest.mark.parametrize(("signed", "unsigned"), MIXED)
 def test_codecs_meet_in_one_kernel_at_every_size(signed, unsigned, monkeypatch):
     monkeypatch.setattr(policy, "SMALLEST", 1)
     sizes = [*range(1, 70), 127, 128, 129, 255, 256, 257, 1023, 1024, 1025, 16383, 16384, 16385]

@@ -11,15 +11,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from schuss.storage.codecs import CODECS, Codec
+from schuss.storage.codecs.floats import E4M3, E5M2
 
 NAMES = sorted(CODECS)
 WITHOUT_MINUS_ONE = ("dynamic8", "int4")
+OF_SQUARES = ("uint8", "fp8_e5m2")
+"""Codecs that never turn a positive number into 0."""
+WITH_SCALES_OF_FLOAT16 = ("flash_int8", "flash_uint8")
+"""Codecs for numbers from 1e-4 to 1e4 alone."""
 
 
 def numbers(codec: Codec, count: int, seed: int = 0, spread: float = 3.0) -> Tensor:
     """Return numbers of many magnitudes, such as the codec is for."""
     generator = torch.Generator().manual_seed(seed)
     found = torch.randn(count, generator=generator)
+    spread = min(spread, 1.0) if codec.name in WITH_SCALES_OF_FLOAT16 else spread
     found = found * 10 ** (spread * torch.randn(count, generator=generator).clamp(-2, 2))
     return found if codec.is_signed else found.abs()
 
@@ -56,6 +62,7 @@ def test_what_is_kept_is_kept_as_it_is_the_next_time(name):
 @given(exponent=st.integers(-37, 37), seed=st.integers(0, 9))
 def test_the_error_does_not_depend_on_the_magnitude(name, exponent, seed):
     codec = CODECS[name]
+    exponent = exponent // 10 if name in WITH_SCALES_OF_FLOAT16 else exponent
     given = numbers(codec, 64, seed, spread=0.2) * 10.0**exponent
     error = (kept(codec, given) - given).abs().max() / given.abs().max()
     assert error <= codec.step
@@ -83,13 +90,62 @@ def test_zeros_and_no_numbers_are_kept(name):
     assert torch.equal(kept(codec, given).flatten(), kept(codec, given.flatten()))
 
 
-def test_averages_of_squares_never_become_zero_or_negative():
-    codec = CODECS["uint8"]
-    given = torch.tensor([1.0, 1e-30, 0.0, -1.0, 1e-7])
-    found = kept(codec, given)
-    assert (found[:2] > 0).all()
-    assert found[4] > 0
-    assert found[2:4].tolist() == [0.0, 0.0]
+@pytest.mark.parametrize("name", OF_SQUARES)
+def test_averages_of_squares_never_become_zero(name):
+    given = torch.tensor([1.0, 1e-30, 0.0, 1e-7, 1e-45])
+    found = kept(CODECS[name], given)
+    assert (found > 0).tolist() == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_negative_number_keeps_its_sign_or_becomes_zero(name):
+    codec = CODECS[name]
+    assert kept(codec, torch.tensor([1.0, -1.0]))[1] == pytest.approx(
+        -1.0 * codec.is_signed, abs=0.12
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("fp8_e4m3", torch.float8_e4m3fn), ("fp8_e5m2", torch.float8_e5m2)]
+)
+def test_codes_of_floating_point_are_bytes_of_every_finite_number_of_the_format(name, dtype):
+    codec = CODECS[name]
+    every = torch.arange(256, dtype=torch.uint8).view(dtype).float()
+    finite = every[every.isfinite()]
+    codes, scales = codec.encoded(finite)
+    assert scales.tolist() == [torch.finfo(dtype).max]
+    assert torch.equal(codes.view(dtype).float(), finite)
+    back = codec.decoded(codes, scales, finite.shape)
+    torch.testing.assert_close(
+        back, finite, rtol=1e-6, atol=0.0
+    )  # times 1 / 448, rounded, times 448
+
+
+@pytest.mark.parametrize("codec", [E4M3(), E5M2()], ids=str)
+def test_no_number_overflows_a_format_without_infinity(codec):
+    for largest in (1e-45, 1e-38, 0.9999999, 448.0001, 3.4028235e38):
+        codes, _ = codec.encoded(torch.tensor([largest, -largest, 0.96 * largest]))
+        assert codes.view(codec.dtype).float().isfinite().all()
+
+
+def test_codes_of_flashoptim():
+    # 2y / (1 + |y|) of 1, -1/2, 1/4 and 1/254 is 1, -2/3, 2/5 and 2/255, in steps of 1/127.
+    given = torch.tensor([254.0, -127.0, 63.5, 1.0])
+    codes, scales = CODECS["flash_int8"].encoded(given)
+    assert codes.tolist() == [127, -85, 51, 1]
+    assert scales.tolist() == [254.0]
+    # Roots in steps of the largest, 510, over 255; the last is 0.98 / 510 of it, and is lost.
+    squares = torch.tensor([510.0**2, 10.0**2, 1.0, 0.98**2])
+    codes, scales = CODECS["flash_uint8"].encoded(squares)
+    assert codes.tolist() == [255, 5, 1, 0]
+    assert scales.tolist() == [510.0]
+
+
+def test_scales_of_flashoptim_are_rounded_after_numbers_are_divided():
+    # 2049 is 2048 in float16. 1032.3 is 128.47 of 255 steps below 2049, and 128.53 below 2048.
+    codes, scales = CODECS["flash_uint8"].encoded(torch.tensor([2049.0, 1032.3]).square())
+    assert scales.tolist() == [2048.0]
+    assert codes.tolist() == [255, 128]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -48,8 +48,10 @@ class Codec(ABC):
             The codes, as `packed` leaves them, and one scale for each block.
         """
         blocks = self._blocks(numbers.detach().reshape(-1))
-        scales = self.scales_of(blocks.abs().amax(dim=1) if len(blocks) else blocks.sum(dim=1))
-        codes = self.codes_of(blocks, scales.float().unsqueeze(1)).view(-1)[: numbers.numel()]
+        largest = blocks.abs().amax(dim=1) if len(blocks) else blocks.sum(dim=1)
+        scales = self.scales_of(largest)
+        by = self.divisors(largest, scales).unsqueeze(1)
+        codes = self.codes_of(blocks, by).view(-1)[: numbers.numel()]
         return self.packed(codes.view(numbers.shape)), scales
 
     def decoded(self, codes: Tensor, scales: Tensor, shape: torch.Size) -> Tensor:
@@ -88,13 +90,22 @@ class Codec(ABC):
     def scales_of(self, largest: Tensor) -> Tensor:
         """Return the scales of blocks, given the largest absolute value of each, in float32."""
 
+    def divisors(self, largest: Tensor, scales: Tensor) -> Tensor:
+        """Return the scales by which blocks are divided, in float32: those that are kept.
+
+        Args:
+            largest: The largest absolute value of each block.
+            scales: The scales as they are kept.
+        """
+        return scales.float()
+
     @abstractmethod
     def codes_of(self, blocks: Tensor, scales: Tensor) -> Tensor:
         """Return the codes of blocks.
 
         Args:
             blocks: Rows of float32 numbers.
-            scales: The scale of each row, as it is kept, in float32; a column.
+            scales: The scale of each row, as `divisors` returns it; a column.
         """
 
     @abstractmethod

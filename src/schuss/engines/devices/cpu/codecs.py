@@ -108,6 +108,7 @@ def _strip_decoder(coding: Coding) -> Any:
 
 def _strip_encoder(coding: Coding) -> Any:
     encode, factor = coding.encode, coding.factor
+    scale_of, is_exact = coding.scale_of, coding.is_exact
     per_byte, per_block = coding.per_byte, coding.per_block
     load_scale = getattr(in_memory, f"load_{coding.scale}")
     store_scale = getattr(in_memory, f"store_{coding.scale}")
@@ -128,8 +129,9 @@ def _strip_encoder(coding: Coding) -> Any:
             for n in range(first * per_byte, last * per_byte):
                 found = _largest(numbers + n * LANES * _NUMBER)
                 largest = found if found > largest or found != found else largest
-            store_scale(scales, number, largest)
-            by = factor(load_scale(scales, number))
+            scale = scale_of(largest)
+            store_scale(scales, number, scale)
+            by = factor(scale if is_exact else load_scale(scales, number))
             for n in range(first, last):
                 at = tail if n == whole else codes + n * LANES
                 encode(at, by, numbers + n * step * _NUMBER)
@@ -161,6 +163,7 @@ def _short_decoder(coding: Coding) -> Any:
 def _short_encoder(coding: Coding) -> Any:
     """Return an encoder of strips for blocks of one vector."""
     encode, factor = coding.encode, coding.factor
+    scale_of, is_exact = coding.scale_of, coding.is_exact
     load_scale = getattr(in_memory, f"load_{coding.scale}")
     store_scale = getattr(in_memory, f"store_{coding.scale}")
 
@@ -169,14 +172,17 @@ def _short_encoder(coding: Coding) -> Any:
         whole = count // LANES
         for n in range(whole):
             at = numbers + n * LANES * _NUMBER
-            store_scale(scales, n, _largest(at))
-            encode(codes + n * LANES, factor(load_scale(scales, n)), at)
+            scale = scale_of(_largest(at))
+            store_scale(scales, n, scale)
+            by = factor(scale if is_exact else load_scale(scales, n))
+            encode(codes + n * LANES, by, at)
         if count > whole * LANES:
             tail, at = _vector(), numbers + whole * LANES * _NUMBER
             for i in range(count, (whole + 1) * LANES):
                 in_memory.store_float32(numbers, i, _ZERO)
-            store_scale(scales, whole, _largest(at))
-            encode(tail, factor(load_scale(scales, whole)), at)
+            scale = scale_of(_largest(at))
+            store_scale(scales, whole, scale)
+            encode(tail, factor(scale if is_exact else load_scale(scales, whole)), at)
             for i in range(count - whole * LANES):
                 _copy_byte(codes + whole * LANES, tail, i)
 

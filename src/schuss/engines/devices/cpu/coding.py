@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from schuss.engines.devices.cpu import flash
+from schuss.engines.devices.cpu.float8 import decoded_from, encoded_as
 from schuss.engines.devices.cpu.vectors import LANES, Vectors
 from schuss.storage.codecs.codec import TINY
 from schuss.storage.codecs.dynamic import EIGHT_NINTHS, Dynamic, Dynamic8, UDynamic8
+from schuss.storage.codecs.floats import E4M3, E5M2, Float8
 from schuss.storage.codecs.four_bit import Int4
 
 _INT8, _FLOAT = ir.IntType(8), ir.FloatType()
+
+
+@numba.njit(inline="always")
+def _itself(largest: Any) -> Any:
+    """Return the largest absolute value of a block, which most codecs keep."""
+    return largest
 
 
 class Coding(NamedTuple):
@@ -27,6 +37,8 @@ class Coding(NamedTuple):
         per_byte: How many numbers a byte has the codes of.
         per_block: How many vectors of bytes share a scale.
         scale: The kind of the scales.
+        scale_of: Returns the scale, before it is rounded, given the largest absolute value.
+        is_exact: The factor is of the scale before it is rounded.
     """
 
     decode: Any
@@ -35,6 +47,8 @@ class Coding(NamedTuple):
     per_byte: int
     per_block: int
     scale: str
+    scale_of: Any = _itself
+    is_exact: bool = False
 
 
 def _decoder(decoded: Callable[[Vectors, Any, Any], list[Any]]) -> Any:
@@ -235,6 +249,16 @@ def _of_4_bits(decoded: Any, encoded: Any) -> Coding:
     return Coding(_decoder(decoded), _encoder(encoded, 2), factor, 2, 2, "float32")
 
 
+def _of_float8(codec: Float8) -> Coding:
+    decode, encode = _decoder(decoded_from(codec)), _encoder(encoded_as(codec), 1)
+    return Coding(decode, encode, _factor(_reciprocal), 1, codec.block // LANES, "float32")
+
+
+def _of_flash(decoded: Any, encoded: Any, scale_of: Any) -> Coding:
+    coders = _decoder(decoded), _encoder(encoded, 1), _factor(lambda build, scale: scale)
+    return Coding(*coders, 1, 1, "float16", scale_of, is_exact=True)
+
+
 CODINGS = {
     "int8": _companded(_decoded_int8, _encoded_int8, 127.0),
     "uint8": _companded(_decoded_uint8, _encoded_uint8, 255.0),
@@ -242,5 +266,9 @@ CODINGS = {
     "udynamic8": _dynamic(UDynamic8()),
     "int4": _of_4_bits(_decoded_int4, _encoded_int4),
     "uint4": _of_4_bits(_decoded_uint4, _encoded_uint4),
+    "fp8_e4m3": _of_float8(E4M3()),
+    "fp8_e5m2": _of_float8(E5M2()),
+    "flash_int8": _of_flash(flash.decoded_int8, flash.encoded_int8, flash.at_least),
+    "flash_uint8": _of_flash(flash.decoded_uint8, flash.encoded_uint8, flash.root_at_least),
 }
 """The codecs that kernels have, by name."""

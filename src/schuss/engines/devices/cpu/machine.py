@@ -22,7 +22,7 @@ import llvmlite.binding as llvm
 
 from schuss.engines.errors import UnfusableError
 from schuss.storage import halves, kinds, ranks
-from schuss.storage.codecs import codec, dynamic, four_bit
+from schuss.storage.codecs import codec, dynamic, flash, floats, four_bit
 
 
 class Code(NamedTuple):
@@ -52,12 +52,15 @@ _OPTIONS = ("OPT", "CPU_NAME", "CPU_FEATURES", "LOOP_VECTORIZE", "SLP_VECTORIZE"
 
 
 IMPORTED = (
-    *(Path(str(module.__file__)) for module in (codec, dynamic, four_bit, halves, kinds, ranks)),
+    *(Path(str(module.__file__)) for module in (codec, dynamic, flash, floats, four_bit)),
+    *(Path(str(module.__file__)) for module in (halves, kinds, ranks)),
     *(
         Path(__file__).with_name(f"{name}.py")
         for name in (
             "codecs",
             "coding",
+            "flash",
+            "float8",
             "functions",
             "halves",
             "machine",

@@ -65,7 +65,11 @@ class Vectors:
 
     def unsigned(self, codes: Any) -> Any:
         """Return codes without a sign as numbers."""
-        return self.builder.sitofp(self.builder.zext(codes, _LANES), _NUMBERS)
+        return self.builder.sitofp(self.widened(codes), _NUMBERS)
+
+    def widened(self, codes: Any) -> Any:
+        """Return codes without a sign as whole numbers."""
+        return self.builder.zext(codes, _LANES)
 
     def nearest(self, numbers: Any) -> Any:
         """Return the whole numbers nearest to some numbers, as codes; 0 for NaN."""
@@ -99,7 +103,7 @@ class Vectors:
 
     def halves(self, codes: Any) -> tuple[Any, Any]:
         """Return the upper and the lower four bits of bytes, as whole numbers."""
-        whole = self.builder.zext(codes, _LANES)
+        whole = self.widened(codes)
         return self.builder.lshr(whole, self.whole(4)), self.builder.and_(whole, self.whole(15))
 
     def joined(self, upper: Any, lower: Any) -> Any:

@@ -92,6 +92,8 @@ def test_curves_are_read_as_they_were_drawn(tmp_path: Path) -> None:
                     curve,
                     1.0,
                     False,
+                    {},
+                    8.0,
                 ),
             )
         )

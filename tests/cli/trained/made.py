@@ -12,10 +12,13 @@ def made_outcome(
     seed: int = 0,
     test_loss: float = 0.5,
     diverged: bool = False,
+    variant: str = "",
+    kept: dict[str, str] | None = None,
     trial: Trial | None = None,
 ) -> Outcome:
     """Return an outcome of two epochs whose training loss is what lacks to the accuracy."""
-    trial = trial or Trial(task, name, f"{name}:lr={rate}", "constant", epochs=2, seed=seed)
+    spec = f"{name}:lr={rate}"
+    trial = trial or Trial(task, name, spec, "constant", epochs=2, seed=seed, variant=variant)
     return Outcome(
         trial,
         train_loss=1 - accuracy,
@@ -26,4 +29,6 @@ def made_outcome(
         test_curve=(2.0, test_loss),
         milliseconds=7.0,
         diverged=diverged,
+        kept=kept or {},
+        bytes=12.0,
     )

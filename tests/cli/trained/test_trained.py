@@ -166,6 +166,8 @@ def test_what_cannot_be_trained_is_told_before_any_training(
         ("trial.seed", "it has no trial.seed"),
         ("train_loss", "it has no train_loss"),
         ("curve", "it has no curve"),
+        ("trial.variant", "it has no trial.variant"),
+        ("kept", "it has no kept"),
     ],
     ids=lambda text: text[:20],
 )
@@ -192,8 +194,9 @@ def test_a_line_that_is_no_outcome_is_told_before_any_training(
 
 
 def test_an_outcome_is_read_as_it_was_written(tmp_path: Path) -> None:
-    (tmp_path / "x").write_text(json.dumps(asdict(made_outcome("sgd", 0.9, diverged=True))))
-    expected: Outcome = made_outcome("sgd", 0.9, diverged=True)
+    kept = {"momentum_buffer": "int8"}
+    expected: Outcome = made_outcome("sgd", 0.9, diverged=True, variant="lr=1", kept=kept)
+    (tmp_path / "x").write_text(json.dumps(asdict(expected)))
     assert list(outcomes([expected.trial], tmp_path / "x", processes=1)) == [expected]
 
 

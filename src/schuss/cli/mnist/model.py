@@ -9,7 +9,8 @@ from torch import Tensor, nn
 class ConvNet(nn.Module):
     """A network for images of 28 x 28 pixels and 10 classes, of 431,080 parameters.
 
-    Takes images of shape (batch, 1, 28, 28) and returns logits of shape (batch, 10).
+    Takes images of shape (batch, 1, 28, 28) and returns logits of shape (batch, 10), in float32
+    whatever the weights are in.
 
     Example:
         >>> sum(param.numel() for param in ConvNet().parameters())
@@ -28,10 +29,10 @@ class ConvNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of every image."""
-        features = self.pool(self.conv1(images).relu())
+        features = self.pool(self.conv1(images.to(self.conv1.weight.dtype)).relu())
         features = self.pool(self.conv2(features).relu())
         logits: Tensor = self.fc2(self.fc1(features.flatten(1)).relu())
-        return logits
+        return logits.float()
 
 
 def seeded_model(seed: int) -> ConvNet:

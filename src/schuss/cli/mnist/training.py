@@ -144,15 +144,22 @@ class Watcher(Protocol):
         """Take note that an epoch is done and tested."""
 
 
-def build_run(name: str, spec: str, settings: Settings, data: Dataset) -> Run:
+def build_run(
+    name: str,
+    spec: str,
+    settings: Settings,
+    data: Dataset,
+    dtype: torch.dtype = torch.float32,
+) -> Run:
     """Return a run that has not begun.
 
-    Runs with the same seed begin with the same weights and see the same batches.
+    Runs with the same seed begin with the same weights, rounded to `dtype`, and see the same
+    batches.
 
     Raises:
         OptionError: The optimizer or the schedule cannot be had.
     """
-    model = seeded_model(settings.seed).to(settings.device)
+    model = seeded_model(settings.seed).to(settings.device, dtype)
     steps_per_epoch = -(-len(data.train_labels) // settings.batch_size)
     optimizer = build_optimizer(spec, model)
     schedule = build_schedule(settings.schedule, optimizer, settings.epochs * steps_per_epoch)

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from schuss.cli.errors import OptionError
 from schuss.cli.mnist.settings import build_optimizer, build_schedule
 from schuss.cli.mnist.training import UsesCurvature
+from schuss.cli.trained.kept import bytes_kept, kept_in_fewer
 from schuss.cli.trained.outcome import Outcome, Trial
 from schuss.cli.trained.text import Text, load_text
 from schuss.cli.trained.transformer import LENGTH, Transformer, seeded_transformer
@@ -52,7 +53,7 @@ def batches(_: Text) -> int:
 
 def train_on_text(trial: Trial, text: Text) -> Outcome:
     """Train, and test with the weights that the optimizer wants to be tested with."""
-    model = seeded_transformer(len(text.characters), trial.seed)
+    model = seeded_transformer(len(text.characters), trial.seed).to(trial.weights)
     optimizer = build_optimizer(trial.spec, model)
     schedule = build_schedule(trial.schedule, optimizer, trial.epochs * BATCHES)
     draw = torch.Generator().manual_seed(trial.seed)
@@ -77,6 +78,8 @@ def train_on_text(trial: Trial, text: Text) -> Outcome:
         tuple(test_curve),
         1000 * min(seconds) / BATCHES,
         not math.isfinite(curve[-1]),
+        kept_in_fewer(optimizer),
+        bytes_kept(optimizer),
     )
 
 

@@ -11,6 +11,8 @@ import typer
 from schuss.cli.errors import OptionError, shown_as_message, writing_to
 
 DEFAULT_OUT: Final = Path("runs/trained")
+LEAST_SEEDS: Final = 2
+"""So many seeds have a spread."""
 TASK_NAMES: Final = ("digits", "images", "characters")
 
 
@@ -29,6 +31,16 @@ def trained_command(
             metavar="SPEC",
             help="One of them, as NAME or NAME:OPTION=VALUE,OPTION=VALUE; give it again for each. "
             "Options come before those of its recipe. Without it: all.",
+        ),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="OPTION=VALUE,OPTION=VALUE",
+            help="Train every optimizer with these options too, such as state_storage='8bit', and "
+            "compare it with itself alone, seed by seed; give it again for each. "
+            "dtype='bfloat16' is for the weights of the network.",
         ),
     ] = None,
     epochs: Annotated[
@@ -90,13 +102,17 @@ def trained_command(
     from schuss.cli.trained.contenders import contenders
     from schuss.cli.trained.launch import Plan, execute
     from schuss.cli.trained.tasks import TASKS
+    from schuss.cli.trained.variants import variants
 
     with shown_as_message():
         if task not in TASKS:
             raise OptionError(f"--task {task} is none of {', '.join(TASKS)}")
+        if variant and seeds < LEAST_SEEDS:
+            raise OptionError(f"--with compares by the spread of the seeds: --seeds {LEAST_SEEDS}")
         plan = Plan(
             TASKS[task],
             contenders(optimizer),
+            variants(variant or []),
             epochs or TASKS[task].epochs,
             seeds,
             sweep,
@@ -105,7 +121,7 @@ def trained_command(
             data_dir,
             out,
             markdown,
-            _command(task, optimizer, epochs, seeds, best if sweep else 0),
+            _command(task, optimizer, variant, epochs, seeds, best if sweep else 0),
         )
         with writing_to(f"--out {out}"):
             out.mkdir(parents=True, exist_ok=True)
@@ -113,11 +129,17 @@ def trained_command(
 
 
 def _command(
-    task: str, optimizer: list[str] | None, epochs: int | None, seeds: int, best: int
+    task: str,
+    optimizer: list[str] | None,
+    variant: list[str] | None,
+    epochs: int | None,
+    seeds: int,
+    best: int,
 ) -> str:
     """Return the command that trains the same; `best` is 0 if it is without a sweep."""
     words = ["schuss", "trained", "--task", task]
     words += [word for spec in optimizer or () for word in ("--optimizer", spec)]
+    words += [word for options in variant or () for word in ("--with", options)]
     words += ["--epochs", str(epochs)] if epochs else []
     words += ["--seeds", str(seeds)]
     words += ["--sweep"] if best else []

@@ -8,6 +8,7 @@ from typing import Any, Final
 from schuss.cli.errors import OptionError
 from schuss.cli.mnist.settings import parse_option
 from schuss.cli.trained.recipes import RECIPES, Recipe
+from schuss.cli.trained.variants import ALONE, Variant
 
 STEP: Final = 3
 """Learning rates that are tried lie apart by this factor."""
@@ -50,16 +51,18 @@ class Contender:
     def _given(self) -> dict[str, Any]:
         return parse_option("--optimizer", self.text)[1]
 
-    def spec(self, steps: int, power: int = 0) -> str:
+    def spec(self, steps: int, power: int = 0, variant: Variant = ALONE) -> str:
         """Return the optimizer with all of its options, as `schuss mnist` takes it.
 
         Args:
             steps: Length of the training.
             power: How often the learning rate of the recipe is multiplied by `STEP`.
+            variant: Further options, which come before all others.
         """
         rate = f"{self.recipe.lr * STEP**power:.3g}"
         of_recipe = f"lr={rate},{self.recipe.options.format(steps=steps, warmup=steps // 10)}"
-        values = parse_option("recipe", f"{self.name}:{of_recipe.rstrip(',')}")[1] | self._given
+        values = parse_option("recipe", f"{self.name}:{of_recipe.rstrip(',')}")[1]
+        values |= self._given | variant.options
         return f"{self.name}:{','.join(f'{key}={value!r}' for key, value in values.items())}"
 
 

@@ -17,6 +17,7 @@ from schuss.cli.mnist.progress import shown_download
 from schuss.cli.mnist.settings import DEFAULT_BATCH_SIZE, Settings, build_optimizer
 from schuss.cli.mnist.sources import SOURCES
 from schuss.cli.mnist.training import Run, build_run, evaluate, train
+from schuss.cli.trained.kept import bytes_kept, kept_in_fewer
 from schuss.cli.trained.outcome import Outcome, Trial
 
 HELD_OUT: Final = 5
@@ -81,7 +82,7 @@ def train_on_images(trial: Trial, data: Dataset) -> Outcome:
     settings = Settings(
         trial.schedule, data.name, trial.epochs, DEFAULT_BATCH_SIZE, trial.seed, "cpu"
     )
-    run = build_run(trial.contender, trial.spec, settings, data)
+    run = build_run(trial.contender, trial.spec, settings, data, trial.weights)
     clock = _Clock()
     train(run, data, clock, save=lambda run: None)
     train_loss, _ = evaluate(run, data, data.train_images, data.train_labels)
@@ -97,6 +98,8 @@ def train_on_images(trial: Trial, data: Dataset) -> Outcome:
         tuple(run.curve.test_loss),
         1000 * min(clock.seconds) / run.steps_per_epoch,
         run.curve.diverged_at is not None,
+        kept_in_fewer(run.optimizer),
+        bytes_kept(run.optimizer),
     )
 
 

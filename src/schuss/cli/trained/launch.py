@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import typer
 
 from schuss.cli.bench.markdown import read_document, write_section
 from schuss.cli.errors import writing_to
+from schuss.cli.trained.comparison import comparison_section
 from schuss.cli.trained.contenders import Contender
 from schuss.cli.trained.curves import write_curves
-from schuss.cli.trained.document import rows, section, sweep_table
+from schuss.cli.trained.document import Row, rows, section, sweep_table
 from schuss.cli.trained.figure import write_figure
 from schuss.cli.trained.outcome import Outcome, Trial
 from schuss.cli.trained.search import Search
 from schuss.cli.trained.tasks import Task
 from schuss.cli.trained.trials import outcomes
+from schuss.cli.trained.variants import ALONE, Variant
 
 COMMAND = "trained"
 
@@ -29,6 +32,7 @@ class Plan:
     Attributes:
         task: The task.
         contenders: The optimizers.
+        variants: Options with which each of them is trained too.
         epochs: Length of each training.
         seeds: How many trainings there are of each, from the seed 0 on.
         sweep: Whether to look for learning rates first.
@@ -42,6 +46,7 @@ class Plan:
 
     task: Task
     contenders: Sequence[Contender]
+    variants: Sequence[Variant]
     epochs: int
     seeds: int
     sweep: bool
@@ -63,26 +68,36 @@ def execute(plan: Plan) -> None:
     if plan.markdown:
         read_document(plan.markdown, plan.task.name, COMMAND)
     data = plan.task.data(plan.data_dir, validation=False)
-    for contender in plan.contenders:
-        plan.task.check(contender.spec(plan.epochs * plan.task.batches(data)), data)
+    steps, variants = plan.epochs * plan.task.batches(data), [ALONE, *plan.variants]
+    for contender, variant in product(plan.contenders, variants):
+        plan.task.check(contender.spec(steps, variant=variant), data)
     search = _search(plan)
     trials = [
-        plan.task.trial(contender, data, plan.epochs, seed, power, sweep=False)
+        plan.task.trial(contender, data, plan.epochs, seed, power, sweep=False, variant=variant)
         for seed in range(plan.seeds)
         for contender in plan.contenders
         for power in search.powers(contender, plan.best)
+        for variant in variants
     ]
-    made = rows(_followed(trials, plan))
+    found = {outcome.trial: outcome for outcome in _followed(trials, plan)}
+    text = (
+        comparison_section([found[trial] for trial in trials], plan.command)
+        if plan.variants
+        else _section_with_figure(rows(found.values()), search.found, plan)
+    )
+    typer.echo(text)
+    if plan.markdown:
+        write_section(plan.markdown, plan.task.name, text, COMMAND)
+
+
+def _section_with_figure(made: Sequence[Row], tried: Sequence[Outcome], plan: Plan) -> str:
     figure = _figure_path(plan)
     with writing_to(figure):
         if plan.task.is_survey:
             write_figure(made, figure)
         else:
-            write_curves(made, search.found, figure)
-    text = section(made, search.found, figure.name, plan.command)
-    typer.echo(text)
-    if plan.markdown:
-        write_section(plan.markdown, plan.task.name, text, COMMAND)
+            write_curves(made, tried, figure)
+    return section(made, tried, figure.name, plan.command)
 
 
 def _search(plan: Plan) -> Search:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+import torch
 
 from schuss.cli.contents import Contents
 from schuss.cli.mnist.settings import parse_option
@@ -25,6 +28,9 @@ class Trial:
         seed: Determines the weights to begin with, and the batches.
         validation: Whether a part of the data to learn from is held out, and takes the place of
             the data to test on.
+        variant: The options that the optimizer has in this one of several trainings that are
+            compared; empty if it is as it was asked for.
+        dtype: The dtype of the weights, by its name in torch.
     """
 
     task: str
@@ -34,11 +40,19 @@ class Trial:
     epochs: int
     seed: int
     validation: bool = False
+    variant: str = ""
+    dtype: str = "float32"
 
     @property
     def rate(self) -> float:
         """Its learning rate."""
         return float(parse_option("--optimizer", self.spec)[1]["lr"])
+
+    @property
+    def weights(self) -> torch.dtype:
+        """The dtype of the weights."""
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
 
     @property
     def options(self) -> str:
@@ -62,6 +76,9 @@ class Outcome:
             Other work on the machine changes it less than the time that passes. Outcomes that
             differ in it alone are equal.
         diverged: Whether the loss ceased to be finite.
+        kept: The codec or the dtype of each key of the state that was encoded, or narrower than its
+            weights, at the end.
+        bytes: Bytes of weights and state at the end, of each number of the network.
     """
 
     trial: Trial
@@ -73,6 +90,8 @@ class Outcome:
     test_curve: tuple[float, ...]
     milliseconds: float = field(compare=False)
     diverged: bool
+    kept: Mapping[str, str]
+    bytes: float
 
 
 def read_outcome(fields: Contents) -> Outcome:
@@ -91,6 +110,8 @@ def read_outcome(fields: Contents) -> Outcome:
             trial.whole("epochs", 1),
             trial.whole("seed", 0),
             trial.flag("validation"),
+            trial.text("variant"),
+            trial.text("dtype"),
         ),
         train_loss=fields.number("train_loss"),
         test_loss=fields.number("test_loss"),
@@ -100,4 +121,6 @@ def read_outcome(fields: Contents) -> Outcome:
         test_curve=tuple(fields.numbers("test_curve")),
         milliseconds=fields.number("milliseconds"),
         diverged=fields.flag("diverged"),
+        kept=fields.part("kept").texts(),
+        bytes=fields.number("bytes"),
     )

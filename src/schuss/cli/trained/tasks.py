@@ -12,6 +12,7 @@ from schuss.cli.trained.contenders import Contender
 from schuss.cli.trained.outcome import Outcome, Trial
 from schuss.cli.trained.recipes import COSINE
 from schuss.cli.trained.text import held_out
+from schuss.cli.trained.variants import ALONE, Variant
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,15 @@ class Task:
         return self.held_out(data) if validation else data
 
     def trial(
-        self, contender: Contender, data: Any, epochs: int, seed: int, power: int, *, sweep: bool
+        self,
+        contender: Contender,
+        data: Any,
+        epochs: int,
+        seed: int,
+        power: int,
+        *,
+        sweep: bool,
+        variant: Variant = ALONE,
     ) -> Trial:
         """Return a trial of a contender.
 
@@ -66,13 +75,15 @@ class Task:
             seed: The seed.
             power: Which learning rate it has, see `Contender.spec`.
             sweep: Whether a part of the data to learn from is held out.
+            variant: The variant of the contender.
         """
         steps = epochs * self.batches(data)
         schedule = contender.recipe.schedule
         if schedule == COSINE:
             schedule = self.cosine.format(warmup=steps // 10)
-        spec = contender.spec(steps, power)
-        return Trial(self.name, contender.text, spec, schedule, epochs, seed, sweep)
+        spec = contender.spec(steps, power, variant)
+        of_variant = variant.text, variant.dtype
+        return Trial(self.name, contender.text, spec, schedule, epochs, seed, sweep, *of_variant)
 
 
 TASKS: Final[Mapping[str, Task]] = {

@@ -46,7 +46,7 @@ class Transformer(nn.Module):
     """A transformer of a million parameters.
 
     Takes characters as numbers, of shape (batch, length), and returns logits of the character
-    after each, of shape (batch, length, characters).
+    after each, of shape (batch, length, characters), in float32 whatever the weights are in.
 
     Args:
         characters: How many characters there are.
@@ -71,7 +71,7 @@ class Transformer(nn.Module):
         places = torch.arange(numbers.shape[1], device=numbers.device)
         x = self.layers(self.embedding(numbers) + self.position(places))
         logits: Tensor = self.output(self.norm(x))
-        return logits
+        return logits.float()
 
 
 def seeded_transformer(characters: int, seed: int) -> Transformer:

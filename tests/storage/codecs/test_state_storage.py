@@ -111,9 +111,10 @@ def test_parameters_of_every_precision_take_every_storage(dtype, storage, option
     assert (found[0] - found[1]).abs().max() < 0.02
 
 
-def test_complex_parameters_are_kept_as_they_are():
+@pytest.mark.parametrize("storage", ["8bit", *({"*": name} for name in CODECS)], ids=str)
+def test_complex_parameters_are_kept_as_they_are(storage):
     param = nn.Parameter(torch.randn(SMALLEST, dtype=torch.complex64))
-    optimizer = schuss.AdamW([param], lr=0.01, state_storage="8bit")
+    optimizer = schuss.AdamW([param], lr=0.01, state_storage=storage)
     param.grad = torch.randn(SMALLEST, dtype=torch.complex64)
     optimizer.step()
     assert forms(optimizer, param)["exp_avg"] == "complex64"
@@ -133,6 +134,12 @@ def test_complex_parameters_are_kept_as_they_are():
 def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(storage, error, words):
     with pytest.raises(error, match=words):
         made(storage)
+
+
+def test_an_unknown_codec_is_answered_with_all_that_there_are():
+    with pytest.raises(ValueError, match="'fp8'") as raised:
+        made({"exp_avg": "fp8"})
+    assert all(repr(name) in str(raised.value) for name in (*CODECS, "bf16", "fp16", "float32"))
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])

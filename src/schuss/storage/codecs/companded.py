@@ -21,8 +21,12 @@ from schuss.storage.codecs.codec import TINY, Codec
 
 
 def _reciprocals(scales: Tensor, most: float) -> Tensor:
-    """Return what a root is multiplied with to become a code."""
-    return most / scales.clamp(min=TINY).sqrt()
+    """Return what a root is multiplied with to become a code.
+
+    `most / roots` would be another number: torch multiplies with the reciprocal then.
+    """
+    roots = scales.clamp(min=TINY).sqrt()
+    return torch.full_like(roots, most) / roots
 
 
 class Companded(Codec):

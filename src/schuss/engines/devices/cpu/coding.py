@@ -135,7 +135,7 @@ def _encoded_uint8(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
     build, zero, one = vectors.builder, vectors.number(0.0), vectors.number(1.0)
     is_positive = build.fcmp_ordered(">", numbers[0], zero)
     roots = build.fmul(vectors.root(build.select(is_positive, numbers[0], zero)), factor)
-    is_small = build.and_(is_positive, build.fcmp_ordered("<", roots, one))
+    is_small = build.and_(is_positive, build.fcmp_unordered("<", roots, one))  # or NaN
     return vectors.nearest(build.select(is_small, one, roots))
 
 

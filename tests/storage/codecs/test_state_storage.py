@@ -187,6 +187,23 @@ def test_a_checkpoint_holds_plain_tensors_and_goes_on_bit_for_bit(storage):
         assert torch.equal(param, other)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+def test_codes_of_what_a_step_makes_are_not_made_anew_when_they_are_loaded(dtype):
+    # Of `dynamic8` a block shrinks each time, if its largest number is negative.
+    param = nn.Parameter(torch.zeros(5000, dtype=dtype))
+    optimizers = [
+        schuss.SGD([param], lr=0.1, momentum=0.9, state_storage={"*": "dynamic8"}) for _ in range(2)
+    ]
+    for _ in range(2):
+        param.grad = -torch.ones_like(param)
+        optimizers[0].step()
+    optimizers[1].load_state_dict(optimizers[0].state_dict())
+    mine, other = (optimizer.state[param]["momentum_buffer"] for optimizer in optimizers)
+    assert torch.equal(mine.codes, other.codes)
+    assert torch.equal(mine.scales, other.scales)
+    assert mine.dtype is other.dtype
+
+
 @pytest.mark.parametrize("before", [None, "bf16", "8bit"])
 @pytest.mark.parametrize("after", [None, "bf16", "8bit"])
 def test_a_checkpoint_is_read_into_the_precision_of_the_optimizer(before, after):

@@ -122,11 +122,9 @@ class Device(Protocol):
 
     Attributes:
         keeps_numbers: A number that it has computed may stay there: to read it is to wait.
-        decodes: Its kernels read and write encoded state.
     """
 
     keeps_numbers: bool
-    decodes: bool
 
     def __hash__(self) -> int:
         """Return a hash: kernels are kept by device."""
@@ -137,6 +135,9 @@ class Device(Protocol):
         Args:
             program: The program.
             kinds: How the numbers are stored.
+
+        Raises:
+            UnfusableError: Kernels of this device do not read numbers that are stored so.
         """
 
     def launch(self, kernel: Kernel, tensors: Tensors) -> Launch:

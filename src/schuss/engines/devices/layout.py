@@ -165,6 +165,7 @@ class KernelSource(NamedTuple):
         slots: Memory of its own, whose addresses follow.
         tiled: It sees tensors as matrices.
         arguments: How many of the numbers of a trace it takes.
+        maps: The codecs whose maps it looks up in memory; their addresses come last.
     """
 
     text: str
@@ -175,6 +176,7 @@ class KernelSource(NamedTuple):
     slots: tuple[Slot, ...]
     tiled: bool
     arguments: int
+    maps: tuple[str, ...] = ()
 
 
 def source_of(

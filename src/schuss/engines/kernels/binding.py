@@ -176,8 +176,8 @@ class Binding:
         """
         for key, codec in self.cohort.codecs.items():
             raise UnfusableError(
-                f"state {key!r} is kept as {codec.name}, and on a GPU, with rows and columns, and "
-                "between functions of whole tensors no kernel decodes it"
+                f"state {key!r} is kept as {codec.name}, with rows and columns and between "
+                "functions of whole tensors no kernel decodes it"
             )
 
     def _is_laid_out(self, param: Tensor) -> bool:
@@ -188,7 +188,7 @@ class Binding:
 
     def _new_launch(self, trace: Trace, dtypes: Mapping[str, torch.dtype]) -> Launch:
         matrix_axes = trace.matrix_axes
-        if matrix_axes is not None or not self._device.decodes:
+        if matrix_axes is not None:
             self.check_plain()
         sizes = (
             [matrix_axes.sizes(each.sizes) for each in self.cohort.layouts] if matrix_axes else []

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schuss.engines.devices.gpu import compiled, device
-from schuss.engines.devices.gpu import functions_compiled as functions
+from schuss.engines.devices.gpu import (
+    codecs_compiled,
+    coded_compiled,
+    compiled,
+    device,
+    functions_compiled,
+)
 from schuss.engines.devices.gpu.printing.module import kernel_source
 from schuss.engines.devices.layout import KernelSource
 from schuss.engines.kernels.kernel import kernel
-from tests.engines.devices.gpu import cases
+from tests.engines.devices.gpu import cases, coded
+
+MODULES = functions_compiled, coded_compiled, codecs_compiled
+"""What kernels call."""
 
 
 def found(old: str, new: str, comparison: str, *arguments: Any) -> str:
@@ -23,17 +32,25 @@ def found(old: str, new: str, comparison: str, *arguments: Any) -> str:
     Args:
         old: The right text.
         new: The wrong one.
-        comparison: A function of `cases`.
+        comparison: A function of `cases` or of `coded`.
         arguments: What it takes.
     """
     with _changed(old, new) as changed:
         try:
-            getattr(cases, comparison)(*arguments)
+            compare = getattr(cases, comparison, None) or getattr(coded, comparison)
+            compare(*arguments)
         except Exception as error:  # noqa: BLE001  # whatever it is: it is told
             return f"{type(error).__name__}: {error}"
         finally:
             assert changed, f"no kernel has {old!r}"
     return ""
+
+
+def _take_the_places(mutant: Mapping[str, Any], patch: pytest.MonkeyPatch) -> None:
+    """Put functions in the places of those with their names, wherever these were imported."""
+    for module, (key, value) in itertools.product(MODULES, mutant.items()):
+        if not key.startswith("__") and hasattr(module, key):
+            patch.setattr(module, key, value)
 
 
 @contextmanager
@@ -43,7 +60,6 @@ def _changed(old: str, new: str) -> Iterator[list[str]]:
     Yields:
         The texts that had the old one.
     """
-    text = Path(functions.__file__).read_text(encoding="utf-8")
     changed: list[str] = []
 
     def changing(*arguments: Any) -> KernelSource:
@@ -56,11 +72,11 @@ def _changed(old: str, new: str) -> Iterator[list[str]]:
         kernel.cache_clear()
         patch.setattr(compiled, "_made", {})
         patch.setattr(device, "kernel_source", changing)
-        if old in text:
-            changed.append(text)
-            mutant = compiled._executed("<mutant>", text.replace(old, new))
-            for key, value in mutant.items():
-                if not key.startswith("__") and hasattr(functions, key):
-                    patch.setattr(functions, key, value)
+        for module in MODULES:
+            text = Path(str(module.__file__)).read_text(encoding="utf-8")
+            if old in text:
+                changed.append(text)
+                mutant = compiled._executed("<mutant>", text.replace(old, new))
+                _take_the_places(mutant, patch)
         yield changed
     kernel.cache_clear()

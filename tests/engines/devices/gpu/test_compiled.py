@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 import schuss
 from tests.algorithms import TRACED
 from tests.covers import EXHAUSTIVE, in_turn
-from tests.engines.devices.gpu.machine_code import compiled, wide_expected
+from tests.engines.devices.gpu.machine_code import bytes_expected, compiled, wide_expected
 from tests.engines.devices.gpu.stubbed import Launched, stubbed_gpu
 
 ARCHITECTURES = (80, 90, 100)  # Ampere, Hopper, Blackwell
@@ -42,7 +43,9 @@ run: it does so in tiles of SM3.
 SHAPES = ((5,), (64, 384))
 
 
-def launched(name: str, dtype: torch.dtype, *, several: bool) -> list[Launched]:
+def launched(
+    name: str, dtype: torch.dtype, *, several: bool = False, **options: Any
+) -> list[Launched]:
     """Return the functions that some steps of an optimizer launch.
 
     Args:
@@ -50,10 +53,13 @@ def launched(name: str, dtype: torch.dtype, *, several: bool) -> list[Launched]:
         dtype: The precision of its parameters.
         several: Let one of two parameters have no gradient in the first step, so that the numbers
             of the two differ from then on.
+        options: Other options of the optimizer.
     """
     params = [nn.Parameter(torch.ones(shape, dtype=dtype)) for shape in SHAPES * 2]
     with stubbed_gpu() as stub:
-        optimizer = schuss.create_optimizer(name, params, lr=0.1, weight_decay=0.1, fused=True)
+        optimizer = schuss.create_optimizer(
+            name, params, lr=0.1, weight_decay=0.1, fused=True, **options
+        )
         for step in range(STEPS):
             for param in params:
                 param.grad = torch.ones_like(param)
@@ -78,3 +84,35 @@ def test_a_kernel_reads_and_writes_128_bits_at_once(name, way, record_property):
             times = made.loads // loads
             assert (made.loads, made.stores) == (times * loads, times * stores)
             assert times in (1, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "storage", "dtype", "arch"),
+    [
+        ("adamw", "8bit", torch.float32, 90),
+        ("adamw", "4bit", torch.bfloat16, 80),
+        ("adamw", {"exp_avg": "dynamic8", "exp_avg_sq": "udynamic8"}, torch.float32, 100),
+        ("lamb", "8bit", torch.bfloat16, 100),
+        ("lion", "4bit", torch.float32, 90),
+        ("lion", "8bit", torch.float64, 80),
+    ],
+    ids=str,
+)
+def test_a_kernel_reads_and_writes_several_codes_at_once(
+    name, storage, dtype, arch, record_property
+):
+    coded = [
+        function
+        for function in launched(name, dtype, state_storage=storage)
+        if "codecs_compiled" in function.text and "BLOCK" in function.constants
+    ]
+    assert coded
+    for function in coded:
+        made = compiled(function, arch)
+        assert not made.spilled
+        assert made.registers <= MOST_REGISTERS
+        record_property(f"registers of {function.name}", made.registers)
+        loads, stores = wide_expected(function)
+        assert (made.loads, made.stores) == (loads, stores)
+        # Those of memory that begins anywhere, and no others.
+        assert made.bytes == bytes_expected(function)

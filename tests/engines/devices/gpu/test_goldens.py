@@ -1,4 +1,4 @@
-"""What kernels for a GPU look like: of a rule in one pass, and of one in two.
+"""What kernels for a GPU look like: of a rule in one pass, of one in two, and with codes.
 
 To write a golden file anew, remove it and run the tests.
 """
@@ -17,12 +17,20 @@ from tests.engines.devices.gpu.stubbed import stubbed_gpu
 GOLDENS = Path(__file__).parent / "goldens"
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("adamw", torch.float32), ("lamb", torch.bfloat16)])
-def test_a_kernel_is_what_it_was(name, dtype):
-    param = nn.Parameter(torch.zeros(3, dtype=dtype))
+@pytest.mark.parametrize(
+    ("name", "dtype", "storage"),
+    [
+        ("adamw", torch.float32, None),
+        ("adamw", torch.float32, "4bit"),
+        ("lamb", torch.bfloat16, None),
+    ],
+)
+def test_a_kernel_is_what_it_was(name, dtype, storage):
+    param = nn.Parameter(torch.zeros(4096, dtype=dtype))
     with stubbed_gpu():
-        (cohort,) = schuss.create_optimizer(name, [param]).explain().cohorts
-    kind = str(dtype).removeprefix("torch.")
+        optimizer = schuss.create_optimizer(name, [param], state_storage=storage)
+        (cohort,) = optimizer.explain().cohorts
+    kind = f"{storage or ''}_{dtype}".replace("torch.", "").strip("_")
     golden = GOLDENS / f"{name}_{kind}.txt"
     if not golden.exists():
         golden.write_text(str(cohort.kernel))

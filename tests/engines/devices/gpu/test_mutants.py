@@ -60,3 +60,50 @@ def test_a_step_that_is_to_be_left_out_changes_nothing(name, interpreter):
 def test_a_lost_order_to_leave_out_is_found(name, interpreter):
     told = interpreter("mutants", "found", " & (tl.load(skip) == 0)", "", "leaves_out", name)
     assert "was to be left out" in told
+
+
+ENCODING = {
+    "a number that is not there enters a scale": (
+        "tl.where(i < left, numbers.to(tl.float32), 0.0)",
+        "numbers.to(tl.float32)",
+        "uint4",
+    ),
+    "the last byte is not written": ("(left + 1) // 2", "left // 2", "int4"),
+    "the halves of a byte are exchanged": (
+        "whole >> 4, whole & 15",
+        "whole & 15, whole >> 4",
+        "int4",
+    ),
+    "all blocks take the first scales": ("at // BLOCK + s", "s", "udynamic8"),
+    "a small square becomes 0": ("(rows > 0) & (roots < 1)", "(rows < 0)", "uint8"),
+    "the scale has more digits than is kept": (
+        "return scales.to(tl.float32)[:, None]",
+        "return tl.max(tl.abs(rows), axis=1)[:, None]",
+        "int8",
+    ),
+    "NaN has a code of its own": ("tl.where(x == x, x, 0.0)", "tl.where(x == x, x, 1.0)", "int8"),
+    "no number is the largest": (" + (sizes >= LAST).to(tl.int32)", "", "dynamic8"),
+}
+"""The right text, the wrong one, and a codec that has it."""
+
+
+@pytest.mark.parametrize("fault", ENCODING)
+def test_a_fault_in_a_codec_is_found(fault, interpreter):
+    told = interpreter("mutants", "found", *ENCODING[fault][:2], "encodes", ENCODING[fault][2])
+    assert "AssertionError" in told
+
+
+CODED = {
+    "all chunks take the scales of the first": (" + 2 * (first // 32)", ""),
+    "all chunks take the codes of the first": ("tensor) + first\n", "tensor)\n"),
+    "codes are read from another place": ("decode_uint8(p4, p6,", "decode_uint8(p3, p6,"),
+    "another number is written": ("at, i, left, v8, EVEN)", "at, i, left, v4, EVEN)"),
+}
+"""The right text of AdamW's kernel, and the wrong one."""
+
+
+@pytest.mark.parametrize("fault", CODED)
+def test_a_fault_around_codes_is_found(fault, interpreter):
+    training = "adamw", "8bit", (1032,), torch.float32
+    told = interpreter("mutants", "found", *CODED[fault], "keeps", *training, {})
+    assert "AssertionError" in told

@@ -20,7 +20,6 @@ class OnCPU:
     """The CPU."""
 
     keeps_numbers = False
-    decodes = True
 
     def kernel(self, program: Program, kinds: Kinds) -> Kernel:
         """Print and compile a program."""

@@ -18,7 +18,6 @@ class OnGPU:
     """A GPU that Triton compiles for."""
 
     keeps_numbers = True
-    decodes = False
 
     def kernel(self, program: Program, kinds: Kinds) -> Kernel:
         """Print a program; it is compiled when it is launched first."""

@@ -14,6 +14,7 @@ from schuss.engines.devices.cpu.versions import Versions
 from schuss.engines.devices.device import Kernel, Tensors
 from schuss.engines.devices.gpu import functions_compiled as functions
 from schuss.engines.devices.gpu.calls import Calls, current
+from schuss.engines.devices.gpu.codecs import map_of
 from schuss.engines.devices.gpu.matrices import Matrices, Parts
 from schuss.engines.devices.layout import Pass
 from schuss.engines.devices.tables.chunks import chunks
@@ -98,7 +99,9 @@ class Launch:
         source = kernel.source
         self._tensors = len(about.counts)
         columns = len(source.columns) + len(source.slots)
-        self.addresses = np.zeros((columns, self._tensors), np.int64)
+        self.addresses = np.zeros((columns + len(source.maps), self._tensors), np.int64)
+        for column, name in enumerate(source.maps, start=columns):
+            self.addresses[column] = map_of(name, self.device).data_ptr()
         self.grad_column = source.columns.index(Place(GRAD))
         self._sent: Tensor | None = None
         self.words = np.zeros(0, dtype=np.int64)
@@ -203,7 +206,7 @@ class Launch:
         source = self.kernel.source
         found = Matrices(about.sizes, source, self._up, self._call)
         begins, self._own = found.room(source, self.device)
-        self.addresses[len(source.columns) :] = begins
+        self.addresses[len(source.columns) :][: len(begins)] = begins
         return found
 
     def _up(self, array: NDArray[np.int64]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from schuss.engines.devices.gpu.printing import coded
 from schuss.engines.devices.gpu.printing.statements import Statements
 from schuss.engines.devices.layout import Pass
 from schuss.engines.program import names
@@ -81,14 +82,15 @@ def function(statements: Statements, about: Pass, made: Function) -> str:
         f"joined({names.partial(v)}, None, {statements.reduction(v)}))"
         for index, v in enumerate(made.reductions)
     ]
-    given = [names.place(layout.column(place)) for place in places]
+    given = _bases(statements, places)
+    aligned = [names.place(layout.column(place)) for place in places]
     return _PASS.format(
         name=about.name,
         does=about.does,
         each=statements.each,
         given="".join(f"{name}, " for name in given),
-        aligned=" | ".join(given),
-        bases=indented(1, (_base(statements, place) for place in places)),
+        aligned=" | ".join(aligned),
+        bases=indented(1, (f"{name} = {address}" for name, address in given.items())),
         head=indented(1, head),
         loop=indented(2, loop),
         tail=indented(1, tail),
@@ -124,11 +126,17 @@ def indented(depth: int, lines: Iterable[str]) -> str:
     return "\n".join("    " * depth + line for line in lines)
 
 
-def _base(statements: Statements, place: Place) -> str:
-    column = statements.layout.column(place)
-    return (
-        f"{names.place(column)} = {statements.address(column)} + {statements.size(place)} * first"
-    )
+def _bases(statements: Statements, places: Iterable[Place]) -> dict[str, str]:
+    """Print where the memory of a chunk begins, by name."""
+    found: dict[str, str] = {}
+    for place in places:
+        column, codec = statements.layout.column(place), statements.layout.codec(place)
+        if codec is not None:
+            found |= coded.bases(statements, place, codec)
+            continue
+        offset = f"{statements.size(place)} * first"
+        found[names.place(column)] = f"{statements.address(column)} + {offset}"
+    return found
 
 
 def _block(statements: Statements, place: Place) -> str:
@@ -139,13 +147,17 @@ def _block(statements: Statements, place: Place) -> str:
 def _computed(statements: Statements, value: int) -> str:
     if statements.program.node(value) is not None:
         return statements.computed(value, "[BLOCK]", "first + at + i")
-    place = statements.program.inputs[value]
-    block = _block(statements, place)
+    place, layout = statements.program.inputs[value], statements.layout
+    codec, block = layout.codec(place), _block(statements, place)
+    if codec is not None:
+        return f"{names.value(value)} = {coded.decoded(layout, place, codec)}"
     return f"{names.value(value)} = load({block}, {statements.kind(place)}, REAL, EVEN)"
 
 
 def _stored(statements: Statements, place: Place, value: int) -> str:
-    number = statements.operand("store", 0, value)
+    number, codec = statements.operand("store", 0, value), statements.layout.codec(place)
+    if codec is not None:
+        return coded.encoded(statements.layout, place, codec, number)
     return f"store({_block(statements, place)}, {number}, {statements.kind(place)}, EVEN)"
 
 

@@ -6,7 +6,7 @@ The passes are those of the CPU's kernel, from the same schedule.
 from __future__ import annotations
 
 from schuss.engines.devices.gpu.expressions import TYPES
-from schuss.engines.devices.gpu.printing import elements, matrices
+from schuss.engines.devices.gpu.printing import coded, elements, matrices
 from schuss.engines.devices.gpu.printing.statements import Statements
 from schuss.engines.devices.layout import KernelSource, Layout, pass_of, sees_matrices, source_of
 from schuss.engines.program.program import Program
@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 
 from schuss.engines.devices.gpu.functions_compiled import *
-
+{more}
 REAL = tl.constexpr({type})
 PARTIAL = tl.constexpr({type})
 
@@ -38,12 +38,17 @@ def kernel_source(program: Program, kinds: Kinds) -> KernelSource:
     Args:
         program: The program.
         kinds: How the numbers are stored.
+
+    Raises:
+        UnfusableError: Some are stored in a way that no kernel for a GPU reads.
     """
     functions = schedule(program)
     layout = Layout(program, functions, kinds)
     statements = Statements(layout)
-    text = _MODULE.format(real=kinds.real, type=TYPES[kinds.real])
+    more = coded.IMPORT if layout.has_codecs else ""
+    text = _MODULE.format(real=kinds.real, type=TYPES[kinds.real], more=more)
     printer = matrices if sees_matrices(program) else elements
+    coded.check(layout, with_matrices=printer is matrices)
     passes = [pass_of(layout, each, shared=True) for each in functions]
     for each, about in zip(functions, passes, strict=True):
         text += printer.function(statements, about, each)
@@ -51,4 +56,5 @@ def kernel_source(program: Program, kinds: Kinds) -> KernelSource:
     if closing:
         shapes = matrices.shape() if printer is matrices else []
         text += elements.closing(statements, closing, shapes)
-    return source_of(layout, text, passes, "closing" if closing else None)
+    made = source_of(layout, text, passes, "closing" if closing else None)
+    return made._replace(maps=coded.maps(layout))

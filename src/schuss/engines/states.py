@@ -141,7 +141,10 @@ class Kept:
         if known is None or known[:2] == (param.dtype, param.shape):
             return
         for key, value in state.items():
-            if not isinstance(value, Tensor) or not value.dim() or value.is_sparse:
+            if not isinstance(value, Tensor) or value.is_sparse:
+                continue
+            # One number is in the precision of the rule, but where the parameter is one as well.
+            if not value.dim() and (param.dim() or value.dtype != known[0]):
                 continue
             if key in master.KEYS and value.shape == param.shape:
                 continue

@@ -29,6 +29,11 @@ def computed_dtype(dtype: torch.dtype) -> torch.dtype:
     return _COMPUTED.get(dtype, dtype)
 
 
+def is_seen_alike(real: Tensor, param: Tensor) -> bool:
+    """Tell whether a rule sees a real tensor in the precision in which it sees a parameter."""
+    return computed_dtype(real.dtype) is computed_dtype(param.dtype).to_real()
+
+
 def outgrows(dtype: torch.dtype, of_param: torch.dtype) -> bool:
     """Tell whether state is in double precision, and its parameter in half."""
     return of_param in HALF and dtype is torch.float64

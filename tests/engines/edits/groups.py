@@ -127,6 +127,29 @@ def master_weights(subject: Subject, which: int, seed: int) -> None:
     group["master_weights"] = not group["master_weights"]
 
 
+def weights_kept_otherwise(subject: Subject, which: int, seed: int) -> None:
+    group = subject.group(which)
+    master = (False, True, 24, False, False)[seed % 5]
+    group["master_weights"] = master
+    group["rounding"] = (None, None, None, "kahan", "stochastic")[seed % 5]
+
+
+def codes_dropped(subject: Subject, which: int, seed: int) -> None:
+    subject.group(which)["state_storage"] = None
+
+
+def codes_of_four_bits(subject: Subject, which: int, seed: int) -> None:
+    subject.group(which)["state_storage"] = "4bit"
+
+
+def codes_of_one_key(subject: Subject, which: int, seed: int) -> None:
+    subject.group(which)["state_storage"] = {"exp_avg": "dynamic8"}
+
+
+def codes_replaced_by_halves(subject: Subject, which: int, seed: int) -> None:
+    subject.group(which)["state_storage"] = "bf16"
+
+
 def amsgrad(subject: Subject, which: int, seed: int) -> None:
     group = subject.group(which)
     if "amsgrad" in group:
@@ -169,5 +192,8 @@ GROUPS = [
     engine_loop,
     betas,
 ]
-OTHER_PROGRAMS = [maximized, master_weights, amsgrad, momentum]
+OTHER_PROGRAMS = [maximized, master_weights, weights_kept_otherwise, amsgrad, momentum]
 """Edits that make another program."""
+
+OTHER_CODES = [codes_dropped, codes_of_four_bits, codes_of_one_key, codes_replaced_by_halves]
+"""Edits of how state is kept."""

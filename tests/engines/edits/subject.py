@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 import schuss
+from schuss.storage.master import REMAINDER, weight_of
 
 Groups = Sequence[dict[str, Any]]
 Create = Callable[..., schuss.Optimizer]
@@ -145,8 +147,16 @@ class Subject:
 
     def states(self) -> list[dict[str, Any]]:
         """Return copies of the states."""
-        states = [self.optimizer.state.get(param, {}) for param in self.params]
-        return [
-            {k: v.clone() if isinstance(v, Tensor) else v for k, v in state.items()}
-            for state in states
-        ]
+        return [_copied(self.optimizer.state.get(param, {}), param) for param in self.params]
+
+
+def _copied(state: dict[str, Any], param: Tensor) -> dict[str, Any]:
+    """Return a copy of a state, with the weight in full in place of its lower half.
+
+    A weight that crosses zero has lost places, and its lower half is only these.
+    """
+    copy = {key: x.clone() if isinstance(x, Tensor) else x for key, x in state.items()}
+    if REMAINDER in state:
+        with suppress(RuntimeError):  # the state has been edited, so that it is none
+            copy[REMAINDER] = weight_of(state, param)
+    return copy

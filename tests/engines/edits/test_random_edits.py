@@ -73,6 +73,8 @@ def test_an_optimizer_goes_on_as_the_loop_does_after_each_edit(optimizer, child)
 
 
 FOUND = [
+    Plan("in codes", "automatic", "heap", 1, [[Change("tensors: in_double", 4, 0, NOW)]], 0),
+    Plan("projected", "automatic", "heap", 1, [[Change("states: in_double", 1, 0, NOW)]], 0),
     Plan("AdamW", "automatic", "heap", 1, [[Change("states: in_double", 2, 0, NOW)]], 0),
     Plan("Prodigy", "automatic", "heap", 1, [[Change("states: of_another_shape", 2, 2, NOW)]], 0),
     Plan("swapping", "automatic", "heap", 4, [[Change("states: of_another_shape", 0, 4, NOW)]], 3),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import schuss
+from schuss.storage.codecs import policy
 from tests.conformance.strangers import Ruled, normalizing, swapping
 from tests.conformance.trajectories import TOLERANCE
 from tests.engines.child import report
@@ -48,6 +49,8 @@ OPTIMIZERS: dict[str, Create] = {
     "clipping and averaging": partial(schuss.Adam, lr=0.1, transforms=_CHAIN),
     "complex": partial(schuss.SGD, lr=0.1, momentum=0.9),
     "in bfloat16": partial(schuss.AdamW, lr=0.1, master_weights=True),
+    "in codes": partial(schuss.AdamW, lr=0.1, state_storage="8bit"),
+    "projected": partial(schuss.AdamW, lr=0.1, transforms=(schuss.GaLore(2, 3),)),
 }
 
 WRITTEN_IN_PLACE = ("SGD with momentum", "AdamW", "Prodigy", "in bfloat16")
@@ -64,6 +67,7 @@ _ALL: Sequence[Edit] = (
     *states.STATE,
     *groups.GROUPS,
     *_COMPILED,
+    *groups.OTHER_CODES,
     *tensors.COMPLEX,
     *gradients.GRADS,
     *gradients.COMPLEX,
@@ -77,6 +81,8 @@ def edits_of(optimizer: str) -> list[str]:
     left_out: set[Edit] = set() if optimizer in WRITTEN_IN_PLACE else {*_SHARING}
     unlike = "REAL" if optimizer == "complex" else "COMPLEX"
     left_out |= {*getattr(tensors, unlike), *getattr(gradients, unlike)}
+    if optimizer != "in codes":
+        left_out |= {*groups.OTHER_CODES}
     if optimizer not in ("SGD with momentum", "Adam with amsgrad", "in bfloat16"):
         left_out |= {*_COMPILED}
     return [name for name, edit in EDITS.items() if edit not in left_out]
@@ -124,6 +130,7 @@ def follow(plan: Plan) -> int:
     Raises:
         AssertionError: They parted.
     """
+    policy.SMALLEST = 2  # type: ignore[misc]  # else no small tensor is encoded
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an engine tells that it hands over to a slower one
         return _Twins(plan).follow()

@@ -23,7 +23,7 @@ from schuss.engines.program.axes import Axes, Layout, fitting, layout, own_axes
 from schuss.storage.codecs import Encoded
 from schuss.storage.kinds import CODES
 from schuss.storage.master import REMAINDER
-from schuss.storage.precision import kept_dtypes, outgrows, state_dtypes
+from schuss.storage.precision import is_seen_alike, kept_dtypes, outgrows, state_dtypes
 
 Fits: TypeAlias = Mapping[str, Sequence[Axes]]
 """For keys of the state with other axes than the parameter, which ones these can be."""
@@ -118,6 +118,8 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
             elif needs.whole and _is_whole(key, value, needs):
                 if not value.is_floating_point():
                     raise _unfit(key, value, param)
+                if not is_seen_alike(value, param):
+                    raise _of_another_precision(key, value, param)
                 found.whole.append(key)
             elif value.numel() != 1 or value.is_complex():
                 raise _request(key, value, param, needs)
@@ -162,7 +164,7 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
     if key == REMAINDER and value.dtype in CODES:
         return
     if like and value.dtype not in kept_dtypes(param.dtype):
-        raise UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
+        raise _of_another_precision(key, value, param)
 
 
 def _request(key: str, value: Tensor, param: Tensor, needs: Needs) -> Exception:
@@ -185,6 +187,10 @@ def _is_whole(key: str, value: Tensor, needs: Needs) -> bool:
 def _unfit(key: str, value: Tensor, param: Tensor) -> UnfusableError:
     shapes = f"{tuple(value.shape)}, unlike its parameter's {tuple(param.shape)}"
     return UnfusableError(f"state {key!r} is {value.dtype} of shape {shapes}")
+
+
+def _of_another_precision(key: str, value: Tensor, param: Tensor) -> UnfusableError:
+    return UnfusableError(f"state {key!r} is {value.dtype}, for a parameter of {param.dtype}")
 
 
 def plain_number(value: Any) -> Any:

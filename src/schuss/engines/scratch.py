@@ -137,7 +137,9 @@ def _of_kernel(cohort: Cohort, program: Program, matrix_axes: Any) -> int:
         entries = sum(-(-real_count(param) // CHUNK) for param in cohort.params)
         table = entries * CHUNK_WORDS
     else:
-        tiled, shapes = tiles([matrix_axes.sizes(each.sizes) for each in cohort.layouts])
+        block = max((codec.block for codec in cohort.codecs.values()), default=1)
+        sizes = [matrix_axes.sizes(each.sizes) for each in cohort.layouts]
+        tiled, shapes = tiles(sizes, block=block)
         entries, table = len(tiled.entries), tiled.entries.size
         for slot in layout.slots:
             slots += int(numbers(shapes, slot.form, partials=slot.partials).sum())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 import schuss
+from schuss.engines.devices.tables import tiles
 from schuss.storage.codecs import CODECS, Encoded, policy
 from tests.algorithms import TRACED
+from tests.conformance.strangers import Ruled
 from tests.covers import in_turn
 
 PRESETS = sorted(policy.PRESETS)
@@ -39,7 +43,8 @@ def compare(ours: Tensor, theirs: Tensor) -> None:
         assert isinstance(ours, Encoded)
         assert isinstance(theirs, Encoded)
         assert ours.codec is theirs.codec
-        off = (ours.codes.int() - theirs.codes.int()).abs()
+        mine, others = (x.codec.unpacked(x.codes, x.numel()).int() for x in (ours, theirs))
+        off = (mine - others).abs()
         assert off.max() <= 1
         assert (off > 0).double().mean() <= CODES_OFF
     else:
@@ -47,22 +52,24 @@ def compare(ours: Tensor, theirs: Tensor) -> None:
         torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=1e-4)
 
 
-ELEMENTWISE = [
-    name
-    for name in TRACED
-    if name not in ("adahessian", "sophia", "sophiah", "sm3", "adafactor", "came", "adammini")
-]
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in TRACED if name not in ("adahessian", "sophia", "sophiah")},
+    "adafactor": ("adafactor", {"beta1": 0.9}),
+    "sm3": ("sm3", {"momentum": 0.9}),
+    "adamw, centralized": ("adamw", {"transforms": (schuss.GradientCentralization(),)}),
+    "adamw, clipped adaptively": ("adamw", {"transforms": (schuss.ClipAdaptive(0.5),)}),
+}
+"""Optimizers that need no more than gradients, with options by which they keep averages."""
+
+Created = Callable[..., schuss.Optimizer]
 
 
-def trained_alike(name: str, storage: Any, shapes: Any = SHAPES, steps: int = 3) -> None:
+def trained_alike(create: Created, shapes: Any = SHAPES, steps: int = 3) -> None:
     """Step an optimizer on the fused engine and on the loop, from the same state each time."""
     ours, theirs = params(shapes), params(shapes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        optimizers: list[Any] = [
-            schuss.create_optimizer(name, given, state_storage=storage, **engine)
-            for given, engine in ((ours, {}), (theirs, {"foreach": False}))
-        ]
+        optimizers = [create(ours, fused=True), create(theirs, foreach=False)]
         for step in range(steps):
             for optimizer, given in zip(optimizers, (ours, theirs), strict=True):
                 give_gradients(given, step)
@@ -78,9 +85,10 @@ def trained_alike(name: str, storage: Any, shapes: Any = SHAPES, steps: int = 3)
                     other.copy_(mine)
 
 
-@pytest.mark.parametrize(("name", "preset"), in_turn(ELEMENTWISE, PRESETS))
+@pytest.mark.parametrize(("name", "preset"), in_turn(CASES, PRESETS))
 def test_the_fused_engine_leaves_the_codes_of_the_loop(name: str, preset: str) -> None:
-    trained_alike(name, preset)
+    algorithm, options = CASES[name]
+    trained_alike(partial(schuss.create_optimizer, algorithm, state_storage=preset, **options))
 
 
 OF_GRADIENTS = [n for n, codec in CODECS.items() if codec.is_signed and n != "fp8_e5m2"]
@@ -94,7 +102,33 @@ def test_codecs_meet_in_one_kernel_at_every_size(signed, unsigned, monkeypatch):
     monkeypatch.setattr(policy, "SMALLEST", 1)
     sizes = [*range(1, 70), 127, 128, 129, 255, 256, 257, 1023, 1024, 1025, 16383, 16384, 16385]
     storage = {"exp_avg": signed, "exp_avg_sq": unsigned}
-    trained_alike("adamw", storage, [(size,) for size in sizes], steps=2)
+    create = partial(schuss.AdamW, state_storage=storage)
+    trained_alike(create, [(size,) for size in sizes], steps=2)
+
+
+def by_rows_and_columns(state, group, grad, param):
+    """Keep averages of a gradient that is divided by means of its rows and columns."""
+    if not state:
+        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(grad), torch.zeros_like(grad)
+        return
+    m, v = state["exp_avg"], state["exp_avg_sq"]
+    v.mul_(0.75).addcmul_(grad, grad, value=0.25)
+    rows, columns = v.mean(dim=-1, keepdim=True), v.amax(dim=-2, keepdim=True)
+    m.mul_(0.5).add_(grad / (rows.sqrt() + columns.sqrt() + 1e-3))
+    param.sub_(m, alpha=0.1)
+
+
+@pytest.mark.parametrize(("signed", "unsigned"), [("int8", "udynamic8"), ("int4", "uint4")])
+def test_no_two_tiles_share_a_block(signed, unsigned, monkeypatch):
+    monkeypatch.setattr(policy, "SMALLEST", 1)
+    monkeypatch.setattr(tiles, "TILE", 600)
+    monkeypatch.setattr(tiles, "WIDTH", 256)
+    widths = [1, 3, 7, 31, 32, 33, 48, 63, 64, 100, 127, 128, 129, 255, 256, 257, 384, 512, 1025]
+    shapes = [(1 + 3000 // width, width) for width in widths]
+    batches = [(9, 7, 5), (70, 3, 3), (6, 16, 16), (5, 33, 31), (3, 64, 512), (2, 40, 24)]
+    storage = {"exp_avg": signed, "exp_avg_sq": unsigned}
+    create = partial(Ruled, rule=by_rows_and_columns, state_storage=storage)
+    trained_alike(create, shapes + batches)
 
 
 def test_what_is_no_number_is_kept_by_kernels_as_by_the_loop():

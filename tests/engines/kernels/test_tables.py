@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,6 +76,19 @@ def test_every_number_of_every_matrix_is_in_one_tile(sizes):
     assert all((each == 1).all() for each in times)
     assert table.size == sum(each.size for each in times)
     assert shapes[:, :3].tolist() == [[w, h, m] for m, h, w in sizes]
+
+
+@given(SIZES, st.sampled_from([2, 4, 8, 32]))
+def test_no_block_of_numbers_is_in_two_tiles(sizes, block):
+    table, _ = tiles.tiles(sizes, block=block)
+    tensors = [np.full(math.prod(size), -1) for size in sizes]
+    for number, entry in enumerate(table.entries.tolist()):
+        owner, where, _, _ = slices(entry)
+        tensors[owner].reshape(sizes[owner])[where] = number
+    for tensor in tensors:
+        assert (tensor >= 0).all()
+        for begin in range(0, len(tensor), block):
+            assert len(set(tensor[begin : begin + block].tolist())) == 1
 
 
 @given(SIZES)

@@ -73,6 +73,7 @@ VARIANTS |= {
     "adamw, stochastic": ("adamw", {"rounding": "stochastic"}),
     "adamw, 8 bits": ("adamw", {"state_storage": "8bit"}),
     "adamw, 4 bits": ("adamw", {"state_storage": "4bit"}),
+    "adafactor, 8 bits": ("adafactor", {"beta1": 0.9, "state_storage": "8bit"}),
     "lamb, bf16 state": ("lamb", {"state_storage": "bf16"}),
     "adamw, EMA, clipping": (
         "adamw",

@@ -80,6 +80,12 @@ class Layout:
         """Whether the numbers at some place are encoded."""
         return any(self.codec(place) for place in self.program.inputs)
 
+    @property
+    def block(self) -> int:
+        """The most numbers that share a scale; 1 if none do."""
+        codecs = map(self.codec, self.program.inputs)
+        return max((codec.block for codec in codecs if codec), default=1)
+
     def codec(self, place: Place) -> Codec | None:
         """Return the codec that keeps the numbers at a place, or None."""
         return codec_of_kind(self._kinds.get(place.name, ""))
@@ -166,6 +172,7 @@ class KernelSource(NamedTuple):
         tiled: It sees tensors as matrices.
         arguments: How many of the numbers of a trace it takes.
         maps: The codecs whose maps it looks up in memory; their addresses come last.
+        block: The most numbers that share a scale, which no two entries of a table may divide.
     """
 
     text: str
@@ -176,6 +183,7 @@ class KernelSource(NamedTuple):
     slots: tuple[Slot, ...]
     tiled: bool
     arguments: int
+    block: int
     maps: tuple[str, ...] = ()
 
 
@@ -185,7 +193,8 @@ def source_of(
     """Return a printed kernel."""
     tiled = sees_matrices(layout.program)
     memory = len(layout.totals), tuple(layout.columns), tuple(layout.slots)
-    return KernelSource(text, tuple(passes), closing, *memory, tiled, layout.arguments)
+    facts = tiled, layout.arguments, layout.block
+    return KernelSource(text, tuple(passes), closing, *memory, *facts)
 
 
 def sees_matrices(program: Program) -> bool:

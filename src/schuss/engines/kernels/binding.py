@@ -169,15 +169,15 @@ class Binding:
         return [torch.empty_like(a, dtype=dtype, requires_grad=False) for a in arrays]
 
     def check_plain(self) -> None:
-        """Refuse state that is encoded, for a kernel that does not decode.
+        """Refuse state that is encoded, beside functions of whole tensors.
 
         Raises:
             UnfusableError: There is some.
         """
         for key, codec in self.cohort.codecs.items():
             raise UnfusableError(
-                f"state {key!r} is kept as {codec.name}, with rows and columns and between "
-                "functions of whole tensors no kernel decodes it"
+                f"state {key!r} is kept as {codec.name}, and between functions of whole tensors no "
+                "kernel decodes it"
             )
 
     def _is_laid_out(self, param: Tensor) -> bool:
@@ -188,8 +188,6 @@ class Binding:
 
     def _new_launch(self, trace: Trace, dtypes: Mapping[str, torch.dtype]) -> Launch:
         matrix_axes = trace.matrix_axes
-        if matrix_axes is not None:
-            self.check_plain()
         sizes = (
             [matrix_axes.sizes(each.sizes) for each in self.cohort.layouts] if matrix_axes else []
         )

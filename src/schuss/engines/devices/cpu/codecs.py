@@ -46,7 +46,7 @@ def _room(kind: Any, count: int) -> Any:
     return room
 
 
-strip = _room(_FLOAT, STRIP + _SPREAD)
+room_of_strip = _room(_FLOAT, STRIP + _SPREAD)
 """The room for the numbers of a strip."""
 
 _vector = _room(_INT8, LANES)

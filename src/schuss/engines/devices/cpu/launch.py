@@ -59,7 +59,9 @@ class Launch:
         self.grad_column = source.columns.index(Place(GRAD))
         no_shapes = np.zeros((0, 0), dtype=np.int64)
         counts = about.counts
-        self.table, shapes = tiles(about.sizes) if source.tiled else (chunks(counts), no_shapes)
+        self.table, shapes = (
+            tiles(about.sizes, block=source.block) if source.tiled else (chunks(counts), no_shapes)
+        )
         tensors, self._entries = len(counts), len(self.table.entries)
         columns = len(source.columns) + len(source.slots) + 1
         self.addresses = np.zeros((columns, tensors), np.int64)

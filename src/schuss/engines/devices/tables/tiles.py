@@ -8,6 +8,7 @@ are the same on any number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -65,17 +66,37 @@ class Cut(NamedTuple):
 
 
 def _for_a_core(
-    matrices: NDArray[np.int64], height: NDArray[np.int64], width: NDArray[np.int64]
+    matrices: NDArray[np.int64],
+    height: NDArray[np.int64],
+    width: NDArray[np.int64],
+    *,
+    block: int = 1,
 ) -> Cut:
-    columns = np.clip(width, 1, WIDTH)
-    lines = np.clip(np.maximum(TILE // columns, -(-height // BANDS)), 1, np.maximum(height, 1))
-    whole = (columns >= width) & (lines >= height)
-    at_once = np.where(whole, np.maximum(TILE // np.maximum(height * width, 1), 1), 1)
-    return Cut(at_once, lines, columns)
+    """Cut matrices for a core of a CPU, and leave each block of so many numbers in one tile.
+
+    A block ends somewhere in a line, if lines are not made of whole blocks. A tile is then as wide
+    as a matrix, and so many lines high that it ends with a block; if matrices are not made of whole
+    blocks either, a tile is several matrices, whose last one ends with a block.
+    """
+    numbers = height * width
+    most = np.where(width % block == 0, max(WIDTH // block, 1) * block, width)
+    columns = np.clip(width, 1, np.maximum(most, 1))
+    lines = _whole(np.maximum(TILE // columns, -(-height // BANDS)), width, block)
+    lines = np.where((matrices > 1) & (numbers % block > 0), height, lines)
+    lines = np.clip(lines, 1, np.maximum(height, 1))
+    at_once = _whole(np.maximum(TILE // np.maximum(numbers, 1), 1), numbers, block)
+    return Cut(np.where((columns >= width) & (lines >= height), at_once, 1), lines, columns)
+
+
+def _whole(count: NDArray[np.int64], numbers: NDArray[np.int64], block: int) -> NDArray[np.int64]:
+    """Return how many things of so many numbers end with a block: `count`, or a few more."""
+    step = block // np.gcd(numbers, block)
+    found: NDArray[np.int64] = -(-count // step) * step
+    return found
 
 
 def tiles(
-    sizes: Sequence[tuple[int, int, int]], cut: Callable[..., Cut] = _for_a_core
+    sizes: Sequence[tuple[int, int, int]], cut: Callable[..., Cut] | None = None, block: int = 1
 ) -> tuple[Table, NDArray[np.int64]]:
     """Return the table of tiles, and the shapes of the tensors.
 
@@ -83,7 +104,9 @@ def tiles(
         sizes: For each tensor how many matrices, rows of each, and columns of each.
         cut: Tells how to cut them, from arrays of these numbers; for a core of a CPU, if it is not
             given.
+        block: So many numbers of a tensor, counted from its first, are not divided, for a CPU.
     """
+    cut = cut or partial(_for_a_core, block=block)
     matrices, height, width = np.array(sizes, dtype=np.int64).reshape(-1, 3).T
     at_once, lines, columns = cut(matrices, height, width)
     # Of a tensor without numbers too there is a tile: it has rows, or columns, of nothing.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from schuss.engines.devices.cpu.printing.coded import Coded
 from schuss.engines.devices.cpu.printing.statements import Statements
 from schuss.engines.devices.cpu.printing.text import indented, job
-from schuss.engines.devices.layout import scales_of
 from schuss.engines.program import names
 from schuss.engines.program.program import Place
 from schuss.engines.program.schedule import Function
@@ -54,31 +54,19 @@ def _loops(statements: Statements, function: Function) -> list[str]:
     loop += map(statements.joined, function.reductions)
     loop += [statements.stored(place, value, "i") for place, value in function.outputs]
     elements = ["for i in range(count):", *indented(1, loop)]
+    coded = Coded(statements, function)
     used = [place for place in layout.columns if place in {*read, *written}]
-    bases = [_base(statements, place) for place in used]
-    encoded = [place for place in used if layout.codec(place)]
-    if not encoded:
+    bases = [_base(statements, place) for place in used if place not in coded.places]
+    if not coded.places:
         return [*bases, *elements]
-    strips = [_base_of_scales(statements, place) for place in encoded]
-    strips += [_coded(statements, "decode", place) for place in encoded if place in read]
-    strips += elements
-    strips += [_coded(statements, "encode", place) for place in encoded if place in written]
     return [
-        *(f"{statements.base(place)} = strip()" for place in encoded),
+        *coded.rooms(),
+        *coded.bases(),
         "begin, end = first, first + count",
         "for first in range(begin, end, STRIP):",
         "    count = STRIP if first + STRIP < end else end - first",
-        *indented(1, [*bases, *strips]),
+        *indented(1, [*bases, *coded.opened("first"), *elements, *coded.closed()]),
     ]
-
-
-def _coded(statements: Statements, verb: str, place: Place) -> str:
-    """Print the decoding or the encoding of a strip."""
-    layout, codec = statements.layout, statements.layout.codec(place)
-    scales = names.place(layout.column(scales_of(place)))
-    codes = names.place(layout.column(place))
-    name = codec.name if codec else ""
-    return f"{verb}_{name}({codes}, {scales}, {statements.base(place)}, count)"
 
 
 def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> list[str]:
@@ -102,14 +90,5 @@ def closing(statements: Statements, outputs: Sequence[tuple[Place, int]]) -> lis
 
 def _base(statements: Statements, place: Place) -> str:
     column = statements.layout.column(place)
-    codec = statements.layout.codec(place)
-    offset = f"{statements.size(place)} * first" if codec is None else f"first // {codec.per_byte}"
-    return f"{names.place(column)} = {statements.address(column)} + {offset}"
-
-
-def _base_of_scales(statements: Statements, place: Place) -> str:
-    """Print where the scales of a strip begin."""
-    codec = statements.layout.codec(place)
-    column = statements.layout.column(scales_of(place))
-    offset = f"{codec.scale.itemsize} * (first // {codec.block})" if codec else ""
+    offset = f"{statements.size(place)} * first"
     return f"{names.place(column)} = {statements.address(column)} + {offset}"

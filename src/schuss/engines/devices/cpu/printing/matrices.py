@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from schuss.engines.devices.cpu.printing.coded import Coded
 from schuss.engines.devices.cpu.printing.statements import Statements
 from schuss.engines.devices.cpu.printing.text import indented, job, loads
 from schuss.engines.devices.tables.tiles import SHAPE, WORDS
@@ -34,6 +37,7 @@ class _Printer:
         self.function = function
         self.values = statements.program.values
         self.whole = [v for v in function.needed if self.values[v].form is Form.TENSOR]
+        self.coded = Coded(statements, function)
 
     def needed(self, form: Form) -> list[str]:
         """Print the values of one form: computed, if it is that of the function, or loaded."""
@@ -71,7 +75,8 @@ class _Printer:
         inputs = self.statements.program.inputs
         places |= {inputs[v] for v in self.function.needed if v < len(inputs)}
         for column, place in enumerate(self.layout.columns):
-            if place in places and place.form is self.function.form:
+            is_plain = place in places and place not in self.coded.places
+            if is_plain and place.form is self.function.form:
                 found.append(f"{names.place(column)} = {self.statements.address(column)}")
         touched = {*self.function.needed, *self.function.reductions}
         for column, slot in enumerate(self.layout.slots, start=len(self.layout.columns)):
@@ -123,6 +128,9 @@ class _Elements(_Printer):
     def body(self) -> list[str]:
         """Print the body."""
         tensor = [*self.arguments(), *self.begin(), *self.started(Form.TENSOR)]
+        if self.coded.places:
+            tensor += ["end, last = 0, ((end_matrix - 1) * height + end_line) * width"]
+            tensor += self.coded.rooms()
         tensor += ["for matrix in range(first_matrix, end_matrix):", *indented(1, self._matrix())]
         tensor += [
             f"store_float64(partials, {names.of_entry(index)}, {names.partial(v)})"
@@ -154,14 +162,44 @@ class _Elements(_Printer):
             mine = names.of_columns(v)
             so_far = self.statements.accumulated(v, f"load_float64({mine}, i)")
             inner.append(f"store_float64({mine}, i, {so_far})")
+        elements = indented(1, inner + self.stored())
         return [
             *self.needed(Form.ROW),
             "first = line * width + first_column",
             *self.started(Form.ROW),
-            "for i in range(columns):",
-            *indented(1, inner + self.stored()),
+            *(
+                self._strips(elements)
+                if self.coded.places
+                else ["for i in range(columns):", *elements]
+            ),
             *map(self._of_line, self.reduced(Form.ROW)),
         ]
+
+    def _strips(self, elements: Sequence[str]) -> list[str]:
+        """Print the loop over the parts of a line that lie in different strips.
+
+        A strip goes on in the next line if the tile is as wide as the matrix, so that lines need
+        not be made of whole blocks.
+        """
+        closed = self.coded.closed()
+        opening = [
+            "begin = first + at",
+            "end = last if columns == width else first + columns",
+            "end = begin + STRIP if begin + STRIP < end else end",
+            "count = end - begin",
+            *self.coded.opened("begin"),
+            *self.coded.bases("begin"),
+        ]
+        part = [
+            "if first + at >= end:",
+            *indented(1, opening),
+            "until = columns if first + columns < end else end - first",
+            "for i in range(at, until):",
+            *elements,
+            "at = until",
+            *(["if first + at == end:", *indented(1, closed)] if closed else []),
+        ]
+        return ["at = 0", "while at < columns:", *indented(1, part)]
 
     def _of_line(self, value: int) -> str:
         base, partial = names.slot(value, partials=True), names.partial(value)

@@ -15,7 +15,7 @@ from schuss.storage.codecs.floats import E4M3, E5M2
 
 NAMES = sorted(CODECS)
 WITHOUT_MINUS_ONE = ("dynamic8", "int4")
-OF_SQUARES = ("uint8", "fp8_e5m2")
+OF_SQUARES = ("uint8", "udynamic8", "fp8_e5m2")
 """Codecs that never turn a positive number into 0."""
 WITH_SCALES_OF_FLOAT16 = ("flash_int8", "flash_uint8")
 """Codecs for numbers from 1e-4 to 1e4 alone."""

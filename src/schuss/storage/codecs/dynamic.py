@@ -5,8 +5,9 @@ of 256. The map has seven decades below 1. The largest has 64 numbers of each si
 and each next one half as many:
 
 - `dynamic8`: with a sign, for averages of gradients.
-- `udynamic8`: without one, with twice as many numbers, for averages of squares. Numbers below
-  1.6e-7 of the largest number of their block become 0.
+- `udynamic8`: without one, with twice as many numbers, for averages of squares. A number that is
+  not 0 never becomes 0, since a step divides by its root; below 1.6e-7 of the largest number of
+  its block this is not the nearest one of the map.
 
 Dettmers, Lewis, Shleifer and Zettlemoyer, *8-bit Optimizers via Block-wise Quantization*, 2022,
 section 2.2. <https://arxiv.org/abs/2110.02861>
@@ -93,7 +94,7 @@ class Dynamic(Codec):
         numbers = torch.minimum(sizes * factors + counts * EIGHT_NINTHS, counts + counts - 1.0)
         found = numbers.to(torch.int32) + (sizes >= self.last).to(torch.int32)
         if not self.is_signed:
-            return (found - 1).clamp(min=0).to(self.code)
+            return (found - 1).clamp(min=(blocks > 0).to(torch.int32)).to(self.code)
         below = self.zero - found.clamp(max=self.zero)
         return torch.where(shares < 0, below, found + self.zero).to(self.code)
 

@@ -165,9 +165,10 @@ def _encoded_by_decades(codec: Dynamic) -> Callable[[Vectors, list[Any], Any], A
         found = build.add(found, build.zext(is_one, found.type))
         zero = vectors.whole(codec.zero)
         if not codec.is_signed:
-            one = vectors.whole(1)
-            at_least = build.select(build.icmp_signed(">", found, one), found, one)
-            return vectors.as_bytes(build.sub(at_least, one))
+            is_some = build.fcmp_ordered(">", numbers[0], vectors.number(0.0))
+            least = build.select(is_some, vectors.whole(2), vectors.whole(1))
+            at_least = build.select(build.icmp_signed(">", found, least), found, least)
+            return vectors.as_bytes(build.sub(at_least, vectors.whole(1)))
         capped = build.select(build.icmp_signed("<", found, zero), found, zero)
         is_negative = build.fcmp_ordered("<", shares, vectors.number(0.0))
         codes = build.select(is_negative, build.sub(zero, capped), build.add(zero, found))

@@ -177,7 +177,8 @@ def encode_udynamic8(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr)
     rows = to_encode(numbers, i, left, 256)
     shares = _shares(rows, put_scales(scales, at, i, left, rows, tl.float32, 256))
     found = _places(shares, _UNSIGNED_DECADES, _UNSIGNED_LAST) - 1
-    put_codes(codes, at, i, left, tl.maximum(found, 0), tl.uint8, ALIGNED)
+    least = tl.where(rows > 0, 1, 0)
+    put_codes(codes, at, i, left, tl.maximum(found, least), tl.uint8, ALIGNED)
 
 
 # Of 4 bits.

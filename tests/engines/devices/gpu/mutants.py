@@ -15,14 +15,16 @@ from schuss.engines.devices.gpu import (
     coded_compiled,
     compiled,
     device,
+    flash_compiled,
+    floats_compiled,
     functions_compiled,
 )
 from schuss.engines.devices.gpu.printing.module import kernel_source
 from schuss.engines.devices.layout import KernelSource
 from schuss.engines.kernels.kernel import kernel
-from tests.engines.devices.gpu import cases, coded
+from tests.engines.devices.gpu import cases, coded_cases
 
-MODULES = functions_compiled, coded_compiled, codecs_compiled
+MODULES = functions_compiled, coded_compiled, codecs_compiled, flash_compiled, floats_compiled
 """What kernels call."""
 
 
@@ -32,12 +34,12 @@ def found(old: str, new: str, comparison: str, *arguments: Any) -> str:
     Args:
         old: The right text.
         new: The wrong one.
-        comparison: A function of `cases` or of `coded`.
+        comparison: A function of `cases` or of `coded_cases`.
         arguments: What it takes.
     """
     with _changed(old, new) as changed:
         try:
-            compare = getattr(cases, comparison, None) or getattr(coded, comparison)
+            compare = getattr(cases, comparison, None) or getattr(coded_cases, comparison)
             compare(*arguments)
         except Exception as error:  # noqa: BLE001  # whatever it is: it is told
             return f"{type(error).__name__}: {error}"

@@ -92,6 +92,8 @@ def test_a_kernel_reads_and_writes_128_bits_at_once(name, way, record_property):
         ("adamw", "8bit", torch.float32, 90),
         ("adamw", "4bit", torch.bfloat16, 80),
         ("adamw", {"exp_avg": "dynamic8", "exp_avg_sq": "udynamic8"}, torch.float32, 100),
+        ("adamw", {"exp_avg": "fp8_e4m3", "exp_avg_sq": "fp8_e5m2"}, torch.float32, 90),
+        ("adamw", {"exp_avg": "flash_int8", "exp_avg_sq": "flash_uint8"}, torch.float32, 80),
         ("lamb", "8bit", torch.bfloat16, 100),
         ("lion", "4bit", torch.float32, 90),
         ("lion", "8bit", torch.float64, 80),
@@ -104,7 +106,7 @@ def test_a_kernel_reads_and_writes_several_codes_at_once(
     coded = [
         function
         for function in launched(name, dtype, state_storage=storage)
-        if "codecs_compiled" in function.text and "BLOCK" in function.constants
+        if " decode_" in function.text and "BLOCK" in function.constants
     ]
     assert coded
     for function in coded:

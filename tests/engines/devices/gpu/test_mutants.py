@@ -77,11 +77,21 @@ ENCODING = {
     "all blocks take the first scales": ("at // BLOCK + s", "s", "udynamic8"),
     "a small square becomes 0": ("(rows > 0) & (roots < 1)", "(rows < 0)", "uint8"),
     "the scale has more digits than is kept": (
-        "return scales.to(tl.float32)[:, None]",
-        "return tl.max(tl.abs(rows), axis=1)[:, None]",
+        "return kept.to(tl.float32)[:, None]",
+        "return scales[:, None]",
         "int8",
     ),
     "NaN has a code of its own": ("tl.where(x == x, x, 0.0)", "tl.where(x == x, x, 1.0)", "int8"),
+    "a small number has a leading digit": (
+        "sizes < _power_of_2(REBIASED - 126)",
+        "sizes < 0",
+        "fp8_e4m3",
+    ),
+    "FlashOptim's scale is rounded first": (
+        "rows, by[:, None]",
+        "rows, by.to(tl.float16).to(tl.float32)[:, None]",
+        "flash_int8",
+    ),
     "no number is the largest": (" + (sizes >= LAST).to(tl.int32)", "", "dynamic8"),
 }
 """The right text, the wrong one, and a codec that has it."""

@@ -10,8 +10,12 @@ from torch import Tensor
 
 from schuss.storage.codecs.dynamic import Dynamic8, UDynamic8
 
-DECODED: Final = frozenset(("int8", "uint8", "dynamic8", "udynamic8", "int4", "uint4"))
-"""Those of which `codecs_compiled` has both functions."""
+MODULES: Final = {
+    **dict.fromkeys(("int8", "uint8", "dynamic8", "udynamic8", "int4", "uint4"), "codecs"),
+    **dict.fromkeys(("fp8_e4m3", "fp8_e5m2"), "floats"),
+    **dict.fromkeys(("flash_int8", "flash_uint8"), "flash"),
+}
+"""Where the functions of each codec are, without `_compiled`."""
 
 MAPS: Final = {codec.name: codec.map for codec in (Dynamic8(), UDynamic8())}
 """The numbers of codes, of codecs that look them up."""

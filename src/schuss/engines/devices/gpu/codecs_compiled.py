@@ -1,8 +1,8 @@
-"""The codecs as kernels call them, with the bits of `storage.codecs`.
+"""The companded and dynamic codecs and those of 4 bits, with the bits of `storage.codecs`.
 
-`decode_NAME` returns a block of numbers, and `encode_NAME` writes one. Both take where the codes
-and the scales of a chunk begin, and `at`, `i` and `left` of `coded_compiled`. A codec with a map
-takes, before its codes, where the numbers of the map begin.
+Of each codec there is `decode_NAME`, which returns a block of numbers, and `encode_NAME`, which
+writes one. Both take where the codes and the scales of a chunk begin, and `at`, `i` and `left` of
+`coded_compiled`. A codec with a map takes, before its codes, where the numbers of the map begin.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from schuss.engines.devices.gpu.coded_compiled import (
     codes_of,
     halves_of,
     in_turns,
+    largest_of,
+    or_least,
+    or_zero,
+    product,
     put_codes,
     put_halves,
     put_scales,
@@ -30,25 +34,6 @@ _SHIFT = tl.constexpr(1.5 * 2.0**23)
 nearest whole number, ties to even, and the low bits of the sum are that number."""
 
 
-# A compiler may join a product and a sum into one rounding. This product has its sum already.
-@triton.jit
-def _product(x, y):
-    """Return a product, rounded as `storage.codecs` rounds it."""
-    return tl.fma(x, y, 0.0)
-
-
-@triton.jit
-def _or_zero(x):
-    """Return numbers, with 0 in the place of NaN."""
-    return tl.where(x == x, x, 0.0)
-
-
-@triton.jit
-def _or_tiny(scales):
-    """Return scales to divide by."""
-    return tl.where(scales < _TINY, _TINY, scales)
-
-
 @triton.jit
 def _nearest(x):
     """Return the nearest whole numbers, of which the lowest byte is right."""
@@ -58,7 +43,7 @@ def _nearest(x):
 @triton.jit
 def _shares(rows, scales):
     """Return numbers as shares of their scale."""
-    return _or_zero(_product(rows, tl.div_rn(1.0, _or_tiny(scales))))
+    return or_zero(product(rows, tl.div_rn(1.0, or_least(scales, _TINY))))
 
 
 @triton.jit
@@ -72,13 +57,13 @@ def _around(ZERO: tl.constexpr, found, shares):
 def _of_roots(codes, scales, MOST: tl.constexpr):
     """Return the numbers of roots, which codes are."""
     roots = codes.to(tl.float32)
-    return _product(roots * tl.abs(roots), scales * (1 / (MOST * MOST)))
+    return product(roots * tl.abs(roots), scales * (1 / (MOST * MOST)))
 
 
 @triton.jit
 def _roots(sizes, scales, MOST: tl.constexpr):
     """Return the roots of numbers that are not negative, in steps of 1/MOST."""
-    return _or_zero(_product(tl.sqrt_rn(sizes), tl.div_rn(MOST, tl.sqrt_rn(_or_tiny(scales)))))
+    return or_zero(product(tl.sqrt_rn(sizes), tl.div_rn(MOST, tl.sqrt_rn(or_least(scales, _TINY)))))
 
 
 @triton.jit
@@ -93,7 +78,7 @@ def decode_int8(codes, scales, at, i, left, ALIGNED: tl.constexpr):
 def encode_int8(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr):
     """Encode a block as `int8`."""
     rows = to_encode(numbers, i, left, 32)
-    scales = put_scales(scales, at, i, left, rows, tl.bfloat16, 32)
+    scales = put_scales(scales, at, i, left, largest_of(rows), tl.bfloat16, 32)
     roots = _roots(tl.abs(rows), scales, 127.0)
     put_codes(codes, at, i, left, _nearest(tl.where(rows < 0, -roots, roots)), tl.int8, ALIGNED)
 
@@ -110,7 +95,7 @@ def decode_uint8(codes, scales, at, i, left, ALIGNED: tl.constexpr):
 def encode_uint8(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr):
     """Encode a block as `uint8`, in which 0 is for 0 alone."""
     rows = to_encode(numbers, i, left, 32)
-    scales = put_scales(scales, at, i, left, rows, tl.bfloat16, 32)
+    scales = put_scales(scales, at, i, left, largest_of(rows), tl.bfloat16, 32)
     roots = _roots(tl.where(rows > 0, rows, 0.0), scales, 255.0)
     roots = tl.where((rows > 0) & (roots < 1), 1.0, roots)
     put_codes(codes, at, i, left, _nearest(roots), tl.uint8, ALIGNED)
@@ -126,7 +111,7 @@ def _looked_up(numbers, codes, scales, at, i, left, ALIGNED: tl.constexpr):
     found = codes_of(codes, at, i, left, tl.uint8, 256, ALIGNED).to(tl.int32)
     found = tl.load(numbers.to(tl.pointer_type(tl.float32)) + found)
     scales = scales_of(scales, at, i, left, tl.float32, 256)
-    return tl.reshape(_product(found, scales), i.shape)
+    return tl.reshape(product(found, scales), i.shape)
 
 
 @triton.jit
@@ -137,7 +122,7 @@ def _places(sizes, DECADES: tl.constexpr, LAST: tl.constexpr):
         reached = sizes >= DECADES[decade][0]
         factors = tl.where(reached, DECADES[decade][1], factors)
         counts = tl.where(reached, DECADES[decade][2], counts)
-    steps = _product(sizes, factors) + _product(counts, _EIGHT_NINTHS)
+    steps = product(sizes, factors) + product(counts, _EIGHT_NINTHS)
     last = counts + counts - 1.0
     return tl.where(steps < last, steps, last).to(tl.int32) + (sizes >= LAST).to(tl.int32)
 
@@ -156,7 +141,7 @@ def decode_dynamic8(numbers, codes, scales, at, i, left, ALIGNED: tl.constexpr):
 def encode_dynamic8(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr):
     """Encode a block as `dynamic8`."""
     rows = to_encode(numbers, i, left, 256)
-    shares = _shares(rows, put_scales(scales, at, i, left, rows, tl.float32, 256))
+    shares = _shares(rows, put_scales(scales, at, i, left, largest_of(rows), tl.float32, 256))
     found = _around(_ZERO, _places(tl.abs(shares), _DECADES, _LAST), shares)
     put_codes(codes, at, i, left, found, tl.uint8, ALIGNED)
 
@@ -175,7 +160,7 @@ def decode_udynamic8(numbers, codes, scales, at, i, left, ALIGNED: tl.constexpr)
 def encode_udynamic8(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr):
     """Encode a block as `udynamic8`."""
     rows = to_encode(numbers, i, left, 256)
-    shares = _shares(rows, put_scales(scales, at, i, left, rows, tl.float32, 256))
+    shares = _shares(rows, put_scales(scales, at, i, left, largest_of(rows), tl.float32, 256))
     found = _places(shares, _UNSIGNED_DECADES, _UNSIGNED_LAST) - 1
     least = tl.where(rows > 0, 1, 0)
     put_codes(codes, at, i, left, tl.maximum(found, least), tl.uint8, ALIGNED)
@@ -193,7 +178,7 @@ def _int4(codes, scales):
     sizes = tl.zeros(codes.shape, tl.float32)
     for place in tl.static_range(1, _PLACES):
         sizes = tl.where(tl.abs(places) >= place, _SIZES[place], sizes)
-    return _product(tl.where(places < 0, -sizes, sizes), scales)
+    return product(tl.where(places < 0, -sizes, sizes), scales)
 
 
 @triton.jit
@@ -208,7 +193,7 @@ def decode_int4(codes, scales, at, i, left, ALIGNED: tl.constexpr):
 def encode_int4(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr):
     """Encode a block as `int4`."""
     rows = to_encode(numbers, i, left, 128)
-    shares = _shares(rows, put_scales(scales, at, i, left, rows, tl.float32, 128))
+    shares = _shares(rows, put_scales(scales, at, i, left, largest_of(rows), tl.float32, 128))
     found = tl.zeros(shares.shape, tl.int32)
     for place in tl.static_range(1, _PLACES):
         found += (tl.abs(shares) >= _BEGINS[place - 1]).to(tl.int32)
@@ -217,7 +202,7 @@ def encode_int4(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr):
 
 @triton.jit
 def _uint4(codes, scales):
-    return _product((codes.to(tl.float32) + 1.0) * (1 / 16), scales)
+    return product((codes.to(tl.float32) + 1.0) * (1 / 16), scales)
 
 
 @triton.jit
@@ -232,7 +217,7 @@ def decode_uint4(codes, scales, at, i, left, ALIGNED: tl.constexpr):
 def encode_uint4(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr):
     """Encode a block as `uint4`."""
     rows = to_encode(numbers, i, left, 128)
-    shares = _shares(rows, put_scales(scales, at, i, left, rows, tl.float32, 128))
+    shares = _shares(rows, put_scales(scales, at, i, left, largest_of(rows), tl.float32, 128))
     steps = shares * 16.0 - 0.5
     steps = tl.where(steps > 0.0, tl.where(steps < 15.0, steps, 15.0), 0.0)
     put_halves(codes, at, i, left, steps.to(tl.int32), ALIGNED)

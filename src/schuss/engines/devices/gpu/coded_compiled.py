@@ -80,19 +80,44 @@ def scales_of(base, at, i, left, KIND: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def put_scales(base, at, i, left, rows, KIND: tl.constexpr, BLOCK: tl.constexpr):
-    """Write the largest absolute value of each row, and return what was written, as a column.
+def largest_of(rows):
+    """Return the largest absolute value of each row, NaN if one is NaN.
 
     The bits of positive numbers are in the order of these, and those of infinity and NaN follow.
     """
     bits = rows.to(tl.int32, bitcast=True) & 0x7FFFFFFF
-    scales = tl.max(bits, axis=1).to(tl.float32, bitcast=True).to(KIND)
+    return tl.max(bits, axis=1).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def put_scales(base, at, i, left, scales, KIND: tl.constexpr, BLOCK: tl.constexpr):
+    """Write scales, and return them as they are kept, as a column."""
     where, first = _one_each(base, at, i, KIND, BLOCK)
-    tl.store(where, scales, mask=first < left)
-    return scales.to(tl.float32)[:, None]
+    kept = scales.to(KIND)
+    tl.store(where, kept, mask=first < left)
+    return kept.to(tl.float32)[:, None]
 
 
 @triton.jit
 def to_encode(numbers, i, left, BLOCK: tl.constexpr):
     """Return numbers in rows, with zeros where there are none, so that no other enters a scale."""
     return in_rows(tl.where(i < left, numbers.to(tl.float32), 0.0), BLOCK)
+
+
+# A compiler may join a product and a sum into one rounding. This product has its sum already.
+@triton.jit
+def product(x, y):
+    """Return a product, rounded as `storage.codecs` rounds it; a zero has no sign."""
+    return tl.fma(x, y, 0.0)
+
+
+@triton.jit
+def or_zero(x):
+    """Return numbers, with 0 in the place of NaN."""
+    return tl.where(x == x, x, 0.0)
+
+
+@triton.jit
+def or_least(scales, LEAST: tl.constexpr):
+    """Return scales to divide by, or NaN."""
+    return tl.where(scales < LEAST, LEAST, scales)

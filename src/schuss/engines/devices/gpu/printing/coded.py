@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from schuss.engines.devices.gpu.codecs import DECODED, MAPS
+from schuss.engines.devices.gpu.codecs import MAPS, MODULES
 from schuss.engines.devices.gpu.printing.statements import Statements
 from schuss.engines.devices.layout import Layout, scales_of
 from schuss.engines.errors import UnfusableError
 from schuss.engines.program import names
 from schuss.engines.program.program import Place
 from schuss.storage.codecs import Codec
-
-IMPORT = "from schuss.engines.devices.gpu.codecs_compiled import *\n"
-"""The line of a module whose kernels have codecs."""
 
 
 def check(layout: Layout, *, with_matrices: bool) -> None:
@@ -26,11 +23,19 @@ def check(layout: Layout, *, with_matrices: bool) -> None:
     """
     for place in layout.program.inputs:
         codec = layout.codec(place)
-        if codec is not None and (with_matrices or codec.name not in DECODED):
+        if codec is not None and (with_matrices or codec.name not in MODULES):
             beside = " with rows and columns" if with_matrices else ""
             raise UnfusableError(
                 f"{place.name} is kept as {codec.name}, which no kernel{beside} decodes on a GPU"
             )
+
+
+def imports(layout: Layout) -> str:
+    """Print the lines of a module that import the functions of its codecs."""
+    used = {MODULES[codec.name] for codec in map(layout.codec, layout.program.inputs) if codec}
+    return "".join(
+        f"from schuss.engines.devices.gpu.{name}_compiled import *\n" for name in sorted(used)
+    )
 
 
 def maps(layout: Layout) -> tuple[str, ...]:

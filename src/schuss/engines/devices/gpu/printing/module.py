@@ -44,11 +44,11 @@ def kernel_source(program: Program, kinds: Kinds) -> KernelSource:
     """
     functions = schedule(program)
     layout = Layout(program, functions, kinds)
-    statements = Statements(layout)
-    more = coded.IMPORT if layout.has_codecs else ""
-    text = _MODULE.format(real=kinds.real, type=TYPES[kinds.real], more=more)
     printer = matrices if sees_matrices(program) else elements
     coded.check(layout, with_matrices=printer is matrices)
+    statements = Statements(layout)
+    more = coded.imports(layout)
+    text = _MODULE.format(real=kinds.real, type=TYPES[kinds.real], more=more)
     passes = [pass_of(layout, each, shared=True) for each in functions]
     for each, about in zip(functions, passes, strict=True):
         text += printer.function(statements, about, each)

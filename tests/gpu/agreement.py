@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import product
+
 import torch
 from torch import Tensor
 
 from tests.algorithms import TRACED
 from tests.conformance.trajectories import REAL_ONLY, TOLERANCE, distance
 from tests.covers import combinations
-from tests.engines.devices.gpu import paths
+from tests.engines.devices.gpu import coded, paths
 from tests.engines.devices.gpu.options import OPTIONS, PLAIN, TRANSFORMED, fits
 from tests.gpu.machine import Machine
 from tests.gpu.notes import Notes
@@ -41,6 +44,32 @@ def agreement(machine: Machine, notes: Notes) -> None:
             found = _path(machine, name, dtype, option, fused=True)
             apart = distance(found, _path(machine, name, dtype, option, foreach=False))
             notes.note(case, ok=apart <= TOLERANCE[dtype], value=apart)
+    return None
+
+
+CODED = (
+    *(("adamw", storage, {}) for storage in ("bf16", "8bit", "4bit")),
+    ("adamw", {"exp_avg": "dynamic8", "exp_avg_sq": "udynamic8"}, {}),
+    ("adamw", {"exp_avg": "fp8_e4m3", "exp_avg_sq": "fp8_e5m2"}, {}),
+    ("adamw", {"exp_avg": "flash_int8", "exp_avg_sq": "flash_uint8"}, {}),
+    ("adamw", "8bit", {"master_weights": True}),
+    *(("lion", storage, {}) for storage in ("8bit", "4bit")),
+    *(("sgd", storage, {"momentum": 0.9}) for storage in ("8bit", "4bit")),
+    *(("lamb", storage, {}) for storage in ("8bit", "4bit")),
+)
+"""Optimizers, how they keep their state, and other options."""
+
+
+def codes(machine: Machine, notes: Notes) -> None:
+    """Compare state that is kept as codes with that of the loop, in float32 and bfloat16."""
+    sizes = (257, 1032) if machine.rehearses else (4096, 4999, 12_301, 1 << 20)
+    for (name, storage, options), dtype in machine.share([*product(CODED, DTYPES[:2])]):
+        case = f"{name}, {storage}, {options}, {dtype}".replace("torch.", "")
+        if machine.is_late:
+            return notes.note(case, ok=None, told="no time was left")
+        with notes.failing_softly(case), machine.keeping_codes():
+            compare = partial(coded.codes_apart, name, storage, sizes, dtype, machine.device)
+            notes.note(case, ok=True, value=compare(**options))
     return None
 
 

@@ -8,7 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import pytest
 import torch
+
+from schuss.engines.devices.gpu import launch
+from schuss.storage.codecs import CODECS, policy
 
 Case = TypeVar("Case")
 
@@ -75,6 +79,15 @@ class Machine:
             yield
         finally:
             torch.cuda.set_sync_debug_mode("default")
+
+    @contextmanager
+    def keeping_codes(self) -> Iterator[None]:
+        """Let the small parameters of a rehearsal have codes as large ones have."""
+        with pytest.MonkeyPatch.context() as patch:
+            if self.rehearses:
+                patch.setattr(policy, "SMALLEST", 1)
+                patch.setattr(launch, "BLOCK", max(codec.block for codec in CODECS.values()))
+            yield
 
     def seconds(self, call: Callable[[], object], times: int) -> tuple[float, float]:
         """Return the seconds of a call, on the whole, and until it returns.

@@ -87,6 +87,16 @@ def several(machine: Machine, notes: Notes) -> None:
         _timed(machine, notes, rule, "Llama 1.1B", torch.float32, builds, goal)
 
 
+def storage(machine: Machine, notes: Notes) -> None:
+    """Time AdamW with state in fewer bytes beside torch's in float32."""
+    for kept in ("bf16", "8bit", "4bit"):
+        for dtype in HALVES:
+            builds = {OURS: partial(_keeping, kept), **_of("adamw", TORCH_FUSED)}
+            goal = Goal(TORCH_FUSED, 1.0, 0.0)
+            with machine.keeping_codes():
+                _timed(machine, notes, f"adamw {kept}", "GPT-2 small", dtype, builds, goal)
+
+
 def elementwise(machine: Machine, notes: Notes) -> None:
     """Time every other rule of one pass beside AdamW, for each byte that they move."""
     names = [name for name in TRACED if name != "adamw"]
@@ -184,6 +194,10 @@ def _of(rule: str, *names: str) -> dict[str, Build]:
 
 def _built(name: str, case: Case, params: Sequence[nn.Parameter]) -> Any:
     return CONTENDERS[name].build(params, case)
+
+
+def _keeping(storage: str, params: Sequence[nn.Parameter]) -> Optimizer:
+    return schuss.AdamW(params, lr=1e-6, state_storage=storage, fused=True)
 
 
 def _of_others() -> dict[str, Build]:

@@ -31,16 +31,18 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "agreement": Part("agreement", 110, 8),
+    "agreement": Part("agreement", 100, 8),
+    "codes": Part("agreement", 20, 8),
     "twice": Part("agreement", 25, 4),
     "waits": Part("waits", 25, 4),
     "graphs": Part("graphs", 25, 4),
     "adamw": Part("table", 80),
-    "several": Part("table", 45),
+    "several": Part("table", 40),
+    "storage": Part("table", 30),
     "elementwise": Part("table", 50),
-    "configurations": Part("configurations", 40),
-    "first_steps": Part("first", 30),
-    "compiled": Part("table", 40),
+    "configurations": Part("configurations", 30),
+    "first_steps": Part("first", 25),
+    "compiled": Part("table", 30),
 }
 """The parts in their order; together they may take a little less than 8 minutes."""
 

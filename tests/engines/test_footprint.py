@@ -112,13 +112,23 @@ class OfMatrices(schuss.Optimizer):
         return product
 
 
+IN_CODES: Any = {"state_storage": "8bit"}
+
 # Sizes beside which tensors of one number, which are counted too, are nothing.
 SCRATCH: dict[str, tuple[Any, Any]] = {
     "loop": (lambda p: AdamW(p, foreach=False), [(300, 100), (100,)]),
     "foreach": (lambda p: AdamW(p, foreach=True), [(300, 100), (100,)]),
     "foreach, in half precision": (lambda p: AdamW(p, foreach=True), [(300, 100)]),
     "foreach, in pieces": (lambda p: schuss.LAMB(p, foreach=True), [(1 << 18,)] * 5),
+    "foreach, in codes": (lambda p: AdamW(p, foreach=True, **IN_CODES), [(300, 600), (300, 100)]),
+    "foreach, whole matrices": (lambda p: schuss.Muon(p, foreach=True), [(64, 64)] * 3),
+    "foreach, whole matrices in codes": (
+        lambda p: schuss.SOAP(p, foreach=True, **IN_CODES),
+        [(64, 64)] * 3,
+    ),
     "fused, whole matrices": (schuss.Muon, [(64, 64)] * 3 + [(300, 100)]),
+    "fused, whole matrices in codes": (lambda p: schuss.SOAP(p, **IN_CODES), [(64, 64)] * 3),
+    "loop, in codes": (lambda p: AdamW(p, foreach=False, **IN_CODES), [(300, 600)]),
     "fused, factors": (schuss.Shampoo, [(64, 32)] * 3),
     "loop, factors": (lambda p: schuss.Shampoo(p, foreach=False), [(64, 32)] * 3),
 }

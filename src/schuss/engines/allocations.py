@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from schuss.storage.codecs import Encoded, parts_of
+
 
 class Allocations(TorchDispatchMode):
     """Counts the bytes of new tensors that are alive at a time, while it is entered.
@@ -34,11 +36,16 @@ class Allocations(TorchDispatchMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Carry out an operation, and count the memory of what it returns."""
-        given = {_memory(x) for x in tree_leaves((args, kwargs or {})) if isinstance(x, Tensor)}
-        result = func(*args, **(kwargs or {}))
+        tensors = [x for x in tree_leaves((args, kwargs or {})) if isinstance(x, Tensor)]
+        given = {_memory(part) for tensor in tensors for part in parts_of(tensor)}
+        if any(isinstance(tensor, Encoded) for tensor in tensors):
+            with self:  # which counts what it takes to decode and to encode
+                result = Encoded.__torch_dispatch__(func, types, args, kwargs)
+        else:
+            result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                self._note(tensor, given)
+            for part in parts_of(tensor) if isinstance(tensor, Tensor) else ():
+                self._note(part, given)
         return result
 
     def _note(self, tensor: Tensor, given: set[int]) -> None:

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from schuss.contract import Batch, Group, Measure, Pass, Rule, State, Stateful, States
 from schuss.engines import loop
-from schuss.engines.cohorts.tensors import parts_of
 from schuss.engines.engine import Engine
 from schuss.engines.sums import measuring
 from schuss.engines.trial import tried
-from schuss.storage.codecs import Encoded
+from schuss.storage.codecs import Encoded, parts_of
 from schuss.storage.precision import computed_dtype, real_count
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from schuss import SGD
+from schuss.storage.codecs import Encoded
 from schuss.storage.master import REMAINDER
 from tests.conformance.strangers import Ruled
 
@@ -101,6 +102,44 @@ def test_it_agrees_with_the_loop(rule, options):
             torch.testing.assert_close(value, loop.state[y][key], rtol=tolerance, atol=tolerance)
     alone = 4 if rule is turned else 1
     assert engines(stacked) == {"stacked": len(SHAPES) - alone, "loop": alone}
+
+
+def written_to(state, group, grad, param):
+    state["mean"].lerp_(with_ones(grad @ grad.mT) @ grad, 0.1)
+    param.sub_(state["mean"], alpha=group["lr"])
+
+
+def replaced(state, group, grad, param):
+    state["mean"] = with_ones(grad @ grad.mT) @ state["mean"] + grad
+    param.sub_(state["mean"], alpha=group["lr"])
+
+
+@pytest.mark.parametrize("rule", [written_to, replaced])
+@pytest.mark.parametrize("storage", ["int8", "int4", "bf16"])
+def test_state_in_codes_is_that_of_the_loop(rule, storage):
+    def start(state, param):
+        state["mean"] = torch.ones_like(param)
+
+    kept = {"mean": storage}
+    shapes = [torch.randn(64, 65, generator=torch.Generator().manual_seed(n)) for n in range(9)]
+    found = []
+    for engine in ({}, {"foreach": False}):
+        params = [x.clone() for x in shapes]
+        optimizer = Ruled(params, rule, start, 1e-4, state_storage=kept, **engine)
+        stepped(optimizer, steps=2)
+        found.append([(param, optimizer.state[param]["mean"]) for param in params])
+        assert engines(optimizer) == ({"loop": 9} if engine else {"stacked": 9})
+    for (x, mine), (y, other) in zip(*found, strict=True):
+        torch.testing.assert_close(x, y)
+        assert type(mine) is type(other)
+        if isinstance(mine, Encoded):
+            codes = (each.codec.unpacked(each.codes, each.numel()) for each in (mine, other))
+            off = torch.sub(*(each.int() for each in codes)).abs()
+            assert off.max() <= 1
+            assert off.double().mean() < 2e-3
+        else:
+            assert mine.dtype is other.dtype is torch.bfloat16
+            torch.testing.assert_close(mine, other)
 
 
 @pytest.mark.parametrize("rule", [whitened, turned, cubic])

@@ -26,6 +26,7 @@ from schuss.engines.program.stages import (
     Tangle,
     shapes_given,
 )
+from schuss.storage.codecs import parts_of
 
 FEWEST = 4
 """The parameters of a stack for which `torch.vmap` takes less time than one call for each."""
@@ -64,8 +65,8 @@ class Stacks:
         """Return memory for a block of each parameter, for a kernel to write."""
         tangle = self._cut.tangle
         shape = (len(self._indices), *tangle.shapes[block])
-        like = self._cohort.like
-        stack = torch.empty(shape, dtype=tangle.dtypes[block], device=like.device)
+        device = self._cohort.params[0].device
+        stack = torch.empty(shape, dtype=tangle.dtypes[block], device=device)
         self._stacks[block] = stack
         return list(stack.unbind())
 
@@ -140,9 +141,10 @@ class Stacks:
             return False
         [index] = self._indices
         state = self._cohort.states[index].values()
-        own = [self._cohort.params[index], *(x for x in state if isinstance(x, Tensor))]
+        tensors = [self._cohort.params[index], *(x for x in state if isinstance(x, Tensor))]
         begin = stack.untyped_storage().data_ptr()
-        return any(x.untyped_storage().data_ptr() == begin for x in own)
+        own = [part for tensor in tensors for part in parts_of(tensor)]
+        return any(part.untyped_storage().data_ptr() == begin for part in own)
 
     def _where_they_lie(self, block: int) -> Iterable[Tensor]:
         """Return blocks that no stage has made: state, parameters and gradients."""

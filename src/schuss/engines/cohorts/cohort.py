@@ -30,8 +30,7 @@ from schuss.engines.tracing.tape import Dimensions
 from schuss.engines.tracing.tracer import Trace, trace
 from schuss.storage import master
 from schuss.storage.codecs.kinds import codecs_of
-from schuss.storage.kinds import CODES
-from schuss.storage.precision import computable, state_dtypes
+from schuss.storage.precision import computable
 
 TRIALS = 64
 """How often a rule is traced to find out what axes its state has, beside square matrices, say."""
@@ -104,13 +103,6 @@ class Cohort:
     def layouts(self) -> list[Layout]:
         """The axes that the dimensions of the parameters are made of, as the rule sees them."""
         return [layout(seen_shape(param), self._heads) for param in self.params]
-
-    @property
-    def is_kept_otherwise(self) -> bool:
-        """Whether state like a parameter is kept in another precision than the engine's own."""
-        known = (*state_dtypes(self.params[0].dtype), *CODES)
-        elements = [p for p in self.inputs if p.form is Form.ELEMENT and p.name.startswith(STATE)]
-        return bool(self.codecs) or any(self.tensors(p)[0].dtype not in known for p in elements)
 
     def tensors(self, place: Place) -> list[Tensor]:
         """Return the tensors at a place of the parameters or of the states."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from schuss.engines.program.program import COUNT, GRAD
-from schuss.storage.codecs import Encoded
+from schuss.storage.codecs import parts_of
 
 if TYPE_CHECKING:
     from schuss.engines.cohorts.cohort import Cohort
@@ -21,8 +21,3 @@ def own_tensors(cohort: Cohort) -> list[Tensor]:
     places = [place for place in cohort.inputs if place.name not in (GRAD, COUNT.name)]
     found = [part for place in places for each in cohort.tensors(place) for part in parts_of(each)]
     return found + [state[key] for state in cohort.states for key in cohort.whole]
-
-
-def parts_of(tensor: Tensor) -> tuple[Tensor, ...]:
-    """Return the tensors that have the memory of a tensor: of an encoded one, two."""
-    return (tensor.codes, tensor.scales) if isinstance(tensor, Encoded) else (tensor,)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from schuss.engines.cohorts.contents import Member
-from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place
+from schuss.engines.program.program import GRAD, PARAM, STATE, Place
 from schuss.engines.tracing.tape import Whole
+from schuss.storage.codecs import Encoded
 
 
 def whole_of(
@@ -25,7 +26,10 @@ def whole_of(
     """
     state = member.state
     kept = {key: torch.empty(state[key].shape, dtype=dtype, device="meta") for key in keys}
-    dtypes = {GRAD: member.grad_dtype, PARAM: member.param.dtype, COUNT.name: None}
-    dtypes |= {STATE + key: x.dtype for key, x in state.items() if isinstance(x, Tensor)}
-    direct = [n for n, at in enumerate(inputs) if dtypes[at.name] is dtype and not at.per_tensor]
+    dtypes = {GRAD: member.grad_dtype, PARAM: member.param.dtype}
+    plain = {k: x for k, x in state.items() if isinstance(x, Tensor) and not isinstance(x, Encoded)}
+    dtypes |= {STATE + key: x.dtype for key, x in plain.items()}
+    direct = [
+        n for n, at in enumerate(inputs) if dtypes.get(at.name) is dtype and not at.per_tensor
+    ]
     return Whole(kept, frozenset(direct))

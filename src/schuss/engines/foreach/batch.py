@@ -13,7 +13,6 @@ from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
-from schuss.engines.errors import UnfusableError
 from schuss.engines.foreach.members import Kept
 from schuss.engines.foreach.staged import run_stages
 from schuss.engines.foreach.step import run
@@ -106,8 +105,6 @@ def planned(
     Returns:
         The call that takes the step, and the parts that the cohort is divided into.
     """
-    if cohort.is_kept_otherwise:
-        raise UnfusableError("state is kept in another precision than its parameter's")
     parts = cohort.trace(work, group, indices)
     return partial(_take, cohort, parts, grads, {} if kept is None else kept), parts
 

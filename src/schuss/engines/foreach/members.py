@@ -82,7 +82,9 @@ class Members:
         tensors = self.tensors(place)
         if tensors[0].dtype in CODES:
             return [x.float() for x in tensors]
-        return tensors if is_computable(tensors[0]) else [computable(x.detach()) for x in tensors]
+        if is_computable(tensors[0]):
+            return tensors
+        return [computable(x.detach()).to(self.cohort.like.dtype) for x in tensors]
 
 
 Kept = dict[tuple[bytes, bool], list[Members]]

@@ -19,6 +19,7 @@ from schuss.engines.foreach.player import play
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.program.stages import TEMPORARY
 from schuss.engines.tracing.tracer import Trace
+from schuss.storage.codecs import Encoded, copy_all
 from schuss.storage.kinds import CODES
 from schuss.storage.precision import HALF, stored
 
@@ -152,10 +153,14 @@ def _copies(
             is_copied = all(grad.dtype in HALF for grad in own)
         else:
             is_own = place != COUNT and not place.name.startswith(TEMPORARY)
-            is_copied = is_own and _first(cohort, place, indices[0]).dtype in _COPIED
+            is_copied = is_own and _is_copied(_first(cohort, place, indices[0]))
         if is_copied:
             found.append(number)
     return frozenset(found)
+
+
+def _is_copied(tensor: Tensor) -> bool:
+    return isinstance(tensor, Encoded) or tensor.dtype in _COPIED
 
 
 def _first(cohort: Cohort, place: Place, index: int) -> Tensor:
@@ -200,8 +205,8 @@ def _views(cohort: Cohort, trace: Trace, indices: Sequence[int]) -> list[MatrixV
 
 def _store(targets: list[Tensor], values: list[Tensor], *, seen: bool) -> None:
     """Write values into the tensors at a place; as these are seen, they may be there already."""
-    if not seen and not targets[0].is_complex():
-        torch._foreach_copy_(targets, values)
+    if isinstance(targets[0], Encoded) or not (seen or targets[0].is_complex()):
+        copy_all(targets, values)
         return
     for target, value in zip(targets, values, strict=True):
         kept = target.detach()

@@ -168,18 +168,6 @@ class Binding:
         arrays = [self._arrays[index] for index in indices]
         return [torch.empty_like(a, dtype=dtype, requires_grad=False) for a in arrays]
 
-    def check_plain(self) -> None:
-        """Refuse state that is encoded, beside functions of whole tensors.
-
-        Raises:
-            UnfusableError: There is some.
-        """
-        for key, codec in self.cohort.codecs.items():
-            raise UnfusableError(
-                f"state {key!r} is kept as {codec.name}, and between functions of whole tensors no "
-                "kernel decodes it"
-            )
-
     def _is_laid_out(self, param: Tensor) -> bool:
         """Tell whether a kernel can take a parameter as it lies in memory."""
         dimensions = self.cohort.dimensions

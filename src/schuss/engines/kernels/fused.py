@@ -128,7 +128,6 @@ class FusedBatch:
                 continue
             parts = binding.cohort.trace(work, group, indices)
             if any(part.trace.cut for part in parts):
-                binding.check_plain()
                 self._show(binding)
                 mine = None if grads is None else grads[number]
                 found.staged.append(StagedStep(binding, parts, mine, begin))

@@ -10,6 +10,7 @@ from torch import Tensor
 from schuss.contract import Batch, State, States
 from schuss.engines.errors import UnfusableError
 from schuss.engines.memory import has_memory, ranges
+from schuss.storage.codecs import Encoded, parts_of
 
 LARGE = 2**18
 """The numbers of a parameter that is left to the loop: a product of two matrices of 512 rows and
@@ -71,7 +72,8 @@ def _kind(state: State, param: Tensor, grad: Tensor) -> object:
 
 def _common(value: Any) -> object:
     if isinstance(value, Tensor):
-        return value.shape, value.dtype, value.device
+        codec = value.codec if isinstance(value, Encoded) else None
+        return value.shape, value.dtype, value.device, codec
     try:
         hash(value)
     except TypeError:
@@ -83,7 +85,8 @@ def _check_apart(params: Sequence[Tensor], states: States) -> None:
     """Refuse tensors of which a stack would not be a copy that can be copied back."""
     tensors = list(params)
     for param in params:
-        tensors += [value for value in states[param].values() if isinstance(value, Tensor)]
+        own = (value for value in states[param].values() if isinstance(value, Tensor))
+        tensors += [part for value in own for part in parts_of(value)]
     for tensor in tensors:
         if not (has_memory(tensor) or tensor.is_meta):
             raise UnfusableError(f"a {type(tensor).__name__} has no plain memory of its own")

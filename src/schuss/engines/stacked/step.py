@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from schuss.engines import loop
 from schuss.engines.batching import vmapped
 from schuss.engines.errors import UnfusableError
 from schuss.engines.stacked.stacks import Stack, divided
+from schuss.storage.codecs import Encoded, copy_all
 
 
 class StackedStep:
@@ -137,8 +138,14 @@ class Result(NamedTuple):
         """Write it into the parameters and their states."""
         torch._foreach_copy_([param.detach() for param in params], list(self.params.unbind()))
         for key, tensors in self.changed.items():
-            torch._foreach_copy_([state[key] for state in states], list(tensors.unbind()))
-        new = {key: [x.clone() for x in tensors.unbind()] for key, tensors in self.new.items()}
+            copy_all([state[key] for state in states], tensors.unbind())
+        new = {}
+        for key, tensors in self.new.items():
+            kept: list[Any] = [state.get(key) for state in states]
+            if isinstance(kept[0], Encoded) and kept[0].shape == tensors.shape[1:]:
+                copy_all(kept, tensors.unbind())
+            else:
+                new[key] = [tensor.clone() for tensor in tensors.unbind()]
         for number, state in enumerate(states):
             for key in self.dropped:
                 del state[key]

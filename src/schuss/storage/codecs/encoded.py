@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,14 +57,45 @@ class Encoded(Tensor):
 
     def decoded(self) -> Tensor:
         """Return its numbers as an ordinary tensor."""
-        return self.codec.decoded(self.codes, self.scales, self.shape).to(self.dtype)
+        if self._is_short:
+            return self.codec.decoded(self.codes, self.scales, self.shape).to(self.dtype)
+        numbers = torch.empty(self.numel(), dtype=self.dtype, device=self.device)
+        for at, codes, scales in self._pieces():
+            piece = numbers[at]
+            piece.copy_(self.codec.decoded(codes, scales, piece.shape))
+        return numbers.view(self.shape)
 
     def assign(self, numbers: Tensor) -> None:
         """Take the numbers of another tensor, in the same memory."""
         with torch.no_grad():
-            codes, scales = self.codec.encoded(numbers.float())
-            self.codes.copy_(codes)
-            self.scales.copy_(scales)
+            if self._is_short:
+                self._put(numbers, self.codes, self.scales)
+                return
+            flat = numbers.reshape(-1)
+            for at, codes, scales in self._pieces():
+                self._put(flat[at], codes, scales)
+
+    def _put(self, numbers: Tensor, codes: Tensor, scales: Tensor) -> None:
+        found = self.codec.encoded(numbers.float())
+        for into, each in zip((codes, scales), found, strict=True):
+            into.copy_(each)
+
+    @property
+    def _is_short(self) -> bool:
+        return self.numel() <= _most_in_a_piece(self.device) or torch.compiler.is_compiling()
+
+    def _pieces(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Yield where pieces of whole blocks lie among the numbers, with codes and scales.
+
+        The operations that decode and encode take several times the memory of the numbers.
+        """
+        count, most = self.numel(), _most_in_a_piece(self.device)
+        codes, block, per_byte = self.codes.view(-1), self.codec.block, self.codec.per_byte
+        for begin in range(0, count, most):
+            end = min(begin + most, count)
+            of_codes = slice(begin // per_byte, -(-end // per_byte))
+            of_scales = slice(begin // block, -(-end // block))
+            yield slice(begin, end), codes[of_codes], self.scales[of_scales]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write into some of the numbers, and encode all of them anew."""
@@ -151,6 +182,18 @@ class Encoded(Tensor):
         return f"{self.decoded()!r} kept as {self.codec.name}"
 
 
+PIECE = {"cpu": 1 << 17, "meta": 1 << 17}
+"""How many numbers are decoded or encoded at a time, by the type of the device: a multiple of every
+block. On a CPU all that is computed with a piece is in the cache."""
+
+ELSEWHERE = 1 << 22
+"""The same for other devices."""
+
+
+def _most_in_a_piece(device: torch.device) -> int:
+    return PIECE.get(device.type, ELSEWHERE)
+
+
 _SHARING = (torch.ops.aten.detach, torch.ops.aten.alias)
 _KEEPING = (*_SHARING, torch.ops.aten.clone, torch.ops.aten._to_copy)
 
@@ -172,6 +215,21 @@ def _kept(tensor: Encoded, device: Any, *, copied: bool) -> Encoded:
     return Encoded(tensor.codec, codes, scales, tensor.shape, tensor.dtype)
 
 
+def parts_of(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors that have the memory of a tensor: of an encoded one, two."""
+    return (tensor.codes, tensor.scales) if isinstance(tensor, Encoded) else (tensor,)
+
+
+def copy_all(into: Sequence[Tensor], numbers: Sequence[Tensor]) -> None:
+    """Write numbers into tensors that are kept alike."""
+    if not isinstance(into[0], Encoded):
+        torch._foreach_copy_(list(into), list(numbers))
+        return
+    for kept, each in zip(into, numbers, strict=True):
+        if isinstance(kept, Encoded):
+            kept.assign(each)
+
+
 def _restored(
     name: str, codes: Tensor, scales: Tensor, shape: torch.Size, dtype: torch.dtype
 ) -> Encoded:
@@ -182,6 +240,9 @@ def _restored(
 
 def encoded(codec: Codec, numbers: Tensor) -> Encoded:
     """Return a tensor as a codec keeps it, read in the dtype that it has."""
-    with torch.no_grad():
-        codes, scales = codec.encoded(numbers.detach().float())
-    return Encoded(codec, codes.contiguous(), scales, numbers.shape, numbers.dtype)
+    shape, device = numbers.shape, numbers.device
+    codes = torch.empty(codec.shape_of_codes(shape), dtype=codec.code, device=device)
+    scales = torch.empty(codec.scales_for(shape.numel()), dtype=codec.scale, device=device)
+    made = Encoded(codec, codes, scales, shape, numbers.dtype)
+    made.assign(numbers.detach())
+    return made

@@ -116,10 +116,7 @@ def contents(param: Tensor, state: State, needs: Needs, fits: Fits) -> Contents:
             if value.shape == param.shape and not is_one:
                 (found.aliases if _is_same(value, param) else found.element).append(key)
             elif needs.whole and _is_whole(key, value, needs):
-                if not value.is_floating_point():
-                    raise _unfit(key, value, param)
-                if not is_seen_alike(value, param):
-                    raise _of_another_precision(key, value, param)
+                _check_whole(key, value, param)
                 found.whole.append(key)
             elif value.numel() != 1 or value.is_complex():
                 raise _request(key, value, param, needs)
@@ -164,6 +161,14 @@ def _check_plain(key: str, value: Tensor, param: Tensor, *, along: bool) -> None
     if key == REMAINDER and value.dtype in CODES:
         return
     if like and value.dtype not in kept_dtypes(param.dtype):
+        raise _of_another_precision(key, value, param)
+
+
+def _check_whole(key: str, value: Tensor, param: Tensor) -> None:
+    """Refuse a tensor that functions of whole tensors would see otherwise than the loop."""
+    if not value.is_floating_point():
+        raise _unfit(key, value, param)
+    if not is_seen_alike(value, param):
         raise _of_another_precision(key, value, param)
 
 

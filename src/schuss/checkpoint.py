@@ -23,8 +23,7 @@ from schuss import loading
 from schuss.contract import Group, Measure, Rule, State
 from schuss.groupchecks import Checking, GroupChecks, Grouped
 from schuss.loading import RULE
-from schuss.storage.codecs import Encoded
-from schuss.storage.codecs.saved import taken_apart
+from schuss.storage.codecs.saved import all_taken_apart
 from schuss.storage.numbers import as_number, as_tensor
 
 _Checkpoint = TypeVar("_Checkpoint")
@@ -69,11 +68,13 @@ class Loaded(NamedTuple):
         groups: The groups.
         state: The states.
         trained: The new values of parameters.
+        recoded: Tensors of the state that were encoded.
     """
 
     groups: list[Group]
     state: defaultdict[Any, State]
     trained: dict[Tensor, Tensor]
+    recoded: Sequence[loading.Recoded] = ()
 
     def put_into(self, optimizer: torch.optim.Optimizer) -> None:
         """Replace groups and state by these; an error leaves the optimizer as it was."""
@@ -118,9 +119,7 @@ def saved(
 
 def _packed(state: State, trained: Tensor | None) -> State:
     """Return a state with a 0-d tensor for `step`, and with trained weights if there are any."""
-    packed: State = {}
-    for key, value in state.items():
-        packed |= taken_apart(key, value) if isinstance(value, Encoded) else {key: value}
+    packed = all_taken_apart(state)
     step = as_number(state.get("step"))
     if step is not None:
         packed["step"] = as_tensor(step)
@@ -169,7 +168,7 @@ def loaded(
             if found:
                 made.state[param] = states.loaded(where, group, param, found)
     made.state.update(deepcopy(others))
-    return made
+    return made._replace(recoded=[each for s in states_of.values() for each in s.recoded])
 
 
 def _warn_of_moved(saved: Sequence[Group], own: Sequence[Group]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -106,8 +107,9 @@ class Checkpointed(torch.optim.Optimizer):
         theirs = loading.saved_names(saved.groups, saved_names)
         found = loading.matched(own, theirs, rename, strict=strict)
         keep = (*keep, *self._stays)
-        self._load(loading.arranged(saved, self._whole, found, keep), keep, found.names)
-        return found.report
+        arranged = loading.arranged(saved, self._whole, found, keep)
+        made = self._load(arranged, keep, found.names)
+        return replace(found.report, recoded=tuple(made.recoded))
 
     def master(self, param: Tensor) -> Tensor:
         """Return the weight of a parameter in full: a copy, in float32 at least.
@@ -170,9 +172,10 @@ class Checkpointed(torch.optim.Optimizer):
 
     def _load(
         self, state_dict: dict[str, Any], keep: Sequence[str], names: Mapping[Tensor, str]
-    ) -> None:
+    ) -> checkpoint.Loaded:
         made = checkpoint.loaded(self._whole, self._group_checks, state_dict, keep, names)
         made.put_into(self)
         self._evaluation.forget()
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
+        return made

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 import schuss
 from schuss.migration import FORMATS, migrated
-from schuss.migration.bitsandbytes import decoded
+from schuss.migration.bitsandbytes import buffer
+from schuss.storage.codecs import CODECS
 
 MOMENTS = {"exp_avg": torch.full((2,), 0.25), "exp_avg_sq": torch.full((2,), 0.5)}
 
@@ -38,10 +39,74 @@ def test_flashoptim(name, decoupled):
     assert torch.equal(found["exp_avg"], MOMENTS["exp_avg"])
 
 
-@pytest.mark.parametrize("more", [{"exp_avg::quantized": 1}, {"error_bits": 1}], ids=str)
-def test_compressed_state_of_flashoptim_says_how_to_save_it(more):
-    with pytest.raises(ValueError, match="compress_state_dict=False"):
-        loaded("flashoptim.FlashAdamW", {**MOMENTS, **more, "step": torch.tensor(7)}, lr=0.125)
+def compressed(dtype: torch.dtype) -> dict[str, Any]:
+    """Return a state of flashoptim in 8 bits, as it is saved beside parameters of a dtype."""
+    state: dict[str, Any] = {"step": torch.tensor(7)}
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(0, 255, (2, 70, 61), generator=generator)
+    for key, found in (("exp_avg", (codes[0] - 127).char()), ("exp_avg_sq", codes[1].byte())):
+        scales = torch.rand(-(-70 * 61 // 32), generator=generator).half()
+        state[f"{key}::quantized"] = found
+        state[f"{key}::scales"] = scales.view(dtype) if dtype is torch.bfloat16 else scales
+    return state
+
+
+FLASH = {"exp_avg": "flash_int8", "exp_avg_sq": "flash_uint8"}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_codes_of_flashoptim_stay_as_they_are_where_a_group_asks_for_them(dtype):
+    theirs = compressed(dtype)
+    saved = {"state": {0: theirs}, "param_groups": [{"params": [0], "lr": 0.125}]}
+    param = nn.Parameter(torch.ones(70, 61, dtype=dtype))
+    optimizer = schuss.AdamW([param], state_storage=FLASH)
+    optimizer.load_state_dict(migrated("flashoptim.FlashAdamW", saved))
+    for key in FLASH:
+        found = optimizer.state[param][key]
+        assert torch.equal(found.codes, theirs[f"{key}::quantized"])
+        scales = theirs[f"{key}::scales"]
+        assert torch.equal(found.scales.view(torch.int16), scales.view(torch.int16))
+    plain = schuss.AdamW([param])
+    plain.load_state_dict(migrated("flashoptim.FlashAdamW", saved))
+    decoded = plain.state[param]["exp_avg_sq"]
+    assert type(decoded) is Tensor
+    roots = theirs["exp_avg_sq::quantized"][0, :32].float() / 255
+    scale = theirs["exp_avg_sq::scales"][:1].view(torch.float16).float()
+    torch.testing.assert_close(decoded[0, :32].float(), (roots * scale) ** 2, rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize(("size", "kind", "most"), [(3, torch.int8, 127), (4, torch.int16, 32767)])
+def test_weights_of_flashoptim_keep_what_bfloat16_cannot_hold(size, kind, most):
+    # from 1 to 2, where the last place of bfloat16 is worth 2**-7, of both signs; and below 1
+    weights = torch.cat([torch.linspace(1.0, 1.99, 5000), torch.tensor([0.9985])]).double()
+    weights = weights * torch.tensor([1.0, -1.0, 1.0]).repeat(1667)
+    param = nn.Parameter(weights.bfloat16())
+    unit = 2.0**-7
+    error = ((weights - param.detach().double()) / (unit / 2) * most).round().to(kind)
+    saved: dict[str, Any] = {
+        "state": {
+            0: {
+                "exp_avg": torch.zeros(5001),
+                "exp_avg_sq": torch.zeros(5001),
+                "step": torch.tensor(7),
+                # as torch casts it, or as its bits, so that torch does not
+                "error_bits": error.bfloat16() if size == 3 else error.view(torch.bfloat16),
+            }
+        },
+        "param_groups": [{"params": [0], "lr": 0.125, "master_bytewidth": size}],
+    }
+    optimizer = schuss.AdamW([param])
+    optimizer.load_state_dict(migrated("flashoptim.FlashAdamW", saved, [param]))
+    assert optimizer.param_groups[0]["master_weights"] == {3: 24, 4: True}[size]
+    last_place = unit / (most + 1)
+    assert (optimizer.master(param) - weights).abs().max() <= 1.01 * last_place
+    for params, words in (
+        ([], "give the parameters as the third argument"),
+        ([param.detach().half()], "the parameter is torch.float16; .*load_float32_state_dict"),
+        ([param, param], "2 parameters are given, and the checkpoint .* has 1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            migrated("flashoptim.FlashAdamW", saved, params)
 
 
 class Codes(Tensor):
@@ -62,17 +127,70 @@ def test_torchao_decodes_itself_and_its_rate_becomes_a_number():
     assert found["exp_avg"].tolist() == [0.25, -0.5]
 
 
+class Places(Codes):
+    """A tensor that is kept as places in a map, as those of torchao are."""
+
+    scale: Tensor
+    qmap: Tensor
+
+
+@pytest.mark.parametrize("name", ["dynamic8", "udynamic8", "int4", "uint4", "fp8_e4m3"])
+def test_codes_of_torchao_stay_as_they_are_where_a_group_asks_for_them(name):
+    codec = CODECS[name]
+    given = torch.randn(64, 128, generator=torch.Generator().manual_seed(0)).abs()
+    codes, scales = codec.encoded(given)
+    theirs = torch.zeros(64, 128).as_subclass(Places)
+    theirs.codes, theirs.scale = codes, scales
+    if name == "fp8_e4m3":
+        theirs.codes, theirs.scale = codes.view(torch.float8_e4m3fn), scales / 448
+    else:
+        every = torch.arange(16 if "4" in name else 256, dtype=torch.uint8)
+        theirs.qmap = codec.numbers_of(every, torch.ones(1))
+    state = {"exp_avg": theirs, "exp_avg_sq": torch.ones(64, 128), "step": torch.tensor(7.0)}
+    saved = {"state": {0: state}, "param_groups": [{"params": [0], "lr": 0.5}]}
+    param = nn.Parameter(torch.ones(64, 128))
+    optimizer = schuss.AdamW([param], state_storage={"exp_avg": name})
+    optimizer.load_state_dict(migrated("torchao.AdamW8bit", saved))
+    found = optimizer.state[param]["exp_avg"]
+    assert torch.equal(found.codes, codes)
+    torch.testing.assert_close(found.scales, scales, rtol=2e-7, atol=0)  # a product and a quotient
+    plain = schuss.AdamW([param])
+    plain.load_state_dict(migrated("torchao.AdamW8bit", saved))
+    assert torch.equal(plain.state[param]["exp_avg"], found.decoded())
+
+
+def test_a_report_tells_the_error_of_state_that_is_encoded_anew():
+    def made(storage: Any) -> tuple[nn.Parameter, Any]:
+        param = nn.Parameter(torch.ones(64, 64))
+        return param, schuss.AdamW([("weight", param)], state_storage=storage)
+
+    param, optimizer = made({"exp_avg": "dynamic8"})
+    param.grad = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    optimizer.step()
+    before = optimizer.state[param]["exp_avg"].decoded()
+    other, resumed = made("8bit")
+    report = resumed.load_by_name(optimizer.state_dict())
+    first, second = report.recoded
+    assert (first.key, first.before, first.after) == ("exp_avg", "dynamic8", "int8")
+    assert (second.key, second.before, second.after) == ("exp_avg_sq", "float32", "uint8")
+    after = resumed.state[other]["exp_avg"]
+    assert first.error == pytest.approx(float((after - before).norm() / before.norm()))
+    assert 1e-4 < first.error < 0.02
+    assert f"exp_avg of 1 encoded: dynamic8 as int8, {first.error:.2g} off at most" in str(report)
+    assert not made("8bit")[1].load_by_name(resumed.state_dict()).recoded
+
+
 def test_blocks_of_bitsandbytes_have_a_scale_each():
     state = {
         "state1": torch.tensor([0, 1] * 200, dtype=torch.uint8).reshape(4, 100),
         "qmap1": torch.tensor([0.5, -1.0]),
         "absmax1": torch.tensor([1.0, 8.0]),
     }
-    found = decoded(state, 1)
+    found = buffer(state, 1)
     # The first 256 numbers, two rows and 56 of the third, have the first scale.
     assert found[2, 54:58].tolist() == [0.5, -1.0, 4.0, -8.0]
     with pytest.raises(ValueError, match="one scale for each tensor"):
-        decoded({"state1": state["state1"], "max1": 1.0}, 1)
+        buffer({"state1": state["state1"], "max1": 1.0}, 1)
 
 
 def test_an_estimate_is_not_loaded_without_the_next_one():

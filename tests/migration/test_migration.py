@@ -19,6 +19,7 @@ from torch import nn
 
 import schuss
 from schuss.migration import FORMATS, migrated
+from schuss.storage.codecs.saved import put_together
 from tests.ledger.timm_optim import timm_class
 
 RATE = 0.03
@@ -184,6 +185,12 @@ def test_a_run_goes_on_here_as_there(name, theirs, options):
     assert apart(again, params) < tolerance
 
 
+def first_mean(state: dict[str, Any]) -> torch.Tensor:
+    """Return the codes of the first mean of bitsandbytes, which is beside another with AdEMAMix."""
+    found: torch.Tensor = state["state1"]
+    return found if found.dim() == 2 else found[0]
+
+
 def test_every_format_is_tried():
     elsewhere = ("torchao.", "flashoptim.")  # in test_formats.py, without these packages
     here = {name for name in FORMATS if not name.startswith(elsewhere)}
@@ -193,25 +200,38 @@ def test_every_format_is_tried():
     }
 
 
+BY_MAPS = {"exp_avg": "dynamic8", "exp_avg_slow": "dynamic8", "exp_avg_sq": "udynamic8"}
+
+
 @pytest.mark.parametrize("name", ["Adam8bit", "Lion8bit", "AdEMAMix8bit"])
-def test_state_of_eight_bits_is_decoded(name):
-    shape = (64, 80)  # bitsandbytes keeps tensors of fewer than 4,096 numbers in float32
+def test_codes_of_eight_bits_stay_as_they_are_and_are_decoded_where_no_group_asks(name):
+    shape = (65, 67)  # bitsandbytes keeps tensors of fewer than 4,096 numbers in float32
     param = nn.Parameter(torch.ones(shape))
     theirs = getattr(bitsandbytes.optim, name)([param], lr=RATE)
     generator = torch.Generator().manual_seed(0)
     param.grad = torch.randn(shape, generator=generator)
     theirs.step()
     saved = copy.deepcopy(theirs.state_dict())
-    [state] = migrated(f"bitsandbytes.{name}", saved)["state"].values()
+    [codes] = migrated(f"bitsandbytes.{name}", saved)["state"].values()
+    state = put_together("it", torch.Size(shape), codes)
+    kept = {key: codec for key, codec in BY_MAPS.items() if key in state}
     beta1 = theirs.param_groups[0]["betas"][0 if "Ad" in name else 1]
     assert state["exp_avg"].dtype is torch.float32
     # The first moment is a share of the gradient. A code is off by up to a hundredth of the scale.
     error = (state["exp_avg"] - (1 - beta1) * param.grad).abs().max()
     assert 0 < error < 0.02 * (1 - beta1) * param.grad.abs().max()
-    if name == "AdEMAMix8bit":
-        assert state["exp_avg_slow"].shape == shape
+    if name == "AdEMAMix8bit":  # both begin alike, but for their shares
+        slow = 1 - theirs.param_groups[0]["betas"][2]
+        assert (state["exp_avg_slow"] - slow * param.grad).abs().max() < 0.1 * slow
     again = nn.Parameter(param.detach().clone())
     cls = getattr(schuss, FORMATS[f"bitsandbytes.{name}"].algorithm)
+    coded = cls([nn.Parameter(again.detach())], state_storage=kept)
+    coded.load_state_dict(migrated(f"bitsandbytes.{name}", saved))
+    for key, codec in kept.items():
+        [found] = [each[key] for each in coded.state.values()]
+        assert torch.equal(found.codes, codes[f"{key}.{codec}.codes"])
+        assert torch.equal(found.scales, codes[f"{key}.{codec}.scales"])
+    assert torch.equal(codes["exp_avg.dynamic8.codes"], first_mean(theirs.state[param]))
     optimizer = cls([again], foreach=False)
     optimizer.load_state_dict(migrated(f"bitsandbytes.{name}", saved))
     for each, opt in ((param, theirs), (again, optimizer)):

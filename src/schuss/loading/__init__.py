@@ -18,7 +18,7 @@ from schuss.loading.groups import (
     read,
 )
 from schuss.loading.names import Rename, matched, own_names, saved_names
-from schuss.loading.report import LoadReport
+from schuss.loading.report import LoadReport, Recoded
 from schuss.loading.rules import RULE, check_rule, rule_of
 from schuss.loading.state import States
 
@@ -26,6 +26,7 @@ __all__ = [
     "RULE",
     "Checkpoint",
     "LoadReport",
+    "Recoded",
     "Rename",
     "States",
     "arranged",

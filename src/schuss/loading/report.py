@@ -6,7 +6,47 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from torch import Tensor
+
+from schuss.storage.codecs import Encoded
+
 _SHOWN: Final = 12  # names of one kind; a report of a large model remains on one screen
+
+
+@dataclass(frozen=True)
+class Recoded:
+    """A tensor of a state that was encoded when it was loaded.
+
+    Attributes:
+        parameter: A description of its parameter.
+        key: Its key.
+        before: The codec or the dtype that it was saved with.
+        after: The codec that keeps it now.
+        error: The norm of the change over the norm of the tensor.
+    """
+
+    parameter: str
+    key: str
+    before: str
+    after: str
+    error: float
+
+
+def recoded(parameter: str, key: str, saved: Tensor, before: Tensor, after: Encoded) -> Recoded:
+    """Return how a tensor has changed.
+
+    Args:
+        parameter: A description of its parameter.
+        key: Its key.
+        saved: The tensor as it was saved.
+        before: Its numbers.
+        after: The tensor as it is kept.
+    """
+    dtype = str(saved.dtype).removeprefix("torch.")
+    name = saved.codec.name if isinstance(saved, Encoded) else dtype
+    size = before.norm()
+    error = float((after - before).norm() / size) if size else 0.0
+    return Recoded(parameter, key, name, after.codec.name, error)
 
 
 @dataclass(frozen=True)
@@ -19,6 +59,7 @@ class LoadReport:
         new: Parameters that the checkpoint does not have. They keep the state that they had, which
             in a new optimizer is none.
         dropped: Parameters of the checkpoint that the optimizer does not have.
+        recoded: Tensors that are kept in codes, and were saved as numbers or in other codes.
 
     Example:
         >>> import torch
@@ -37,14 +78,22 @@ class LoadReport:
     matched: Mapping[str, str]
     new: tuple[str, ...]
     dropped: tuple[str, ...]
+    recoded: tuple[Recoded, ...] = ()
 
     def __str__(self) -> str:
-        """Return three lines: of matched, of new and of dropped parameters."""
+        """Return three lines, of matched, new and dropped parameters, and some of new codes."""
         moved = [f"{new} (was {old})" for new, old in self.matched.items() if new != old]
         count = f"{len(self.matched)} parameters matched"
         lines = [f"{count}, {len(moved)} of them renamed{listed(moved)}" if moved else count]
         lines += [f"{len(self.new)} new{listed(self.new)}"]
         lines += [f"{len(self.dropped)} dropped{listed(self.dropped)}"]
+        ways: dict[tuple[str, str, str], list[float]] = {}
+        for each in self.recoded:
+            ways.setdefault((each.key, each.before, each.after), []).append(each.error)
+        lines += [
+            f"{key} of {len(errors)} encoded: {before} as {after}, {max(errors):.2g} off at most"
+            for (key, before, after), errors in ways.items()
+        ]
         return "\n".join(lines)
 
 

@@ -17,8 +17,12 @@ from torch import Tensor, nn
 
 from schuss.contract import Group, Measure, Rule, State, Stateful
 from schuss.engines import initial_state, tried
+from schuss.loading.report import Recoded, recoded
 from schuss.loading.values import alike, carried, fitted
 from schuss.storage import master
+from schuss.storage.codecs import Encoded
+from schuss.storage.codecs.policy import keep, wanted
+from schuss.storage.precision import computed_dtype
 
 _WAY_OUT: Final = "load_by_name leaves a parameter out with rename={its name: None}, strict=False"
 
@@ -32,6 +36,9 @@ class States:
         rule: The rule.
         measures: The measurements whose sums the rule needs.
         foreign: Hyper-parameters of the checkpoint that the optimizer does not have.
+
+    Attributes:
+        recoded: The tensors that were encoded, from numbers or from other codes.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class States:
         self._measures = measures
         self._foreign = foreign
         self._tried: dict[object, State | Exception | None] = {}
+        self.recoded: list[Recoded] = []
 
     def loaded(self, where: str, group: Group, param: Tensor, saved: Mapping[str, Any]) -> State:
         """Return the state of one parameter.
@@ -78,7 +86,8 @@ class States:
             forms = [form[key] for form in (initial, first or {}) if key in form]
             if value is None and key not in initial and not any(form is None for form in forms):
                 continue  # torch.optim's SGD used to save that it has no buffer
-            state[key] = self._value(where, key, value, forms, param)
+            state[key] = self._taken(where, key, value, forms, group, param)
+        self._encode(where, state, group, param, saved)
         after = first if first is None else self._after_step(group, param, state)
         if after is None or isinstance(after, dict):
             return state
@@ -86,6 +95,27 @@ class States:
             f"{self._name} cannot take a step from the loaded state of {where}, which has "
             f"{_listed(saved)}: {after!r}"
         )
+
+    def _taken(
+        self, where: str, key: str, value: Any, forms: Sequence[Any], group: Group, param: Tensor
+    ) -> Any:
+        """Return a copy of a value; of codes if the group wants them, else of their numbers."""
+        if not isinstance(value, Encoded):
+            return self._value(where, key, value, forms, param)
+        if wanted(key, value, group, param) == value.codec.name:
+            return value.copied(param.device, computed_dtype(param.dtype))
+        return self._value(where, key, value.decoded(), forms, param)
+
+    def _encode(
+        self, where: str, state: State, group: Group, param: Tensor, saved: Mapping[str, Any]
+    ) -> None:
+        """Encode tensors of which the group wants codes, and note what that has changed."""
+        plain = {key: v for key, v in state.items() if not isinstance(v, Encoded)}
+        keep(state, group, param)
+        for key, before in plain.items():
+            after = state[key]
+            if isinstance(after, Encoded) and key in saved:
+                self.recoded.append(recoded(where, key, saved[key], before, after))
 
     def fitted(self, where: str, key: str, value: Any, form: Tensor) -> Tensor:
         """Return a copy of a loaded tensor, like the one that it will be copied to.

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from schuss.engines.cohorts.contents import is_like_state
-from schuss.storage.codecs import Encoded
 from schuss.storage.numbers import as_number
-from schuss.storage.precision import computed_dtype
 
 STEP = "step"
 """Under this key the count of steps is kept, by all optimizers."""
@@ -31,13 +29,6 @@ def fitted(key: str, value: Any, kept: Any, device: torch.device) -> Any:
     Raises:
         ValueError: The value is not of the kind of `kept`; the message is a predicate.
     """
-    if isinstance(value, Encoded) and isinstance(kept, Tensor):
-        # Of what a step makes, the form is known alone; codes that are right are not made anew.
-        is_right = kept.codec is value.codec if isinstance(kept, Encoded) else kept.is_meta
-        if is_right and kept.shape == value.shape:
-            where = device if kept.is_meta else kept.device
-            return value.copied(where, computed_dtype(kept.dtype))
-        value = value.decoded()
     if isinstance(kept, Tensor):
         form = torch.empty_like(
             kept, device=device if kept.is_meta else kept.device, requires_grad=False

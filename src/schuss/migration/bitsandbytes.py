@@ -1,4 +1,4 @@
-"""bitsandbytes, with state of 32 bits, and of 8 bits in blocks, which is decoded to float32."""
+"""bitsandbytes, with state of 32 bits, and of 8 bits in blocks, whose codes stay as they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.migration.codes import of_map
 from schuss.migration.formats import Format
 
 _NESTED: Final = "__bnb_optimizer_quant_state__"
@@ -17,8 +18,8 @@ _NESTED: Final = "__bnb_optimizer_quant_state__"
 _BLOCK: Final = 256  # numbers that share a scale
 
 
-def decoded(state: Mapping[str, Any], number: int) -> Tensor:
-    """Return a buffer as it is, or decoded: an entry of a table times the scale of its block.
+def buffer(state: Mapping[str, Any], number: int) -> Tensor:
+    """Return a buffer as it is, or encoded; or decoded if its map is not one of those here.
 
     Args:
         state: The state, without nesting.
@@ -27,18 +28,22 @@ def decoded(state: Mapping[str, Any], number: int) -> Tensor:
     Raises:
         ValueError: There is one scale for the whole tensor, as in versions before 0.36.
     """
-    buffer: Tensor = state[f"state{number}"]
-    if buffer.dtype is not torch.uint8:
-        return buffer
+    codes: Tensor = state[f"state{number}"]
+    if codes.dtype is not torch.uint8:
+        return codes
     if f"absmax{number}" not in state:
         raise ValueError(
             "the state has 8 bits and one scale for each tensor, which is not known here; load it "
             "into an optimizer of bitsandbytes with optim_bits=32 and block_wise=True first"
         )
-    values = state[f"qmap{number}"][buffer.flatten().long()]
-    scales = state[f"absmax{number}"].repeat_interleave(_BLOCK)[: values.numel()]
-    found: Tensor = (values * scales.to(values.device)).reshape(buffer.shape)
-    return found
+    numbers, scales = state[f"qmap{number}"], state[f"absmax{number}"]
+    found = of_map(codes, scales, numbers, codes.shape)
+    if found is not None:
+        return found
+    values = numbers[codes.flatten().long()]
+    each = scales.repeat_interleave(_BLOCK)[: values.numel()]
+    decoded: Tensor = values * each.to(values.device)
+    return decoded.reshape(codes.shape)
 
 
 def _buffers(*names: str, counts: bool = True) -> Callable[[State, Group], State]:
@@ -46,17 +51,20 @@ def _buffers(*names: str, counts: bool = True) -> Callable[[State, Group], State
 
     def named(state: State, group: Group) -> State:
         flat = {**state, **state.get(_NESTED, {})}
-        made: State = {name: decoded(flat, n) for n, name in enumerate(names, start=1)}
+        made: State = {name: buffer(flat, n) for n, name in enumerate(names, start=1)}
         return {"step": flat["step"], **made} if counts else made
 
     return named
 
 
 def _ademamix(state: State, group: Group) -> State:
-    """Return a state with both means, which are one tensor there."""
-    made = _buffers("means", "exp_avg_sq")(state, group)
-    fast, slow = made.pop("means")
-    return {**made, "exp_avg": fast, "exp_avg_slow": slow}
+    """Return a state with both means, which are one tensor there, each in blocks of its own."""
+    flat = {**state, **state.get(_NESTED, {})}
+    made: State = {"step": flat["step"], "exp_avg_sq": buffer(flat, 2)}
+    for mean, key in enumerate(("exp_avg", "exp_avg_slow")):
+        own = {part: flat[part][mean] for part in ("state1", "absmax1") if part in flat}
+        made[key] = buffer({**flat, **own}, 1)
+    return made
 
 
 def _horizon(group: Group) -> Group:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from schuss.contract import Group, State
 
 
@@ -27,6 +29,8 @@ class Format:
         shared: Numbers of the group there that are in each state here.
         state_of: Makes what remains to be made of a state, given the group there.
         group_of: Makes what remains to be made of the group, given that there.
+        beside: Makes what is kept beside a weight in half precision, given the state here, the
+            group there, and the parameter, or None if it is not known.
     """
 
     algorithm: str
@@ -38,6 +42,7 @@ class Format:
     shared: tuple[str, ...] = ()
     state_of: Callable[[State, Group], State] = lambda state, group: state
     group_of: Callable[[Group], Group] = lambda group: {}
+    beside: Callable[[State, Group, Tensor | None], State] = lambda state, group, param: state
 
     def group(self, name: str, number: int, theirs: Group) -> Group:
         """Return the hyper-parameters of a group; warn of options that have to be given otherwise.
@@ -58,13 +63,13 @@ class Format:
         kept = {k: v for k, v in _renamed(theirs, self.renamed).items() if k not in left_out}
         return {**kept, **self.values, **self.group_of(theirs)}
 
-    def state_for(self, theirs: State, group: Group) -> State:
-        """Return the state of a parameter, given that there and the group there."""
+    def state_for(self, theirs: State, group: Group, param: Tensor | None) -> State:
+        """Return the state of a parameter, given that there, the group there, and the parameter."""
         made = _renamed(theirs, self.state)
         if self.counted:
             made["step"] = group[self.counted]
         made.update({key: group[key] for key in self.shared})
-        return self.state_of(made, group)
+        return self.beside(self.state_of(made, group), group, param)
 
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, str | None]) -> dict[str, Any]:

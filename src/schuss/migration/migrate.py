@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,8 +11,9 @@ from typing import Any, Final
 from torch import Tensor
 
 from schuss import loading, optimizers
-from schuss.migration import authors, bitsandbytes, flashoptim, timm, torchao
+from schuss.migration import authors, bitsandbytes, codes, flashoptim, timm, torchao
 from schuss.migration.formats import Format
+from schuss.storage.codecs.saved import all_taken_apart
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
     {
@@ -26,16 +27,20 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
 """The formats by the name of the package and of the class, as in `"prodigyopt.Prodigy"`."""
 
 
-def migrated(name: str, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+def migrated(
+    name: str, state_dict: Mapping[str, Any], params: Iterable[Tensor] = ()
+) -> dict[str, Any]:
     """Return the checkpoint of another package's optimizer as one of the same algorithm here.
 
-    The result shares tensors with the checkpoint where nothing had to be made of them. It is loaded
-    as any other, by `load_state_dict` or `load_by_name`, which copy them. A warning names options
-    that are transforms or decay objects here, and have to be given to the optimizer.
+    The result shares tensors with the checkpoint where nothing had to be made of them. State of 8
+    or 4 bits is codes and scales there, which an optimizer keeps if its `state_storage` names their
+    codec. A warning names options that are transforms or decay objects of an optimizer here.
 
     Args:
         name: The package and the class, such as `"prodigyopt.Prodigy"`; see `FORMATS`.
         state_dict: The dictionary that its `state_dict` returned.
+        params: The parameters in their order there, with the weights that were saved. Only
+            flashoptim with `master_weight_bits` needs them.
 
     Raises:
         ValueError: There is no such format, or the checkpoint is not of it.
@@ -56,7 +61,7 @@ def migrated(name: str, state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """
     form, saved = _format(name), loading.read(state_dict)
     rule = loading.rule_of(getattr(optimizers, form.algorithm))
-    states = _states(name, form, saved)
+    states = _states(name, form, saved, list(params))
     groups = []
     for number, group in enumerate(saved.groups):
         with _told(f"group {number} in the checkpoint of {name}"):
@@ -73,9 +78,16 @@ def _format(name: str) -> Format:
     return form
 
 
-def _states(name: str, form: Format, saved: loading.Checkpoint) -> dict[Any, Any]:
+def _states(
+    name: str, form: Format, saved: loading.Checkpoint, params: Sequence[Tensor]
+) -> dict[Any, Any]:
     """Return the states of parameters; what belongs to none is of that package, and left out."""
     group_of = {number: group for group in saved.groups for number in group["params"]}
+    if params and len(params) != len(group_of):
+        raise ValueError(
+            f"{len(params)} parameters are given, and the checkpoint of {name} has {len(group_of)}"
+        )
+    param_of = dict(zip(group_of, params, strict=False))
     states: dict[Any, Any] = {}
     for number, values in saved.state.items():
         if number in group_of:
@@ -83,7 +95,10 @@ def _states(name: str, form: Format, saved: loading.Checkpoint) -> dict[Any, Any
             if not isinstance(values, Mapping):
                 raise TypeError(f"the state of {where} is {values!r}; it must be a dictionary")
             with _told(f"the state of {where}"):
-                states[number] = form.state_for(_decoded(values), group_of[number])
+                theirs = {key: codes.kept(value) for key, value in values.items()}
+                states[number] = all_taken_apart(
+                    form.state_for(theirs, group_of[number], param_of.get(number))
+                )
     return states
 
 
@@ -94,13 +109,3 @@ def _told(where: str) -> Iterator[None]:
         yield
     except (KeyError, AttributeError) as error:
         raise ValueError(f"{where} is of another optimizer: {error!r}") from error
-
-
-def _decoded(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a state in which tensors of a class that can be decoded are float32 tensors."""
-    return {
-        key: value.dequantize()
-        if isinstance(value, Tensor) and type(value) is not Tensor and hasattr(value, "codes")
-        else value
-        for key, value in state.items()
-    }

@@ -87,13 +87,24 @@ def keep(state: State, group: Group, param: Tensor) -> None:
         group: The group, with `state_storage`.
         param: The parameter.
     """
-    names = named(group.get("state_storage"))
     for key, value in state.items():
         if isinstance(value, Tensor) and key not in master.KEYS:
-            wanted = names.get(key, names.get(OTHERS)) if _can_be_kept(value, param) else None
-            kept = _kept(value, wanted, param)
+            kept = _kept(value, wanted(key, value, group, param), param)
             if kept is not value:
                 state[key] = kept
+
+
+def wanted(key: str, tensor: Tensor, group: Group, param: Tensor) -> str | None:
+    """Return the codec or the dtype that a group asks for, by name; None if for nothing.
+
+    Args:
+        key: The key of a tensor in a state.
+        tensor: The tensor.
+        group: The group, with `state_storage`.
+        param: The parameter.
+    """
+    names = named(group.get("state_storage"))
+    return names.get(key, names.get(OTHERS)) if _can_be_kept(tensor, param) else None
 
 
 def _can_be_kept(tensor: Tensor, param: Tensor) -> bool:

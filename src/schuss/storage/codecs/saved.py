@@ -25,6 +25,14 @@ def taken_apart(key: str, tensor: Encoded) -> State:
     return {f"{name}.{_CODES}": tensor.codes, f"{name}.{_SCALES}": tensor.scales}
 
 
+def all_taken_apart(state: State) -> State:
+    """Return what a checkpoint holds of a state."""
+    found: State = {}
+    for key, value in state.items():
+        found |= taken_apart(key, value) if isinstance(value, Encoded) else {key: value}
+    return found
+
+
 def put_together(where: str, shape: torch.Size, saved: State) -> State:
     """Return a saved state with encoded tensors in the place of their codes and scales.
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 import schuss
 from schuss import Optimizer
+from schuss.engines.devices.device import Resources
 
 
 class Sampled(Optimizer):
@@ -60,7 +63,7 @@ def test_the_reason_for_a_slower_engine_names_the_line():
     (cohort,) = Sampled([nn.Parameter(torch.ones(2))], {"lr": 0.1}).explain().cohorts  # type: ignore[call-arg]
     assert cohort.engine == "loop"
     assert "fused and foreach cannot: no kernel can express Tensor.item" in cohort.reason
-    assert "test_explanation.py:14" in cohort.reason
+    assert "test_explanation.py:17" in cohort.reason
     (cohort,) = schuss.SGD([nn.Parameter(torch.ones(2))], foreach=False).explain().cohorts
     assert cohort.reason == "foreach=False or fused=False asks for it"
 
@@ -79,3 +82,19 @@ def test_kernels_of_one_pixel_have_no_rows():
     of_wide, of_narrow = schuss.Adafactor([wide, narrow], fused=True).explain().cohorts
     assert "row_sum" in (of_wide.program or "")
     assert "row_sum" not in (of_narrow.program or "")
+
+
+def test_an_explanation_names_the_device_of_what_is_not_on_the_cpu():
+    layer = nn.Linear(3, 2, device="meta")
+    (cohort,) = schuss.AdamW(layer.parameters()).explain().cohorts
+    assert cohort.device == torch.device("meta")
+    assert "8 numbers of float32 on meta, on the foreach engine" in str(cohort)
+    (cohort,) = schuss.AdamW(nn.Linear(3, 2).parameters()).explain().cohorts
+    assert "8 numbers of float32, on the fused engine" in str(cohort)
+
+
+def test_an_explanation_tells_what_does_not_fit_into_registers():
+    layer = nn.Linear(3, 2)
+    (cohort,) = schuss.AdamW(layer.parameters(), foreach=True).explain().cohorts
+    told = str(replace(cohort, resources={"pass_0": Resources(255, 12)}))
+    assert "pass_0 takes 255 registers for each thread, and 12 numbers of 32 bits more" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Pass, Rule, Stateful
+from schuss.engines.devices.device import Resources
 from schuss.engines.engine import Engine
 from schuss.engines.loop import initial_state
 from schuss.engines.planning import Piece
@@ -50,6 +51,7 @@ class CohortExplanation:
         algorithm: The part of a composite that steps them; empty in another optimizer.
         stacks: The shape of each stack, its parameters first; None but on `stacked`.
         flops: Floating-point operations of the functions of whole tensors, if there are any.
+        resources: On a GPU, the registers of the functions of the kernel, by name.
     """
 
     group: int
@@ -68,6 +70,7 @@ class CohortExplanation:
     algorithm: str = ""
     stacks: tuple[tuple[int, ...], ...] | None = None
     flops: int | None = None
+    resources: Mapping[str, Resources] = field(default_factory=dict, hash=False)
 
     @property
     def seconds(self) -> float | None:
@@ -92,6 +95,11 @@ class CohortExplanation:
                 f"which memory needs {1e3 * self.seconds:.3f} ms here "
                 f"(at {bandwidth(self.device) / 1e9:.1f} GB/s)"
             )
+        lines += [
+            f"  {name} takes {registers} registers for each thread"
+            + (f", and {spilled} numbers of 32 bits more in memory" if spilled else "")
+            for name, (registers, spilled) in self.resources.items()
+        ]
         if self.stacks:
             shapes = ", ".join("x".join(map(str, shape)) for shape in self.stacks)
             lines.append(f"  in {len(self.stacks)} stacks: {shapes}")
@@ -239,6 +247,7 @@ def _explained(
         path=kernel.path if kernel else None,
         device=cohort.like.device,
         flops=None if cut is None else len(params) * flops_of(cut),
+        resources=kernel.device.resources(kernel) if kernel else {},
     )
 
 

@@ -6,7 +6,7 @@ To bring kernels to a new device is to write a class that has what `Device` has,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -40,6 +40,18 @@ class Kernel(NamedTuple):
     path: Path | None
     passes: tuple[Any, ...]
     closing: Any
+
+
+class Resources(NamedTuple):
+    """The registers that a compiled function takes: few let more threads run at once.
+
+    Attributes:
+        registers: How many each thread has.
+        spilled: How many numbers of 32 bits of each thread did not fit, and lie in memory.
+    """
+
+    registers: int
+    spilled: int
 
 
 class Launch(Protocol):
@@ -145,6 +157,9 @@ class Device(Protocol):
 
     def run(self, launches: Sequence[Any]) -> Run:
         """Return a run of kernels that have been prepared."""
+
+    def resources(self, kernel: Kernel) -> Mapping[str, Resources]:
+        """Return the resources of the functions of a kernel by name, of those that are known."""
 
 
 def _cpu() -> Device:

@@ -120,6 +120,12 @@ def engine_without_compiler() -> str:
     return cohort.engine
 
 
+def explained(name: str) -> str:
+    """Return what is said of an optimizer, before the first step."""
+    with driven():
+        return str(schuss.create_optimizer(name, weights(2), lr=0.1, fused=True).explain())
+
+
 def versions(name: str) -> tuple[int, int]:
     """Return by how much the versions of a parameter and of a state have risen in four steps."""
     with driven():

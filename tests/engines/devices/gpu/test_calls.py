@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from schuss.engines.devices.gpu.calls import Calls
@@ -25,6 +27,26 @@ def test_without_a_c_compiler_the_foreach_engine_takes_the_step(compiler):
 
 def test_versions_rise_with_each_step(compiler):
     assert compiler("driver", "versions", "adamw") == (4, 4)
+
+
+def test_an_explanation_has_the_registers_of_compiled_functions(compiler):
+    told = compiler("driver", "explained", "lamb")
+    assert re.findall(r"  (\w+) takes (\d+) registers", told) == [
+        ("pass_0", "32"),
+        ("pass_1", "32"),
+    ]
+
+
+LIMITS = {148: 60, 2000: 150}
+"""Microseconds that a step may take of the host, where a machine has nothing else to do."""
+
+BUSY = 4
+"""How much longer it may take here: a step that is quadratic in tensors takes far longer."""
+
+
+@pytest.mark.parametrize("tensors", LIMITS)
+def test_a_step_takes_little_time_of_the_host(tensors, compiler):
+    assert compiler("driver", "host_time", tensors, 20) <= BUSY * LIMITS[tensors]
 
 
 class Function:

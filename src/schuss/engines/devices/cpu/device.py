@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ from schuss.engines.devices.cpu.compiled import functions
 from schuss.engines.devices.cpu.launch import Launch
 from schuss.engines.devices.cpu.printing.module import kernel_source
 from schuss.engines.devices.cpu.run import Run
-from schuss.engines.devices.device import Device, Kernel, Tensors
+from schuss.engines.devices.device import Device, Kernel, Resources, Tensors
 from schuss.engines.program.program import Program
 from schuss.storage.kinds import Kinds
 
@@ -50,6 +50,10 @@ class OnCPU:
     def run(self, launches: Sequence[Launch]) -> Run:
         """Return a run of kernels that have been prepared."""
         return Run(launches)
+
+    def resources(self, kernel: Kernel) -> Mapping[str, Resources]:
+        """Return nothing: a compiler for a CPU shares registers out within a function."""
+        return {}
 
 
 CPU: Final[Device] = OnCPU()

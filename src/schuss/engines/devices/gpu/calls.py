@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Final
 
 import torch
 from triton.runtime.jit import JITFunction
 
+from schuss.engines.devices.device import Resources
 from schuss.engines.errors import UnfusableError
+
+RESOURCES: Final[dict[int, Resources]] = {}
+"""The resources of functions by `id`: modules of kernels live as long as the process."""
 
 
 class Calls:
@@ -81,6 +85,7 @@ def _compiled(
     made = function.warmup(*arguments, grid=tuple(grid), **given)
     is_last = list(given)[:-1] == function.arg_names[len(arguments) :]
     _ = made.run  # which loads it, and makes what launches it
+    RESOURCES[id(function)] = Resources(made.n_regs, made.n_spills)
     return made if is_last else None
 
 

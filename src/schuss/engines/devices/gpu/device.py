@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from schuss.engines.devices.device import Device, Kernel, Tensors
+from schuss.engines.devices.device import Device, Kernel, Resources, Tensors
+from schuss.engines.devices.gpu.calls import RESOURCES
 from schuss.engines.devices.gpu.compiled import module
 from schuss.engines.devices.gpu.launch import Launch
 from schuss.engines.devices.gpu.printing.module import kernel_source
@@ -33,6 +34,12 @@ class OnGPU:
     def run(self, launches: Sequence[Launch]) -> Run:
         """Return a run of kernels that have been prepared."""
         return Run(launches)
+
+    def resources(self, kernel: Kernel) -> Mapping[str, Resources]:
+        """Return the resources of functions that have been compiled."""
+        names = [each.name for each in kernel.source.passes]
+        functions = [*zip(names, kernel.passes, strict=True), ("closing", kernel.closing)]
+        return {name: RESOURCES[id(made)] for name, made in functions if id(made) in RESOURCES}
 
 
 GPU: Final[Device] = OnGPU()

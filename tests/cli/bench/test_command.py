@@ -63,6 +63,33 @@ def test_every_optimizer_has_a_row_beside_adamw(small: Workload, tmp_path: Path)
     assert "two small tensors: 2 tensors, 17 parameters" in shown.output
 
 
+def test_optimizers_are_compared_with_adamw_that_keeps_its_state_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WORKLOADS, "matrix", Workload("matrix", "one matrix", ((64, 64),)))
+    chosen = ["--optimizer", "lion", "--optimizer", "adagrad", "--state-storage", "8bit"]
+    options = ["--workload", "matrix", "--rounds", 2, "--threads", 1, "--output", tmp_path]
+    done = bench("optimizers", *chosen, *options)
+    assert (done.status, done.error) == (0, "")
+    assert "one matrix, state kept as 8bit" in done.output
+    record = json.loads((tmp_path / "bench-optimizers.json").read_text())
+    assert record["command"].endswith("--threads 1 --state-storage 8bit")
+    (result,) = record["results"]
+    moved = {row["optimizer"]: row["bytes_per_number"] for row in result["optimizers"]}
+    # A code is one byte, and a scale of two bytes is for 32 numbers; both are read and written.
+    assert moved == {"lion": 12 + 2 * (1 + 2 / 32), "adamw": 12 + 4 * (1 + 2 / 32)}
+    assert result["left_out"] == {"adagrad": "8bit changes nothing of its state"}
+    (mine, _) = result["optimizers"]
+    scale = moved["adamw"] / moved["lion"]
+    assert mine["per_byte"]["median"] == pytest.approx(mine["over_adamw"]["median"] * scale)
+
+
+def test_a_preset_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    done = bench("optimizers", "--state-storage", "7bit", "--output", tmp_path)
+    assert done.status == 2
+    assert "--state-storage 7bit is none of bf16, 8bit, 4bit" in done.error
+
+
 def test_an_optimizer_without_a_kernel_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -30,9 +31,10 @@ from schuss.cli.bench.record import (
 from schuss.cli.bench.results import loop_result
 from schuss.cli.bench.training import TRAINERS, TRAININGS, training_step
 from schuss.cli.bench.workloads import WORKLOADS
-from schuss.cli.bench.zoo import measure_all
+from schuss.cli.bench.zoo import Subjects, measure_all
 from schuss.cli.errors import DataFileError, OptionError, writing_to
 from schuss.registry import list_optimizers
+from schuss.storage.codecs.policy import PRESETS
 
 _STEP_BLOCK: Final = 0.04  # seconds: short enough that a round sees one mood of the machine
 _LOOP_BLOCK: Final = 0.25  # seconds: some steps of training, not one
@@ -128,18 +130,22 @@ def launch_loop(options: Options, document: Document | None) -> None:
     finish(record, options.output, document, console)
 
 
-def launch_optimizers(options: Options, document: Document | None, memory: float) -> None:
+def launch_optimizers(
+    options: Options, document: Document | None, memory: float, storages: Sequence[str]
+) -> None:
     """Measure a step of several optimizers, and write the record and the tables.
 
     Args:
         options: The options of the benchmark.
         document: The section of a document that takes the tables, or None.
         memory: The memory that optimizers may fill at a time, in GiB.
+        storages: Presets of `state_storage`; if there are none, state is kept as parameters are.
 
     Raises:
         UserError: Something that the user can put right.
     """
     names = _known("--workload", options.workloads, WORKLOADS)
+    presets = _known("--state-storage", storages, PRESETS) if storages else [None]
     of_every_shape = [x.name for x in list_optimizers() if not x.cls.takes_matrices_only]
     every = options.optimizers or of_every_shape
     cases, settings = _prepare(
@@ -147,10 +153,11 @@ def launch_optimizers(options: Options, document: Document | None, memory: float
     )
     console, results = new_console(), []
     with shown_progress(console) as progress:
-        for name in names:
-            workload = WORKLOADS[name]
-            results += [measure_all(cases, workload, settings, progress, memory=memory)]
-    record = make_record(OPTIMIZERS, options.command(OPTIMIZERS), settings, results)
+        for name, storage in product(names, presets):
+            subjects = Subjects(cases, WORKLOADS[name], storage)
+            results += [measure_all(subjects, settings, progress, memory=memory)]
+    more = [word for storage in storages for word in ("--state-storage", storage)]
+    record = make_record(OPTIMIZERS, options.command(OPTIMIZERS, *more), settings, results)
     finish(record, options.output, document, console)
 
 

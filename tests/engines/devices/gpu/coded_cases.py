@@ -108,6 +108,6 @@ def refused() -> str:
         with pytest.warns(UserWarning, match="exp_avg") as told:
             optimizer.step()
         (cohort,) = optimizer.explain().cohorts
-    assert cohort.engine == "loop"
+    assert cohort.engine == "foreach"
     assert isinstance(optimizer.state[param]["exp_avg"], Encoded)
     return str(told[0].message)

@@ -67,7 +67,7 @@ def test_codes_beside_memory_that_begins_anywhere(storage, interpreter):
     interpreter("coded_cases", "keeps_beside_odd_memory", storage)
 
 
-def test_codes_beside_rows_and_columns_are_left_to_the_loop_and_that_is_told(interpreter):
+def test_codes_beside_rows_and_columns_are_left_to_the_foreach_engine_and_that_is_told(interpreter):
     told = interpreter("coded_cases", "refused")
     assert re.search("exp_avg.* is kept as int8, .*with rows and columns", told)
 

@@ -56,7 +56,7 @@ def test_calls_are_made_in_order_with_blocks_numbers_and_options_in_their_places
     sources = [Fed(0, F64), Fed(1, F64), Returned(0, 1), Returned(1, None), Returned(2, None)]
     x, y = matrices(2)
     x = x @ x.mT
-    run = Run((0, 1, 2), (0, 1), (4, 3), takes_stacks=False)
+    run = Run((0, 1, 2), (0, 1), (4, 3))
     whole, summed = played(tangle(sources, [first, second, third]), run, (x, y), [0.5, 3.0])
     vectors = torch.linalg.eigh(x).eigenvectors
     assert made == ["eigh", "add", "cat"]
@@ -67,7 +67,7 @@ def test_calls_are_made_in_order_with_blocks_numbers_and_options_in_their_places
 @pytest.mark.parametrize("at", [[0, 1], (0, 1), slice(0, 1), (slice(None), None)], ids=str)
 def test_an_index_is_a_list_or_a_tuple_as_the_rule_has_written_it(at):
     (x,) = matrices(1)
-    run = Run((0,), (0,), (1,), takes_stacks=False)
+    run = Run((0,), (0,), (1,))
     found = tangle(
         [Fed(0, F64), Returned(0, None)], [Call(torch.Tensor.__getitem__, (Ref(0), at), {})]
     )
@@ -110,7 +110,7 @@ def test_each_parameter_gets_the_product_of_its_own_gradient(count):
     found = tangle(GRAM, [Call(torch.matmul, (Ref(0), Ref(0)), {})])
     indices = list(range(1, count + 1))
     stacks = stacks_of(cohort, found, indices)
-    stacks.call([Run((0,), (0,), (1,), takes_stacks=False)])
+    stacks.call([Run((0,), (0,), (1,))])
     expected = [cohort.params[index].grad @ cohort.params[index].grad for index in indices]
     torch.testing.assert_close(stacks.read(1), expected, rtol=1e-14, atol=1e-14)
 
@@ -128,10 +128,9 @@ def test_a_function_is_called_for_few_one_by_one_and_else_for_all_at_once(
         seen.append(tuple(x.shape))
         return x * 2
 
-    doubled.takes_stacks = takes_stacks  # type: ignore[attr-defined]
     cohort = Cohort(count)
     stacks = stacks_of(cohort, tangle(GRAM, [Call(doubled, (Ref(0),), {})]), list(range(count)))
-    stacks.call([Run((0,), (0,), (1,), takes_stacks=takes_stacks)])
+    stacks.call([Run((0,), (0,), (1,), doubled if takes_stacks else None)])
     assert len(seen) == times
     assert seen[0] == ((count, *SHAPE) if takes_stacks and count > 1 else SHAPE)
     for param, found in zip(cohort.params, stacks.read(1), strict=True):
@@ -143,7 +142,7 @@ def test_numbers_that_differ_are_those_of_each_parameter():
     found = tangle(GRAM, [Call(torch.mul, (Ref(0), Argument(0)), {})])
     own = part(np.array([[2.0, 0.0], [3.0, 0.0]]), np.array([0, 1, 1, 0, 1]))
     stacks = stacks_of(cohort, found, list(range(5)), part=own)
-    stacks.call([Run((0,), (0,), (1,), takes_stacks=True)])
+    stacks.call([Run((0,), (0,), (1,), torch.mul)])
     for param, factor, made in zip(cohort.params, [2, 3, 3, 2, 3], stacks.read(1), strict=True):
         assert torch.equal(made, factor * param.grad)
 
@@ -152,7 +151,7 @@ def test_what_is_made_of_no_parameter_is_repeated_for_each():
     cohort = Cohort(3)
     found = tangle([Returned(0, None)], [Call(torch.eye, (2,), {"dtype": F64})])
     stacks = stacks_of(cohort, found, [0, 1, 2])
-    stacks.call([Run((0,), (), (0,), takes_stacks=False)])
+    stacks.call([Run((0,), (), (0,))])
     assert [x.tolist() for x in stacks.read(0)] == [torch.eye(2).tolist()] * 3
     assert len({x.data_ptr() for x in stacks.read(0)}) == 3
 
@@ -216,7 +215,7 @@ def test_a_tensor_that_is_not_as_it_was_when_it_was_traced_is_refused(count, mad
     made.__name__ = "surprising"
     stacks = stacks_of(cohort, tangle(GRAM, [Call(made, (Ref(0),), {})]), list(range(count)))
     with pytest.raises(RuntimeError, match=r"surprising returned a tensor of shape"):
-        stacks.call([Run((0,), (0,), (1,), takes_stacks=False)])
+        stacks.call([Run((0,), (0,), (1,))])
 
 
 def test_the_reason_of_a_function_that_fails_is_told_and_not_that_of_the_stack():
@@ -226,4 +225,4 @@ def test_the_reason_of_a_function_that_fails_is_told_and_not_that_of_the_stack()
     with pytest.raises(
         torch.linalg.LinAlgError, match=r"linalg.inv: The diagonal element 1 is zero"
     ):
-        stacks.call([Run((0,), (0,), (1,), takes_stacks=False)])
+        stacks.call([Run((0,), (0,), (1,))])

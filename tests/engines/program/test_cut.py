@@ -90,7 +90,7 @@ def test_calls_that_follow_each_other_are_one_run_unless_one_takes_stacks():
     _, _, stages = cut_of(tangle([("taken.4",)], sources, calls, direct=[0]), 3)
     runs = [(run.calls, run.given, run.returned) for run in stages.stages[0].runs]
     assert runs == [((0, 1), (0,), (2,)), ((2,), (2,), (3,)), ((3,), (3,), (4,))]
-    assert [run.takes_stacks for run in stages.stages[0].runs] == [False, True, False]
+    assert [run.for_stacks is not None for run in stages.stages[0].runs] == [False, True, False]
 
 
 def test_of_several_results_only_those_that_are_needed_are_returned():

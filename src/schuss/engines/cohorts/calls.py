@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -13,7 +13,6 @@ from torch import Tensor
 from schuss.engines.batching import vmapped
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.traces import Part
-from schuss.engines.program.on_stacks import on_stacks
 from schuss.engines.program.program import GRAD
 from schuss.engines.program.stages import (
     Argument,
@@ -24,7 +23,6 @@ from schuss.engines.program.stages import (
     Returned,
     Run,
     Tangle,
-    shapes_given,
 )
 from schuss.storage.codecs import parts_of
 
@@ -166,12 +164,15 @@ class Stacks:
     def _called(self, run: Run, given: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return stacks of what functions return."""
         tangle, count = self._cut.tangle, len(self._indices)
-        numbers = self._numbers()
-        if len(numbers) == 1 and count > 1:
+        numbers = self._numbers
+        if count == 1:
+            alone = played(tangle, run, [stack[0] for stack in given], numbers[0])
+            return [x.unsqueeze(0) for x in alone]
+        if len(numbers) == 1:
             if not given:
                 return [x.expand(count, *x.shape) for x in played(tangle, run, (), numbers[0])]
-            if run.takes_stacks:
-                return played(tangle, run, given, numbers[0], on_stacks)
+            if run.for_stacks is not None:
+                return played(tangle, run, given, numbers[0], run.for_stacks)
             if count >= FEWEST:
                 each = partial(played, tangle, run, numbers=numbers[0])
                 with suppress(RuntimeError):  # a function that fails tells its reason below
@@ -181,9 +182,9 @@ class Stacks:
             played(tangle, run, [stack[row] for stack in given], numbers[row % len(numbers)])
             for row in range(count)
         ]
-        one = count == 1
-        return [x[0].unsqueeze(0) if one else torch.stack(x) for x in zip(*found, strict=True)]
+        return [torch.stack(each) for each in zip(*found, strict=True)]
 
+    @cached_property
     def _numbers(self) -> Sequence[Any]:
         """Return the numbers of the trace: once for all parameters, or for each of them."""
         part = self._part
@@ -199,7 +200,7 @@ def played(
     run: Run,
     given: Sequence[Tensor],
     numbers: Any,
-    variant: Callable[..., Any] = lambda function, shapes: function,
+    instead: Callable[..., Any] | None = None,
 ) -> tuple[Tensor, ...]:
     """Call functions, and return those of their results that are needed afterwards.
 
@@ -208,16 +209,14 @@ def played(
         run: The calls.
         given: The blocks that they are given.
         numbers: The numbers of the trace.
-        variant: Returns what is called in place of a function, given the shapes of its blocks.
+        instead: The function that is called in place of that of the only call.
     """
     values: dict[object, Tensor] = dict(zip(run.given, given, strict=True))
     for number in run.calls:
         call = tangle.calls[number]
-        function = variant(call.function, shapes_given(tangle, number))
-        arguments, options = (
-            _filled(tree, tangle, values, numbers) for tree in (call.args, call.kwargs)
-        )
-        result = function(*arguments, **options)
+        arguments = _filled(call.args, tangle, values, numbers)
+        options = _filled(call.kwargs, tangle, values, numbers) if call.kwargs else {}
+        result = (instead or call.function)(*arguments, **options)
         if isinstance(result, (tuple, list)):
             values |= {Returned(number, at): each for at, each in enumerate(result)}
         else:

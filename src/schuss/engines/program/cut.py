@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.on_stacks import on_stacks
@@ -184,13 +184,15 @@ class _Stages:
         """Divide calls into those that take stacks, each alone, and all others between them."""
         return [
             each
-            for takes_stacks, some in groupby(calls, self._takes_stacks)
+            for takes_stacks, some in groupby(
+                calls, lambda call: self._for_stacks(call) is not None
+            )
             for each in ([(call,) for call in some] if takes_stacks else [tuple(some)])
         ]
 
-    def _takes_stacks(self, call: int) -> bool:
+    def _for_stacks(self, call: int) -> Callable[..., Any] | None:
         shapes = shapes_given(self._tangle, call)
-        return on_stacks(self._tangle.calls[call].function, shapes) is not None
+        return on_stacks(self._tangle.calls[call].function, shapes)
 
     def _takers(self, needed: set[int]) -> dict[int, set[int]]:
         """Return the calls that take each block, of those that something needs."""
@@ -216,7 +218,7 @@ class _Stages:
         returned = [
             block for block in made if block in self._ends or takers.get(block, among) - among
         ]
-        return Run(calls, tuple(sorted(given)), tuple(returned), self._takes_stacks(calls[0]))
+        return Run(calls, tuple(sorted(given)), tuple(returned), self._for_stacks(calls[0]))
 
     def _call_of(self, block: int) -> int | None:
         source = self._tangle.sources[block]

@@ -89,13 +89,14 @@ class Run(NamedTuple):
         calls: The calls, by their number.
         given: The blocks that they are given.
         returned: The blocks that they return, as far as they are needed afterwards.
-        takes_stacks: Its only function takes a stack of matrices as it takes one.
+        for_stacks: The only function, as it is called for a stack of what it takes; None if there
+            is no such function, or there are several calls.
     """
 
     calls: tuple[int, ...]
     given: tuple[int, ...]
     returned: tuple[int, ...]
-    takes_stacks: bool
+    for_stacks: Callable[..., Any] | None = None
 
 
 class Stage(NamedTuple):

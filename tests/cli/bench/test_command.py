@@ -123,7 +123,13 @@ def test_steps_leave_a_record_a_figure_and_tables(
         "schuss bench step --workload small --optimizer adamw --rounds 2 --threads 1 --no-cold"
     )
     assert record["command"] == command
-    assert record["settings"] == {"rounds": 2, "threads": 1, "block": 0.04, "seed": 0}
+    assert record["settings"] == {
+        "rounds": 2,
+        "threads": 1,
+        "block": 0.04,
+        "seed": 0,
+        "device": "cpu",
+    }
     assert record["versions"]["schuss"] == schuss.__version__
     assert record["versions"]["torch"] == torch.__version__
     assert record["versions"]["python"] == platform.python_version()
@@ -145,6 +151,26 @@ def test_steps_leave_a_record_a_figure_and_tables(
         assert row["over_floor"]["median"] > 0
     runners = result["heats"][0]["runners"]
     assert {len(runner["rounds_ms"]) for runner in runners.values()} == {2}
+
+
+def test_contenders_run_on_another_device(small: Workload, tmp_path: Path) -> None:
+    # A device without memory, which every machine has.
+    options = ["--rounds", 1, "--no-cold", "--output", tmp_path, "--device", "meta"]
+    done = bench("step", "--workload", "small", *options)
+    assert (done.status, done.error) == (0, "")
+    record = json.loads((tmp_path / "bench-step.json").read_text())
+    assert record["command"].endswith(" --no-cold --device meta")
+    assert record["machine"]["device"] == record["settings"]["device"] == "meta"
+    (result,) = record["results"]
+    assert {"schuss-foreach", "torch-foreach", "floor"} <= {x["name"] for x in result["contenders"]}
+    assert "there is no kernel for device meta" in result["left_out"]["schuss-fused"]
+
+
+def test_a_device_that_there_is_not_is_refused(small: Workload, tmp_path: Path) -> None:
+    done = bench("step", "--device", "abacus", "--output", tmp_path)
+    assert done.status == 2
+    assert "--device abacus cannot be used" in done.error
+    assert "--device cpu can" in done.error
 
 
 def test_another_optimizer_is_compared_with_our_adamw(small: Workload, tmp_path: Path) -> None:

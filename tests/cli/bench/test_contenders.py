@@ -1,5 +1,7 @@
 """The contenders do the same work."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -49,7 +51,7 @@ def test_what_torch_does_not_have_is_told(
     name: str, spec: str, message: str, small: Workload
 ) -> None:
     with pytest.raises(NotAvailableError) as caught:
-        prepared(Case(spec, states=2), small, name)
+        prepared(Case(spec, states=2), small, "cpu", name)
     assert str(caught.value) == message
 
 
@@ -63,7 +65,7 @@ def test_a_package_that_is_not_installed_is_told(
     for module in (package, f"{package}.optimizers"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(NotAvailableError, match="not installed"):
-        prepared(ADAMW, small, name)
+        prepared(ADAMW, small, "cpu", name)
 
 
 def test_the_usual_contenders_are_all_but_the_slow_one() -> None:
@@ -81,3 +83,10 @@ def test_those_that_the_others_are_compared_with_always_take_part() -> None:
 
 def test_other_libraries_are_compared_in_adamw_alone() -> None:
     assert not {"labml", "pytorch-optimizer"} & set(selected(SGD, []))
+
+
+def test_the_floor_of_another_device_is_a_copy_that_moves_as_many_bytes(small: Workload) -> None:
+    copy: Any = CONTENDERS["floor"].build(parameters(small, "meta"), Case("adamw", states=2))
+    # 17 numbers of 4 bytes: weight and two of the state read and written, the gradient read.
+    assert sum(tensor.nbytes for tensor in copy.tensors) == 17 * 4 * 7
+    copy.step()

@@ -16,7 +16,7 @@ NAMES = ["a", "b", "c"]
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not measure memory, and warm up with three steps."""
-    monkeypatch.setattr(heats, "extra_memory", lambda step: 7)
+    monkeypatch.setattr(heats, "extra_memory", lambda step, device: 7)
     monkeypatch.setattr(heats, "_WARM_UP_SECONDS", 0.0)
 
 
@@ -97,3 +97,13 @@ def test_the_collector_rests_during_the_rounds_and_works_again_afterwards() -> N
     )
     assert seen[-2:] == [False, False]
     assert gc.isenabled()
+
+
+def test_times_end_when_the_device_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(heats, "wait_for", told.append)
+    settings = Settings(rounds=1, threads=1, block=1e-9, device="there")
+    run_heat(["a"], lambda name: lambda: told.append("step"), settings, Silent())
+    # The first step, three to warm up, and one that is timed after one that is not.
+    timed = ["there", "step", "there"]
+    assert told == 4 * timed + ["step"] + timed

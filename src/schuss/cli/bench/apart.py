@@ -102,7 +102,7 @@ def main(job: str, answer: Path) -> None:
     case, settings = Case(**content["case"]), Settings(**content["settings"])
     workload = WORKLOADS[content["workload"]]
     torch.set_num_threads(settings.threads)
-    prepare = partial(prepared, case, workload)
+    prepare = partial(prepared, case, workload, settings.device)
     heat = run_heat(content["names"], prepare, settings, _Unwatched())
     answer.write_text(json.dumps(asdict(heat)), encoding="utf-8")
 

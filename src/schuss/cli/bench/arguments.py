@@ -119,6 +119,9 @@ Section: TypeAlias = Annotated[
         show_default="that of the command",
     ),
 ]
+Device: TypeAlias = Annotated[
+    str, typer.Option(metavar="NAME", help="Where contenders run: cpu, cuda or cuda:1, say.")
+]
 Record: TypeAlias = Annotated[
     Path, typer.Argument(metavar="RECORD", help="A record (JSON) of an earlier call.")
 ]

@@ -13,6 +13,7 @@ from schuss.cli.bench.arguments import (
     Cold,
     Compared,
     Contenders,
+    Device,
     Every,
     Markdown,
     Memory,
@@ -27,6 +28,7 @@ from schuss.cli.bench.arguments import (
     Trainings,
     Workloads,
 )
+from schuss.cli.devices import CPU
 from schuss.cli.errors import shown_as_message
 
 bench = typer.Typer(
@@ -42,6 +44,7 @@ def step_command(
     optimizer: Optimizers = None,
     rounds: Rounds = 15,
     threads: Threads = None,
+    device: Device = CPU,
     memory: Memory = 12.0,
     cold: Cold = True,
     output: Output = DEFAULT_OUTPUT,
@@ -57,9 +60,8 @@ def step_command(
     from schuss.cli.bench.launch import Options, launch_step
     from schuss.cli.bench.publishing import Document
 
-    options = Options(
-        workload or [], contender or [], optimizer or [DEFAULT_OPTIMIZER], rounds, threads, output
-    )
+    chosen = workload or [], contender or [], optimizer or [DEFAULT_OPTIMIZER]
+    options = Options(*chosen, rounds, threads, output, device)
     with shown_as_message():
         document = Document(markdown, section) if markdown else None
         launch_step(options, document, memory, cold)

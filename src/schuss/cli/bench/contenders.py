@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from schuss.cli.bench.cases import ADAMW, Case
 from schuss.cli.bench.workloads import Workload, parameters
+from schuss.cli.devices import CPU
 from schuss.registry import create_optimizer
 from schuss.transforms import EMA, ClipByGlobalNorm
 
@@ -88,7 +89,7 @@ def _torch_compiled(params: Params, case: Case) -> _Compiled:
     optimizer = _torch(params, case, foreach=True, capturable=True)
     for group in optimizer.param_groups:
         # As a number it would be part of the compiled program, and a schedule compile it anew.
-        group["lr"] = torch.tensor(group["lr"])
+        group["lr"] = torch.tensor(group["lr"], device=params[0].device)
     return _Compiled(torch.compile(optimizer.step))
 
 
@@ -149,9 +150,28 @@ def _our_chain(params: Params, case: Case) -> Steps:
 
 
 def _floor(params: Params, case: Case) -> Steps:
+    if params[0].device.type != CPU:
+        return _Copy(params, case)
     from schuss.cli.bench.floor import Floor  # which brings the compiler
 
     return Floor(params, case.states, torch.get_num_threads())
+
+
+class _Copy:
+    """The floor on a device: a copy within its memory that moves as many bytes as a step.
+
+    Attributes:
+        tensors: The tensor that is written, and the one that is read.
+    """
+
+    def __init__(self, params: Params, case: Case) -> None:
+        size = case.bytes(sum(param.numel() for param in params)) // 2
+        self.tensors = [
+            torch.zeros(size, dtype=torch.uint8, device=params[0].device) for _ in range(2)
+        ]
+
+    def step(self) -> None:
+        self.tensors[0].copy_(self.tensors[1])
 
 
 CONTENDERS: Final[Mapping[str, Contender]] = {
@@ -205,10 +225,10 @@ def selected(case: Case, asked: Sequence[str]) -> list[str]:
     return chosen
 
 
-def prepared(case: Case, workload: Workload, name: str) -> Callable[[], object]:
-    """Return the step of a contender, on parameters of its own.
+def prepared(case: Case, workload: Workload, device: str, name: str) -> Callable[[], object]:
+    """Return the step of a contender, on parameters of its own on a device.
 
     Raises:
         NotAvailableError: It cannot take part.
     """
-    return CONTENDERS[name].build(parameters(workload), case).step
+    return CONTENDERS[name].build(parameters(workload, device), case).step

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from schuss.cli.bench.contenders import CONTENDERS, FLOOR, OUR_ADAMW
+from schuss.cli.bench.record import place_of
 from schuss.cli.bench.tables import label, number
 
 # Okabe and Ito, *Color Universal Design*, 2008.
@@ -127,14 +128,14 @@ def _write_title(
     figure: Figure, record: dict[str, Any], specs: Sequence[str], size: tuple[float, float]
 ) -> None:
     width, height = size
-    left, machine = 0.15 / width, record["machine"]
+    left = 0.15 / width
     title = (
         f"A step of {label(specs[0])}" if len(specs) == 1 else "A step of each of the optimizers"
     )
     details = (
         f"time over that of a kernel that only moves the bytes; median and quartiles of "
         f"{record['settings']['rounds']} rounds\n"
-        f"{machine['processor']}, {record['settings']['threads']} threads, "
+        f"{place_of(record)}, {record['settings']['threads']} threads, "
         f"torch {record['versions']['torch']}, schuss {record['versions']['schuss']}"
     )
     place: dict[str, Any] = {"va": "top", "ha": "left"}

@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeAlias
 from schuss.cli.bench.contenders import NotAvailableError
 from schuss.cli.bench.memory import extra_memory, release
 from schuss.cli.bench.neighbours import Neighbours
+from schuss.cli.devices import CPU, wait_for
 
 Step: TypeAlias = Callable[[], object]
 
@@ -35,12 +36,14 @@ class Settings:
         threads: How many threads they may use.
         block: How long a turn should last, in seconds.
         seed: Determines the order within each round.
+        device: The device that they run on.
     """
 
     rounds: int
     threads: int
     block: float
     seed: int = 0
+    device: str = CPU
 
 
 @dataclass
@@ -101,7 +104,7 @@ def run_heat(
     for name in names:
         try:
             step = prepare(name)
-            heat.runners[name] = Runner(first_ms=_milliseconds(step))
+            heat.runners[name] = Runner(first_ms=_milliseconds(step, settings.device))
             steps[name] = step
         # What an optimizer raises that does not have an engine, or whose engine does not have this.
         except (NotAvailableError, TypeError, ValueError, RuntimeError) as error:
@@ -109,12 +112,12 @@ def run_heat(
         watcher.prepared(name)
     if settings.rounds:
         for name, step in steps.items():
-            heat.runners[name].steps = steps_in_turn(warm_up(step), settings.block)
+            heat.runners[name].steps = steps_in_turn(warm_up(step, settings.device), settings.block)
         neighbours = Neighbours()
         _race(heat.runners, steps, settings, watcher)
         heat.others = neighbours.cores()
         for name, step in steps.items():
-            heat.runners[name].extra_bytes = extra_memory(step)
+            heat.runners[name].extra_bytes = extra_memory(step, settings.device)
     return heat
 
 
@@ -137,17 +140,17 @@ def _race(
             for name in order:
                 runner, step = runners[name], steps[name]
                 step()  # brings its tensors into the caches, where they fit
-                runner.rounds_ms.append(_milliseconds(step, runner.steps))
+                runner.rounds_ms.append(_milliseconds(step, settings.device, runner.steps))
             watcher.round_done()
     finally:
         gc.enable()
 
 
-def warm_up(step: Step) -> float:
+def warm_up(step: Step, device: str = CPU) -> float:
     """Take some steps, and return the time of one in seconds."""
     times: list[float] = []
     while len(times) < _WARM_UP_STEPS or sum(times) < _WARM_UP_SECONDS:
-        times.append(_milliseconds(step) / 1e3)
+        times.append(_milliseconds(step, device) / 1e3)
     return statistics.median(times)
 
 
@@ -161,9 +164,11 @@ def steps_in_turn(seconds: float, block: float) -> int:
     return max(1, min(_LONGEST_BLOCK, round(block / seconds)))
 
 
-def _milliseconds(step: Step, times: int = 1) -> float:
-    """Return the time of a step, taken `times` times."""
+def _milliseconds(step: Step, device: str, times: int = 1) -> float:
+    """Return the time of a step, taken `times` times, until the device has done it."""
+    wait_for(device)
     start = time.perf_counter()
     for _ in range(times):
         step()
+    wait_for(device)
     return (time.perf_counter() - start) * 1e3 / times

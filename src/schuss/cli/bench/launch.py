@@ -32,6 +32,7 @@ from schuss.cli.bench.results import loop_result
 from schuss.cli.bench.training import TRAINERS, TRAININGS, training_step
 from schuss.cli.bench.workloads import WORKLOADS
 from schuss.cli.bench.zoo import Subjects, measure_all
+from schuss.cli.devices import CPU, check_device
 from schuss.cli.errors import DataFileError, OptionError, writing_to
 from schuss.registry import list_optimizers
 from schuss.storage.codecs.policy import PRESETS
@@ -52,6 +53,7 @@ class Options:
         rounds: How often every contender has its turn.
         threads: How many threads they may use; as many as torch takes, if None.
         output: Directory of the record and the figure.
+        device: The device that contenders run on.
     """
 
     workloads: Sequence[str]
@@ -60,6 +62,7 @@ class Options:
     rounds: int
     threads: int | None
     output: Path
+    device: str = CPU
 
     def command(self, kind: str, *more: str) -> str:
         """Return the command line that asks for this, but for the places of files."""
@@ -69,6 +72,7 @@ class Options:
                 words += [f"--{option[:-1]}", value]
         threads = str(torch.get_num_threads())
         words += ["--rounds", str(self.rounds), "--threads", threads, *more]
+        words += [] if self.device == CPU else ["--device", self.device]
         return shlex.join(words)
 
 
@@ -217,10 +221,13 @@ def _prepare(
 ) -> tuple[list[Case], Settings]:
     """Check what can be checked before a long run, and return what it needs."""
     cases = [parse_case(spec) for spec in dict.fromkeys(options.optimizers)]
+    check_device(options.device)
     if document is not None:
         document.check(kind)
     with writing_to(options.output):
         options.output.mkdir(parents=True, exist_ok=True)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    return cases, Settings(options.rounds, torch.get_num_threads(), block=block)
+    return cases, Settings(
+        options.rounds, torch.get_num_threads(), block=block, device=options.device
+    )

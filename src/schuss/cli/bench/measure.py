@@ -41,7 +41,7 @@ def measure(
         cold: Whether to time first steps in new processes.
     """
     title = f"{case.name}, {workload.title}"
-    prepare = partial(prepared, case, workload)
+    prepare = partial(prepared, case, workload, settings.device)
     shared = [name for name in names if name != TORCH_COMPILE]
     places = int(memory * GIB / case.footprint(workload.numbers)) - 1  # one for temporaries
     heats = []

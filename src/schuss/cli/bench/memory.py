@@ -17,6 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import torch
+
+from schuss.cli.devices import CPU
+
 _STATUS: Final = Path("/proc/self/status")
 _CLEAR: Final = Path("/proc/self/clear_refs")
 _RESET_PEAK: Final = "5"  # proc(5), since Linux 4.0
@@ -24,11 +28,19 @@ _STEPS: Final = 3
 _OTHER_SYSTEM: Final = (OSError, AttributeError, TypeError)  # or another C library
 
 
-def extra_memory(step: Callable[[], object]) -> int | None:
+def extra_memory(step: Callable[[], object], device: str = CPU) -> int | None:
     """Return the bytes that a step takes for a while; None where the system does not tell.
 
     The kernel counts pages for each processor apart, which makes it uncertain by 128 KiB for each.
+
+    Args:
+        step: The step.
+        device: Where its tensors are; torch counts the bytes of a GPU.
     """
+    if torch.device(device).type == "cuda":
+        return _extra_on_gpu(step, device)
+    if device != CPU:
+        return None
     try:
         return max(0, round(statistics.median(_extra(step) for _ in range(_STEPS))))
     except _OTHER_SYSTEM:
@@ -41,8 +53,17 @@ def release() -> None:
     The C library keeps some of it, gigabytes after a large model, for tensors of the same sizes.
     """
     gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
     with suppress(*_OTHER_SYSTEM):
         _trim()
+
+
+def _extra_on_gpu(step: Callable[[], object], device: str) -> int:
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    step()
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def _trim() -> None:

@@ -18,6 +18,7 @@ import torch
 import schuss
 from schuss.cli.bench.heats import Settings
 from schuss.cli.contents import read_json
+from schuss.cli.devices import CPU, title_of
 from schuss.cli.errors import DataFileError
 from schuss.cli.mnist.atomic import written_atomically
 
@@ -50,6 +51,7 @@ def make_record(
             "processor": _processor(),
             "cores": os.cpu_count(),
             "platform": platform.platform(),
+            "device": title_of(settings.device),
         },
         "versions": {
             "schuss": schuss.__version__,
@@ -60,6 +62,12 @@ def make_record(
         "settings": asdict(settings),
         "results": list(results),
     }
+
+
+def place_of(record: dict[str, Any]) -> str:
+    """Return the name of the processor or of the device that was measured on."""
+    device = record["settings"].get("device", CPU)  # which older records have not
+    return str(record["machine"]["processor" if device == CPU else "device"])
 
 
 def write_record(record: dict[str, Any], path: Path) -> None:

@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from schuss.cli.bench.record import LOOP, OPTIMIZERS, WHOLE
+from schuss.cli.bench.record import LOOP, OPTIMIZERS, WHOLE, place_of
 
 _STEP_HEADINGS: Final = (
     "ms",
@@ -251,10 +251,10 @@ def _heading(record: dict[str, Any]) -> str:
     versions = ", ".join(
         f"{package} {number}" for package, number in record["versions"].items() if number
     )
-    machine, settings = record["machine"], record["settings"]
+    settings = record["settings"]
     return (
         f"    {record['command']}\n\n"
-        f"{record['date'][:10]}, {machine['processor']}, {settings['threads']} threads, "
+        f"{record['date'][:10]}, {place_of(record)}, {settings['threads']} threads, "
         f"{settings['rounds']} rounds; {versions}."
     )
 

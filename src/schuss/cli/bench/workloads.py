@@ -88,12 +88,15 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
 """The workloads by name: the values of `--workload`."""
 
 
-def parameters(workload: Workload) -> list[nn.Parameter]:
+def parameters(workload: Workload, device: str = "cpu") -> list[nn.Parameter]:
     """Return parameters of these shapes with gradients, every time the same random numbers."""
     draw = torch.Generator().manual_seed(_SEED)
     params = []
     for shape in workload.shapes:
-        param = nn.Parameter(torch.empty(shape).normal_(0, _DEVIATION, generator=draw))
-        param.grad = torch.empty(shape).normal_(0, _DEVIATION, generator=draw)
+        weights, grads = (
+            torch.empty(shape).normal_(0, _DEVIATION, generator=draw).to(device) for _ in range(2)
+        )
+        param = nn.Parameter(weights)
+        param.grad = grads
         params.append(param)
     return params

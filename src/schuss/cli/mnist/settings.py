@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from schuss.cli.contents import Contents
+from schuss.cli.devices import check_device
 from schuss.cli.errors import OptionError
 from schuss.cli.mnist.model import seeded_model
 from schuss.cli.mnist.sources import DIGITS, NAMES
@@ -177,12 +178,7 @@ def check(experiment: Experiment) -> None:
     if experiment.settings.data not in NAMES:
         raise OptionError(f"--data {experiment.settings.data} is none of {', '.join(NAMES)}")
     check_rules(experiment)
-    device = experiment.settings.device
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise OptionError(f"--device {device} cannot be used: {reason}; --device cpu can") from None
+    check_device(experiment.settings.device)
 
 
 def check_rules(experiment: Experiment) -> None:

@@ -27,6 +27,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from schuss.domains import Domain, at_least, one_of, or_none, whole
 from schuss.matrices.coefficients import COEFFICIENTS, Step, coefficient_set
 from schuss.matrices.iteration import by_gram_matrix, flops_of_forms, iterated, row_scaled
+from schuss.matrices.normalization import normalized
 
 PRECISION: Final[Domain] = one_of("bfloat16", "float32", "medium")
 FORM: Final[Domain] = or_none(one_of("ordinary", "gram"))
@@ -83,7 +84,11 @@ def _orthogonalized(x: Tensor, coefficients: Any, *others: Any) -> Tensor:
     if has_torch_function_unary(x):
         names = ("coefficients", "steps", "precision", "form", "eps")
         given = dict(zip(names, (coefficients, *others), strict=True))
-        return handle_torch_function(orthogonalized, (x,), x, **given)
+        if given["precision"] != "bfloat16" or x.dtype is not torch.float32:
+            return handle_torch_function(orthogonalized, (x,), x, **given)
+        # What comes before and after may write and read the numbers in bfloat16 themselves.
+        y = x.to(torch.bfloat16)
+        return handle_torch_function(orthogonalized, (y,), y, **given).to(x.dtype)
     if x.dim() < 2:
         raise ValueError(f"a tensor of shape {tuple(x.shape)} is no matrix; give it two dimensions")
     if not x.is_floating_point():
@@ -136,17 +141,21 @@ class Way:
 
     def whole(self, x: Tensor) -> Tensor:
         """Return the polar factors of a tensor of shape (..., rows, cols), all at once."""
+        return self._multiplied(x).reshape(x.shape).to(x.dtype)
+
+    def _multiplied(self, x: Tensor) -> Tensor:
+        """Return the same as a stack, or as one matrix, in the dtype of the products."""
         if not x.numel():
             return torch.zeros_like(x)
-        y = self._begin(x.reshape(-1, *x.shape[-2:]))
+        stack = x.reshape(-1, *x.shape[-2:])
+        y = normalized(stack, self.dtype(x.dtype), self.eps)
         y = y[0] if len(y) == 1 and self._is_alone(x) else y
         tall = x.shape[-2] > x.shape[-1]
         with _multiplying(self.precision):
             if self.scales_rows:
                 y = row_scaled(y, tall=tall)
             run = by_gram_matrix if self.by_gram(*x.shape[-2:]) else iterated
-            y = run(y, self.coefficients, tall=tall)
-        return y.reshape(x.shape).to(x.dtype)
+            return run(y, self.coefficients, tall=tall)
 
     def in_chunks(self, x: Tensor) -> Tensor:
         """Return the same, computed with so many matrices at a time as is fastest."""
@@ -157,7 +166,7 @@ class Way:
         stack = x.reshape(-1, *x.shape[-2:])
         found = torch.empty_like(stack, memory_format=torch.contiguous_format)
         for begin in range(0, count, at_once):
-            found[begin : begin + at_once] = self.whole(stack[begin : begin + at_once])
+            found[begin : begin + at_once] = self._multiplied(stack[begin : begin + at_once])
         return found.reshape(x.shape)
 
     def _at_once(self, x: Tensor) -> int:
@@ -169,46 +178,6 @@ class Way:
     def _is_alone(self, x: Tensor) -> bool:
         """Tell whether matrices are so large that each is multiplied alone."""
         return x.shape[-2] * x.shape[-1] >= ALONE[torch.finfo(self.dtype(x.dtype)).bits]
-
-    def _begin(self, x: Tensor) -> Tensor:
-        """Return matrices of Frobenius norm 1 in the dtype of the products.
-
-        They are first divided by a power of two, which rounds nothing, so that no square is too
-        small or too large. The norm is taken of the rounded numbers, and a sum over all of them
-        is the sum of the sums of rows, so that it does not depend on the other matrices.
-        """
-        dtype = self.dtype(x.dtype)
-        y = x.to(dtype) if x.dtype is not torch.float64 and x.dtype is not torch.float16 else x
-        power = _power_of_two(y)
-        y = (y / power).to(dtype)
-        accumulating = torch.promote_types(dtype, torch.float32)
-        rows = torch.linalg.vector_norm(y, dim=-1, keepdim=True, dtype=accumulating)
-        norm = torch.linalg.vector_norm(rows, dim=-2, keepdim=True)
-        norm = norm.clamp(min=1e-17)  # which only that of zeros is less than
-        if self.eps:
-            norm = torch.maximum(norm, self.eps / power)
-        normalized: Tensor = y / norm.to(dtype)
-        return normalized
-
-
-def _power_of_two(y: Tensor) -> Tensor:
-    """Return the power of two up to the largest magnitude of each matrix, by its exponent bits.
-
-    It is at least the smallest normal number, also of zeros.
-    """
-    largest = y.detach().abs().amax((-2, -1), keepdim=True)
-    whole_numbers, exponent = _EXPONENTS[y.dtype]
-    power = largest.view(whole_numbers).bitwise_and(exponent).view(y.dtype)
-    return power.clamp(min=torch.finfo(y.dtype).tiny)
-
-
-_EXPONENTS: Final = {
-    torch.float64: (torch.int64, 0x7FF0_0000_0000_0000),
-    torch.float32: (torch.int32, 0x7F80_0000),
-    torch.bfloat16: (torch.int16, 0x7F80),
-    torch.float16: (torch.int16, 0x7C00),
-}
-"""Whole numbers of the same size, and which of their bits are the exponent of a number."""
 
 
 def _hashable(value: Any) -> Any:

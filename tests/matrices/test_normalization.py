@@ -38,8 +38,13 @@ def test_matrices_of_zeros_stay_zero():
 
 
 def test_no_number_is_looked_at_where_that_would_be_to_wait_for_a_device(monkeypatch):
-    looks = []
-    monkeypatch.setattr(torch.Tensor, "item", lambda x: looks.append(x) or 1.0)
+    looks: list[torch.Tensor] = []
+
+    def item(x: torch.Tensor) -> float:
+        looks.append(x)
+        return 1.0
+
+    monkeypatch.setattr(torch.Tensor, "item", item)
     normalized(random(2, 3, 4).to("meta"), torch.bfloat16, 0.0)
     assert not looks
     normalized(random(2, 3, 4), torch.bfloat16, 0.0)

@@ -11,6 +11,7 @@ from schuss import Optimizer
 from schuss.engines.cohorts.calls import Stacks
 from schuss.engines.foreach import members
 from schuss.engines.kernels import staged
+from schuss.matrices import orthogonalized
 from tests.conformance.strangers import Ruled
 
 SHAPES = [(6, 4)] * 5 + [(4, 4)] * 3 + [(3, 7)]
@@ -123,6 +124,28 @@ def assert_alike(one, other, tolerance):
 
 
 ENGINES = pytest.mark.parametrize("engine", ["fused", "foreach"])
+
+
+def in_half(state, group, grad, param):
+    """Multiply in bfloat16: the gradient as it lies there, and something that is computed."""
+    state["mean"].lerp_(grad, 0.1)
+    x, y = state["mean"].to(torch.bfloat16), grad.bfloat16()
+    products = (y @ x.mT @ y).float()
+    again = (products @ grad.mT).half() @ (0.5 * grad).half()
+    param.sub_(group["lr"] * (0.1 * products + 0.01 * again.float() + orthogonalized(grad)))
+
+
+@ENGINES
+def test_programs_write_and_read_the_precision_of_the_products(engine):
+    options = {"dtype": torch.float32}
+    cut, loop = made(in_half, **{engine: True}, **options), made(in_half, foreach=False, **options)
+    stepped(cut)
+    stepped(loop)
+    assert_alike(cut, loop, 2e-2)
+    text = str(cut.explain())
+    assert text.count(" in bfloat16 <- v") == 2 * len(set(SHAPES))
+    assert text.count(" in float16 <- v") == len(set(SHAPES))
+    assert not any(f"= {name}(b" in text for name in ("to", "bfloat16"))
 
 
 @ENGINES

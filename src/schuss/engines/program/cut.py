@@ -142,7 +142,7 @@ class _Stages:
         fed = {
             block: source.value
             for block, source in sources
-            if isinstance(source, Fed) and source.value not in self._tangle.direct
+            if isinstance(source, Fed) and not self._tangle.is_direct(source)
         }
         calls = sorted({source.call for _, source in sources if isinstance(source, Returned)})
         takers = self._takers(needed)

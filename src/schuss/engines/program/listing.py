@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from schuss.engines.program import names
-from schuss.engines.program.stages import Argument, Cut, Kept, Ref, Returned, Stage
+from schuss.engines.program.stages import Argument, Cut, Fed, Kept, Ref, Returned, Stage
+from schuss.storage.precision import HALF
 
 
 def listing(cut: Cut) -> str:
@@ -24,8 +25,12 @@ def listing(cut: Cut) -> str:
 def _lines(cut: Cut, stage: Stage) -> list[str]:
     """Return the lines of a stage, in which blocks are named by their numbers."""
     lines = [] if stage.program is None else str(stage.program).splitlines()
-    for name, block in {**stage.taken, **stage.fed}.items():
-        lines = [line.replace(name, f"b{block}") for line in lines]
+    for name, block in sorted({**stage.taken, **stage.fed}.items(), reverse=True):
+        dtype = cut.tangle.dtypes[block]
+        kept = f" in {str(dtype).removeprefix('torch.')}" if dtype in HALF else ""
+        ends = {name: f"b{block}", f"{name} <- ": f"b{block}{kept} <- "}
+        for old in sorted(ends, reverse=True):
+            lines = [line.replace(old, ends[old]) for line in lines]
     for run in stage.runs:
         for call in run.calls:
             lines.append(_call(cut, call))
@@ -64,5 +69,6 @@ def _text(cut: Cut, tree: Any) -> str:
 def _of_input(cut: Cut, block: int) -> str:
     """Return the name of a block, or of the place where it lies as it is."""
     source = cut.tangle.sources[block]
-    value = getattr(source, "value", None)
-    return cut.tangle.inputs[value].name if value in cut.tangle.direct else f"b{block}"
+    if isinstance(source, Fed) and cut.tangle.is_direct(source):
+        return cut.tangle.inputs[source.value].name
+    return f"b{block}"

@@ -19,6 +19,7 @@ import torch
 
 from schuss.engines.program.as_matrices import MatrixAxes
 from schuss.engines.program.program import Node, Place, Program
+from schuss.storage.precision import HALF
 
 TAKEN = "taken"
 """The operation that takes the elements of a block."""
@@ -141,6 +142,10 @@ class Tangle(NamedTuple):
     shapes: tuple[tuple[int, ...], ...]
     direct: frozenset[int]
     arguments: int
+
+    def is_direct(self, source: Source) -> bool:
+        """Tell whether calls read a block where it lies, in the precision in which it is kept."""
+        return isinstance(source, Fed) and source.value in self.direct and source.dtype not in HALF
 
 
 EMPTY = Tangle((), (), (), (), (), (), frozenset(), 0)

@@ -89,7 +89,9 @@ class Block:
             axes = _axes_in_order(self)
             if axes is None or self.dtype not in KIND_OF:
                 raise UntraceableError("a tensor of another shape or kind among the elements")
-            self._element = self.tape.record(f"{TAKEN}.{self.number}")
+            self._element = self.tape.record(
+                f"{TAKEN}.{blocks_of(self.tape).before_widening(self.number, self.tape.like)}"
+            )
             if tuple(self.shape) != self.tape.dimensions.shape:
                 self._element.axes = self.tape.plain(axes)
         return self._element

@@ -9,11 +9,15 @@ from torch import Tensor
 
 from schuss.engines.errors import WholeRead
 from schuss.engines.program.axes import Axes
-from schuss.engines.program.stages import Call, Source, Tangle
+from schuss.engines.program.stages import Call, Ref, Returned, Source, Tangle
 from schuss.engines.tracing.tape import Tape
+from schuss.storage.precision import HALF
 
 if TYPE_CHECKING:
     from schuss.engines.tracing.block import Block
+
+CONVERTING = frozenset({"to", "bfloat16", "double", "float", "half", "type", "type_as"})
+"""Functions that return the same numbers in another precision."""
 
 
 class Blocks:
@@ -49,6 +53,24 @@ class Blocks:
             self.sources.append(source)
             self.likes.append(like)
         return self._known[source]
+
+    def before_widening(self, number: int, seen: Tensor) -> int:
+        """Return the block in half precision that a block was converted from, or the block itself.
+
+        Args:
+            number: The block.
+            seen: A tensor in the precision in which a program sees numbers: it widens them, too.
+        """
+        source = self.sources[number]
+        if not isinstance(source, Returned) or self.likes[number].dtype is not seen.dtype:
+            return number
+        call = self.calls[source.call]
+        given = call.args[0] if call.args else None
+        if call.function.__name__ not in CONVERTING or not isinstance(given, Ref):
+            return number
+        like = self.likes[given.block]
+        is_same = like.dtype in HALF and like.shape == self.likes[number].shape
+        return given.block if is_same else number
 
 
 def blocks_of(tape: Tape) -> Blocks:

@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 
 from schuss.engines.errors import PerTensorState, UntraceableError
-from schuss.engines.program.stages import Argument, Call, Ref, Returned
+from schuss.engines.program.stages import Argument, Call, Fed, Ref, Returned
 from schuss.engines.tracing.block import Block, as_block, is_like_element, looks_like_parameter
-from schuss.engines.tracing.blocks import blocks_of, sizes_of
+from schuss.engines.tracing.blocks import CONVERTING, blocks_of, sizes_of
 from schuss.engines.tracing.calculation import Number
 from schuss.engines.tracing.names import function_of_torch, in_place_name
 from schuss.engines.tracing.several import Several
 from schuss.engines.tracing.standin import METHODS, StandIn
 from schuss.engines.tracing.tape import Tape
 from schuss.engines.tracing.torch_functions import TORCH_FUNCTIONS
+from schuss.storage.precision import HALF
 
 _PERHAPS_VIEWS = frozenset({"contiguous", "flatten", "ravel", "reshape", "reshape_as"})
 """Functions whose results share memory with what they were given, if that is laid out so."""
@@ -82,7 +83,26 @@ def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         raise UntraceableError("how a tensor lies in memory")
     if plain.startswith(_RANDOM) or plain.endswith(_RANDOM_TOO):
         raise UntraceableError(f"torch.{plain} of a whole tensor")
-    return recorded(found[0].tape, function, args, kwargs)
+    result = recorded(found[0].tape, function, args, kwargs)
+    if plain in CONVERTING and type(result) is Block:
+        return _fed_in_half(found[0], result)
+    return result
+
+
+def _fed_in_half(x: Block | StandIn, converted: Block) -> Block:
+    """Return the numbers of a tensor in half precision, written so by a program where it can.
+
+    Args:
+        x: The tensor.
+        converted: The result of a function that converts it.
+    """
+    blocks = blocks_of(x.tape)
+    source = blocks.sources[(as_block(x) if isinstance(x, StandIn) else x).number]
+    like = converted.like
+    if not isinstance(source, Fed) or source.dtype in HALF or like.dtype not in HALF:
+        return converted
+    made = Block(x.tape, blocks.number(Fed(source.value, like.dtype), like))
+    return made if made.shape == converted.shape else converted
 
 
 def _left_in(

@@ -25,7 +25,7 @@ TRANSFORMS = tuple(name for name in _transforms if name not in (*DECAYS, "Transf
 _GENERATED = ("benchmarks", "ledger", "trained", "architecture", "contributing", "changelog")
 """Pages whose code is shown, and not run here."""
 
-_WITH_TABLES = ("benchmarks", "ledger", "trained", "matrices", "composite")
+_WITH_TABLES = ("benchmarks", "ledger", "trained", "matrices", "composite", "state", "precision")
 _TABULAR = '\n<div class="tabular"></div>\n'
 """A mark for the style: the page has wide tables."""
 

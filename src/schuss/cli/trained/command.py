@@ -144,4 +144,10 @@ def _command(
     words += ["--seeds", str(seeds)]
     words += ["--sweep"] if best else []
     words += ["--best", str(best)] if best > 1 else []
-    return shlex.join(words)
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    """Return a word as a shell takes it: one with single quotes in it between double ones."""
+    plain = "'" in word and not set(word) & set('"$`\\!')
+    return f'"{word}"' if plain else shlex.quote(word)

@@ -15,7 +15,7 @@ from schuss.cli.trained.outcome import Outcome
 from schuss.cli.trained.tasks import TASKS
 
 FAR: Final = 2.0
-"""So many spreads from the optimizer alone, an accuracy of a survey is set in bold."""
+"""So many spreads from the optimizer alone, an accuracy of a survey is in bold."""
 
 
 class Difference(NamedTuple):
@@ -148,7 +148,7 @@ def _row(alone: Column, column: Column) -> list[str]:
         return [*cells, _mean(column.train_loss), "", _mean(column.test_loss), "", ""]
     if column.diverged:
         return [*cells, f"**diverged** in {column.diverged} of {len(column.outcomes)}", *[""] * 4]
-    by_seed = f"{test.mean:+.3f} ± {test.deviation:.3f}"
+    by_seed = f"{_signed(test.mean, 4)} ± {test.deviation:.4f}"
     judged = _judged(train.spreads), _judged(test.spreads)
     return [
         *cells,
@@ -167,7 +167,12 @@ def _mean(values: Sequence[float]) -> str:
 def _judged(spreads: float) -> str:
     """Return a difference of losses in spreads, and whether it is within one."""
     word = "within" if abs(spreads) <= 1 else "better" if spreads < 0 else "**worse**"
-    return f"{spreads:+.2f}, {word}"
+    return f"{_signed(spreads, 2)}, {word}"
+
+
+def _signed(value: float, digits: int) -> str:
+    """Return a number with its sign; of what is rounded to zero it is a plus."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def _survey(made: Sequence[Sequence[Column]]) -> list[str]:
@@ -175,13 +180,16 @@ def _survey(made: Sequence[Sequence[Column]]) -> list[str]:
     variants = [column.variant for column in made[0]]
     heads = ["optimizer", "state in fewer bytes", "alone", *(f"`{text}`" for text in variants[1:])]
     lines = [heads, ["---"] * 2 + ["--:"] * len(variants)]
-    pooled = math.sqrt(statistics.fmean(statistics.variance(alone.accuracy) for alone, *_ in made))
+    usual = statistics.median(_deviation(alone.accuracy) for alone, *_ in made)
     for alone, *others in sorted(made, key=lambda each: each[0].outcomes[0].trial.contender):
         name, keys = alone.outcomes[0].trial.contender, others[0].outcomes[0].kept
         cells = [name, ", ".join(f"`{key}`" for key in keys) or "none", _losses(alone)]
-        lines.append([*cells, *(_compared(alone, other, pooled) for other in others)])
+        lines.append([*cells, *(_compared(alone, other, usual) for other in others)])
     table = [f"| {' | '.join(cells)} |" for cells in lines]
-    return [*table, "", *(_sum(made, place, pooled) for place in range(1, len(variants)))]
+    sums = [
+        _sum([(each[0], each[place]) for each in made], usual) for place in range(1, len(heads) - 2)
+    ]
+    return [*table, "", *sums]
 
 
 def _losses(column: Column) -> str:
@@ -189,24 +197,39 @@ def _losses(column: Column) -> str:
     return f"{statistics.median(column.train_loss):.2g}, {accuracy:.1f}"
 
 
-def _compared(alone: Column, other: Column, pooled: float) -> str:
+def _spreads(alone: Column, other: Column, usual: float) -> float:
+    """Return the difference of accuracies in spreads.
+
+    The spread is the standard deviation of the optimizer alone, but no less than the usual one:
+    of a few seeds, all may be the same by chance.
+    """
+    spread = max(usual, _deviation(alone.accuracy))
+    return difference(alone.accuracy, other.accuracy).mean / (spread or math.nan)
+
+
+def _compared(alone: Column, other: Column, usual: float) -> str:
     """Return loss and accuracy, in bold if the accuracy is far from that of the optimizer alone."""
     if other.is_same(alone):
         return "the same"
     shown = _losses(other) + (f" ({other.diverged} diverged)" if other.diverged else "")
-    is_far = abs(difference(alone.accuracy, other.accuracy).mean) > FAR * pooled
-    return f"**{shown}**" if is_far else shown
+    return f"**{shown}**" if abs(_spreads(alone, other, usual)) > FAR else shown
 
 
-def _sum(made: Sequence[Sequence[Column]], place: int, pooled: float) -> str:
+def _sum(pairs: Sequence[tuple[Column, Column]], usual: float) -> str:
     """Return a line on one variant of all optimizers."""
-    pairs = [(each[0], each[place]) for each in made if not each[place].is_same(each[0])]
-    found = [difference(alone.accuracy, other.accuracy).mean for alone, other in pairs]
-    far = sum(abs(each) > FAR * pooled for each in found)
+    others = [(alone, other) for alone, other in pairs if not other.is_same(alone)]
+    same = f"{len(pairs) - len(others)} of {len(pairs)} train to the same bits."
+    begin = f"- `{pairs[0][1].variant}`: {same}"
+    if not others:
+        return begin
+    points = statistics.median(difference(a.accuracy, b.accuracy).mean for a, b in others)
+    ratio = statistics.median(
+        statistics.median(b.train_loss) / statistics.median(a.train_loss) for a, b in others
+    )
+    spreads = [_spreads(alone, other, usual) for alone, other in others]
     return (
-        f"- `{made[0][place].variant}`: {len(made) - len(pairs)} of {len(made)} train to the same "
-        f"bits. The accuracy of the others differs by {statistics.fmean(found):+.2f} points in the "
-        f"mean, and that of {far} by more than {FAR:g} spreads of {pooled:.2f} points."
-        if found
-        else f"- `{made[0][place].variant}`: all {len(made)} train to the same bits."
+        f"{begin} In the median of the others, the training loss is {ratio:.2f} times as large, "
+        f"and the accuracy differs by {_signed(points, 2)} points. It is lower by more than "
+        f"{FAR:g} spreads for {sum(each < -FAR for each in spreads)} of them, and higher for "
+        f"{sum(each > FAR for each in spreads)}; the usual spread is {usual:.2f} points."
     )

@@ -9,7 +9,7 @@ from schuss.contract import Group
 from schuss.declarations import Constructed, Declared, Hyper, arguments, option
 from schuss.domains import FLAG, Domain, Domains, one_of, or_none
 from schuss.storage.codecs import CODECS
-from schuss.storage.codecs.policy import DTYPES, OTHERS, PRESETS
+from schuss.storage.codecs.policy import DTYPES, OF_SQUARES, OTHERS, PRESETS, is_for
 
 if TYPE_CHECKING:
     from schuss.transforms import Transform
@@ -90,10 +90,16 @@ class _StateStorage(Domain):
             if not isinstance(name, str) or name not in (*CODECS, *DTYPES):
                 error = ValueError if isinstance(name, str) else TypeError
                 self.refuse(error, f"{key}[{each!r}]", name, f"be one of {_listed_storages()}")
+            if name in CODECS and not is_for(CODECS[name], each):
+                of = "squares" if each in OF_SQUARES else "gradients"
+                told = f"be one of {_listed_storages(each)}, since it is an average of {of}"
+                self.refuse(ValueError, f"{key}[{each!r}]", name, told)
 
 
-def _listed_storages() -> str:
-    return ", ".join(map(repr, (*CODECS, *DTYPES)))
+def _listed_storages(key: str = "") -> str:
+    """Return the codecs for a key, and the dtypes."""
+    codecs = (name for name, codec in CODECS.items() if is_for(codec, key))
+    return ", ".join(map(repr, (*codecs, *DTYPES)))
 
 
 STATE_STORAGE: Final = _StateStorage(

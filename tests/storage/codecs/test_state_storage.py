@@ -143,6 +143,43 @@ def test_an_unknown_codec_is_answered_with_all_that_there_are():
     assert all(repr(name) in str(raised.value) for name in (*CODECS, "bf16", "fp16", "float32"))
 
 
+@pytest.mark.parametrize(
+    ("key", "name", "words"),
+    [
+        ("exp_avg_sq", "fp8_e4m3", "one of 'uint8', .*'fp8_e5m2', .*an average of squares"),
+        ("exp_avg_sq", "int8", "one of 'uint8', "),
+        ("exp_avg", "uint8", "one of 'int8', .*'fp8_e5m2', .*an average of gradients"),
+        ("momentum_buffer", "flash_uint8", "an average of gradients"),
+    ],
+)
+def test_a_codec_for_other_state_is_refused_with_those_for_this(key, name, words):
+    with pytest.raises(ValueError, match=words):
+        made({key: name})
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_codec_for_all_other_keys_keeps_those_that_it_is_for(name):
+    params, optimizer = made({"*": name})
+    step(params, optimizer)
+    codec = CODECS[name]
+    expected = (name if fits else "float32" for fits in (codec.is_signed, codec.is_for_squares))
+    assert tuple(forms(optimizer, params[0]).values()) == tuple(expected)
+
+
+@pytest.mark.parametrize("name", [name for name, codec in CODECS.items() if codec.is_for_squares])
+def test_a_step_from_a_small_square_is_not_too_large_but_with_the_codec_of_flashoptim(name):
+    param = nn.Parameter(torch.zeros(SMALLEST))
+    optimizer = schuss.AdamW([param], lr=1.0, state_storage={"exp_avg_sq": name})
+    largest = 0.0
+    for number in range(6):
+        before = param.detach().clone()
+        param.grad = torch.ones(SMALLEST)
+        param.grad[::32] = 1e-3 if number < 3 else 0.0
+        optimizer.step()
+        largest = max(largest, float((param.detach() - before)[::32].abs().max()))
+    assert largest > 1e4 if name == "flash_uint8" else largest < 1.2
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
 def test_a_key_that_the_state_has_not_is_refused_with_those_that_it_has(late):
     words = "no tensor 'exp_avg_squared' like its parameter, but these: 'exp_avg', 'exp_avg_sq' "

@@ -28,6 +28,7 @@ class Codec(ABC):
         per_byte: How many numbers a byte has the codes of.
         step: The largest error of a number, as a share of the largest number of its block.
         is_signed: Whether it keeps negative numbers; a negative number becomes 0 if it does not.
+        is_for_squares: Whether it is for averages of squares, whose small numbers others lose.
     """
 
     name: ClassVar[str]
@@ -37,6 +38,7 @@ class Codec(ABC):
     per_byte: ClassVar[int] = 1
     step: ClassVar[float]
     is_signed: ClassVar[bool]
+    is_for_squares: ClassVar[bool] = False
 
     def encoded(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the codes and the scales of float32 numbers.

@@ -66,6 +66,7 @@ class UInt8(Companded):
     code = torch.uint8
     step = 0.005
     is_signed = False
+    is_for_squares = True
 
     def codes_of(self, blocks: Tensor, scales: Tensor) -> Tensor:
         """Return the codes: roots in steps of 1/255; 0 is for 0 alone."""

@@ -129,4 +129,5 @@ class UDynamic8(Dynamic):
 
     name = "udynamic8"
     is_signed = False
+    is_for_squares = True
     step = 0.004

@@ -70,6 +70,7 @@ class FlashUInt8(Flash):
     code = torch.uint8
     step = 0.006
     is_signed = False
+    is_for_squares = True
 
     def divisors(self, largest: Tensor, scales: Tensor) -> Tensor:
         """Return the roots of the largest numbers."""

@@ -76,6 +76,7 @@ class E5M2(Float8):
     name = "fp8_e5m2"
     dtype = torch.float8_e5m2
     digits, bias, largest = 2, 15, 57344.0
+    is_for_squares = True
     step = 0.072
 
     def codes_of(self, blocks: Tensor, scales: Tensor) -> Tensor:

@@ -88,6 +88,7 @@ class UInt4(FourBits):
 
     name = "uint4"
     is_signed = False
+    is_for_squares = True
     zero = 0
     step = 1 / 16
 

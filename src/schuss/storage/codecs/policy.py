@@ -5,6 +5,10 @@ or of dtypes, with `"*"` for all other keys. A preset speaks of averages of grad
 squares alone. Sums, maxima, slow averages and state that is made of weights move by so little in a
 step that fewer bits would hold them still.
 
+A codec for averages of gradients is not for averages of squares, and the other way round: it would
+turn small squares, or negative numbers, into 0. A dictionary that names it for such a key is
+refused, and `"*"` does not stand for that key.
+
 A tensor is kept as its parameter's precision has it, whatever the group asks for, if it has fewer
 than 4,096 numbers, has another shape than its parameter (statistics of rows, say), or belongs to a
 complex parameter or to one that several processes share. Beside a float64 parameter `"float32"`
@@ -21,6 +25,7 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.storage import master
+from schuss.storage.codecs.codec import Codec
 from schuss.storage.codecs.encoded import Encoded, encoded
 from schuss.storage.codecs.named import CODECS
 from schuss.storage.precision import HALF, computed_dtype
@@ -104,7 +109,16 @@ def wanted(key: str, tensor: Tensor, group: Group, param: Tensor) -> str | None:
         param: The parameter.
     """
     names = named(group.get("state_storage"))
-    return names.get(key, names.get(OTHERS)) if _can_be_kept(tensor, param) else None
+    name = names.get(key, names.get(OTHERS)) if _can_be_kept(tensor, param) else None
+    codec = CODECS.get(name or "")
+    return name if codec is None or is_for(codec, key) else None
+
+
+def is_for(codec: Codec, key: str) -> bool:
+    """Tell whether a codec is for the state of a key: for its sign, or for its small squares."""
+    if key in OF_SQUARES:
+        return codec.is_for_squares
+    return codec.is_signed or key not in OF_GRADIENTS
 
 
 def _can_be_kept(tensor: Tensor, param: Tensor) -> bool:

@@ -52,14 +52,15 @@ room_of_strip = _room(_FLOAT, STRIP + _SPREAD)
 _vector = _room(_INT8, LANES)
 
 
-def _largest_of_vector() -> Any:
-    """Return an intrinsic that returns the largest absolute value of a vector of numbers."""
+def _largest_of(count: int) -> Any:
+    """Return an intrinsic that returns the largest absolute value in some vectors of numbers."""
 
     @intrinsic
     def largest(typing_context: Any, numbers: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             vectors = Vectors(builder)
-            return vectors.largest(vectors.load(arguments[0], _FLOAT, 0))
+            places = range(0, LANES * _NUMBER * count, LANES * _NUMBER)
+            return vectors.largest([vectors.load(arguments[0], _FLOAT, at) for at in places])
 
         return types.float32(types.int64), generate
 
@@ -83,7 +84,7 @@ def _copier_of_bytes() -> Any:
     return copy
 
 
-_largest, _copy_byte = _largest_of_vector(), _copier_of_bytes()
+_largest, _copy_byte = _largest_of(1), _copier_of_bytes()
 
 
 def _strip_decoder(coding: Coding) -> Any:
@@ -106,6 +107,30 @@ def _strip_decoder(coding: Coding) -> Any:
     return decode_strip
 
 
+def _map_decoder(coding: Coding) -> Any:
+    """Return a decoder of strips that looks all numbers up before it goes on with vectors.
+
+    A vector that was stored in parts is not there for a load until these are through.
+    """
+    decode, look_up, per_block = coding.decode, coding.look_up, coding.per_block
+    load_scale = getattr(in_memory, f"load_{coding.scale}")
+
+    @numba.njit(inline="always")
+    def decode_strip(codes: int, scales: int, numbers: int, count: int) -> None:
+        whole = count // LANES
+        for n in range(whole):
+            look_up(codes + n * LANES, numbers + n * LANES * _NUMBER)
+        if count > whole * LANES:
+            tail = _vector()
+            for i in range(count - whole * LANES):
+                _copy_byte(tail, codes + whole * LANES, i)
+            look_up(tail, numbers + whole * LANES * _NUMBER)
+        for n in range((count + LANES - 1) // LANES):
+            decode(codes, load_scale(scales, n // per_block), numbers + n * LANES * _NUMBER)
+
+    return decode_strip
+
+
 def _strip_encoder(coding: Coding) -> Any:
     encode, factor = coding.encode, coding.factor
     scale_of, is_exact = coding.scale_of, coding.is_exact
@@ -114,22 +139,20 @@ def _strip_encoder(coding: Coding) -> Any:
     store_scale = getattr(in_memory, f"store_{coding.scale}")
     step = per_byte * LANES
     block = step * per_block
+    largest = _largest_of(per_byte * per_block)
 
     @numba.njit(inline="always")
     def encode_strip(codes: int, scales: int, numbers: int, count: int) -> None:
         whole = count // step
         vectors = (count + step - 1) // step
-        for i in range(count, vectors * step):
+        blocks = (count + block - 1) // block
+        for i in range(count, blocks * block):
             in_memory.store_float32(numbers, i, _ZERO)
         tail = _vector()
-        for number in range((count + block - 1) // block):
+        for number in range(blocks):
             first, last = number * per_block, (number + 1) * per_block
             last = last if last < vectors else vectors  # noqa: FURB136  # min raises
-            largest = _ZERO
-            for n in range(first * per_byte, last * per_byte):
-                found = _largest(numbers + n * LANES * _NUMBER)
-                largest = found if found > largest or found != found else largest
-            scale = scale_of(largest)
+            scale = scale_of(largest(numbers + number * block * _NUMBER))
             store_scale(scales, number, scale)
             by = factor(scale if is_exact else load_scale(scales, number))
             for n in range(first, last):
@@ -189,7 +212,13 @@ def _short_encoder(coding: Coding) -> Any:
     return encode_strip
 
 
+def _coders(coding: Coding) -> tuple[Any, Any]:
+    """Return the decoder and the encoder of a codec."""
+    if coding.per_block == coding.per_byte == 1:
+        return _short_decoder(coding), _short_encoder(coding)
+    decoder = _map_decoder if coding.look_up else _strip_decoder
+    return decoder(coding), _strip_encoder(coding)
+
+
 for _name, _coding in CODINGS.items():
-    _is_short = _coding.per_block == _coding.per_byte == 1
-    globals()[f"decode_{_name}"] = (_short_decoder if _is_short else _strip_decoder)(_coding)
-    globals()[f"encode_{_name}"] = (_short_encoder if _is_short else _strip_encoder)(_coding)
+    globals()[f"decode_{_name}"], globals()[f"encode_{_name}"] = _coders(_coding)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -11,10 +11,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from schuss.engines.devices.cpu import flash
+from schuss.engines.devices.cpu.decades import encoded_by_decades, look_up_of, multiplied
 from schuss.engines.devices.cpu.float8 import decoded_from, encoded_as
 from schuss.engines.devices.cpu.vectors import LANES, Vectors
 from schuss.storage.codecs.codec import TINY
-from schuss.storage.codecs.dynamic import EIGHT_NINTHS, Dynamic, Dynamic8, UDynamic8
+from schuss.storage.codecs.dynamic import Dynamic, Dynamic8, UDynamic8
 from schuss.storage.codecs.floats import E4M3, E5M2, Float8
 from schuss.storage.codecs.four_bit import Int4
 
@@ -39,6 +40,8 @@ class Coding(NamedTuple):
         scale: The kind of the scales.
         scale_of: Returns the scale, before it is rounded, given the largest absolute value.
         is_exact: The factor is of the scale before it is rounded.
+        look_up: Stores what a map has at some codes, given the addresses of codes and of numbers,
+            and `decode` goes on from there; None if there is no map.
     """
 
     decode: Any
@@ -49,6 +52,7 @@ class Coding(NamedTuple):
     scale: str
     scale_of: Any = _itself
     is_exact: bool = False
+    look_up: Any = None
 
 
 def _decoder(decoded: Callable[[Vectors, Any, Any], list[Any]]) -> Any:
@@ -139,44 +143,6 @@ def _encoded_uint8(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
     return vectors.nearest(build.select(is_small, one, roots))
 
 
-def _decoded_by_map(codec: Dynamic) -> Callable[[Vectors, Any, Any], list[Any]]:
-    def decoded(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
-        found = vectors.looked_up(f"map_{codec.name}", codec.map, codes)
-        return [vectors.builder.fmul(found, vectors.spread(scale))]
-
-    return decoded
-
-
-def _encoded_by_decades(codec: Dynamic) -> Callable[[Vectors, list[Any], Any], Any]:
-    def encoded(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
-        build = vectors.builder
-        shares = vectors.or_zero(build.fmul(numbers[0], factor))
-        sizes = vectors.absolute(shares) if codec.is_signed else shares
-        factors, counts = vectors.number(0.0), vectors.number(0.5)
-        for decade in codec.steps:
-            reached = build.fcmp_ordered(">=", sizes, vectors.number(decade.begin))
-            factors = build.select(reached, vectors.number(decade.factor), factors)
-            counts = build.select(reached, vectors.number(decade.numbers), counts)
-        first = build.fmul(counts, vectors.number(EIGHT_NINTHS))
-        steps = build.fadd(build.fmul(sizes, factors), first)
-        last = build.fsub(build.fadd(counts, counts), vectors.number(1.0))
-        found = vectors.truncated(vectors.smaller(steps, last))
-        is_one = build.fcmp_ordered(">=", sizes, vectors.number(codec.last))
-        found = build.add(found, build.zext(is_one, found.type))
-        zero = vectors.whole(codec.zero)
-        if not codec.is_signed:
-            is_some = build.fcmp_ordered(">", numbers[0], vectors.number(0.0))
-            least = build.select(is_some, vectors.whole(2), vectors.whole(1))
-            at_least = build.select(build.icmp_signed(">", found, least), found, least)
-            return vectors.as_bytes(build.sub(at_least, vectors.whole(1)))
-        capped = build.select(build.icmp_signed("<", found, zero), found, zero)
-        is_negative = build.fcmp_ordered("<", shares, vectors.number(0.0))
-        codes = build.select(is_negative, build.sub(zero, capped), build.add(zero, found))
-        return vectors.as_bytes(codes)
-
-    return encoded
-
-
 _INT4 = Int4()
 
 
@@ -197,15 +163,29 @@ def _decoded_int4(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
     return vectors.alternating(*map(numbers, vectors.halves(codes)))
 
 
+def _reached(vectors: Vectors, sizes: Any, begins: Sequence[float]) -> Any:
+    """Return how many of eight ascending numbers are reached: seven in halves, and the last."""
+    build, pick = vectors.builder, vectors.builder.select
+    of = [vectors.number(begin) for begin in begins]
+
+    def reach(begin: Any) -> Any:
+        return build.fcmp_ordered(">=", sizes, begin)
+
+    four = reach(of[3])
+    two = reach(pick(four, of[5], of[1]))
+    one = reach(pick(four, pick(two, of[6], of[4]), pick(two, of[2], of[0])))
+    found, none = vectors.whole(0), vectors.whole(0)
+    for is_more, count in ((four, 4), (two, 2), (one, 1), (reach(of[7]), 1)):
+        found = build.add(found, pick(is_more, vectors.whole(count), none))
+    return found
+
+
 def _encoded_int4(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
     build, zero = vectors.builder, vectors.whole(_INT4.zero)
 
     def codes(given: Any) -> Any:
         shares = vectors.or_zero(build.fmul(given, factor))
-        sizes, found = vectors.absolute(shares), vectors.whole(0)
-        for begin in _INT4.begins:
-            reached = build.fcmp_ordered(">=", sizes, vectors.number(begin))
-            found = build.add(found, build.zext(reached, found.type))
+        found = _reached(vectors, vectors.absolute(shares), _INT4.begins)
         capped = build.select(build.icmp_signed("<", found, zero), found, zero)
         is_negative = build.fcmp_ordered("<", shares, vectors.number(0.0))
         return build.select(is_negative, build.sub(zero, capped), build.add(zero, found))
@@ -241,8 +221,8 @@ def _companded(decoded: Any, encoded: Any, most: float) -> Coding:
 
 
 def _dynamic(codec: Dynamic) -> Coding:
-    decode, encode = _decoder(_decoded_by_map(codec)), _encoder(_encoded_by_decades(codec), 1)
-    return Coding(decode, encode, _factor(_reciprocal), 1, codec.block // LANES, "float32")
+    coders = multiplied(), _encoder(encoded_by_decades(codec), 1), _factor(_reciprocal)
+    return Coding(*coders, 1, codec.block // LANES, "float32", look_up=look_up_of(codec))
 
 
 def _of_4_bits(decoded: Any, encoded: Any) -> Coding:

@@ -59,6 +59,7 @@ IMPORTED = (
         for name in (
             "codecs",
             "coding",
+            "decades",
             "flash",
             "float8",
             "functions",

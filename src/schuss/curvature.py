@@ -10,14 +10,16 @@ Splines*, 1990; Bekas, Kokiopoulou and Saad, *An estimator for the diagonal of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from schuss.adaptive import GenericAdaptiveOptimizer
-from schuss.contract import Group, State
-from schuss.domains import whole
+from schuss.contract import Group, Rule, State
+from schuss.domains import above, whole
+from schuss.optimizer import Optimizer
 
 
 def hutchinson(loss: Tensor, params: Sequence[Tensor], samples: int = 1) -> list[Tensor | None]:
@@ -82,11 +84,8 @@ def _times(u: Tensor, product: Tensor) -> Tensor:
     return torch.view_as_complex(parts)
 
 
-class HessianDiagonal(GenericAdaptiveOptimizer):
-    """Base class of optimizers that use an estimate of the Hessian's diagonal.
-
-    A subclass overrides `take_hessian`.
-    """
+class TakesCurvature(Optimizer):
+    """The calls of an optimizer of which some groups have a rule that takes estimates."""
 
     def estimate_hessian(self, loss: Tensor, samples: int = 1) -> None:
         """Estimate the diagonal of the Hessian, and take it into the state.
@@ -99,37 +98,119 @@ class HessianDiagonal(GenericAdaptiveOptimizer):
 
         Raises:
             ValueError: `samples` is less than 1.
-            RuntimeError: The loss has no graph.
+            RuntimeError: The loss has no graph, or no rule takes an estimate.
         """
-        params = [p for group in self.param_groups for p in group["params"]]
+        taking = self._parameters_of(HessianDiagonal, "estimate_hessian")
         with torch.enable_grad():
-            self.set_hessian(hutchinson(loss, params, samples))
+            found = hutchinson(loss, taking, samples)
+        self._run_with(dict(zip(taking, found, strict=True)), self._take_hessian)
 
     def set_hessian(self, diagonal: Sequence[Tensor | None]) -> None:
         """Take an estimate from elsewhere into the state.
 
         Args:
             diagonal: A tensor of the shape of each parameter, in the order of the groups; None
-                leaves the state of one as it is.
+                leaves the state of one as it is. Estimates for rules that take none are not used.
 
         Raises:
             ValueError: There are not as many as parameters.
+            RuntimeError: No rule takes an estimate.
         """
         params = [p for group in self.param_groups for p in group["params"]]
         if len(diagonal) != len(params):
             raise ValueError(
                 f"the diagonal has {len(diagonal)} tensors, but there are {len(params)} parameters"
             )
+        given = dict(zip(params, diagonal, strict=True))
+        taking = self._parameters_of(HessianDiagonal, "set_hessian")
+        self._run_with({param: given[param] for param in taking}, self._take_hessian)
+
+    def _parameters_of(self, kind: type[Optimizer], call: str) -> list[Tensor]:
+        """Return the parameters whose rule is of a kind.
+
+        Raises:
+            RuntimeError: There are none, though there are parameters.
+        """
+        groups = self.param_groups
+        taking = [g for g in groups if isinstance(self.algorithm_of(g), kind)]
+        if groups and not taking:
+            raise RuntimeError(f"{call} was called, but no part of {type(self).__name__} needs it")
+        return [param for group in taking for param in group["params"]]
+
+    def _take_hessian(self, state: State, group: Group, estimate: Tensor, param: Tensor) -> None:
+        algorithm: Any = self.algorithm_of(group)
+        algorithm.take_hessian(state, group, estimate, param)
+
+    def _run_with(self, grads: Mapping[Tensor, Tensor | None], rule: Rule) -> None:
+        """Run a rule for some parameters, with estimates in place of their gradients."""
         self._group_checks.check_changed(self)
+        params = [p for group in self.param_groups for p in group["params"]]
         kept = [param.grad for param in params]
         try:
-            for param, estimate in zip(params, diagonal, strict=True):
-                param.grad = estimate
-            self._stepping.run(self, self.take_hessian)
+            for param in params:
+                param.grad = grads.get(param)
+            self._stepping.run(self, rule)
         finally:
             for param, grad in zip(params, kept, strict=True):
                 param.grad = grad
 
+
+class TakesSamples(TakesCurvature):
+    """The same, of which some groups have a rule that takes gradients of sampled labels."""
+
+    def update_hessian(self, n_tokens_training_batch: int) -> None:
+        """Take the present gradients, those of sampled labels, into the estimate of the curvature.
+
+        Call it every ten steps or so, after a backward pass of the mean loss on labels drawn from
+        the model's predictions, and clear the gradients afterwards.
+
+        Args:
+            n_tokens_training_batch: Number B of labels (tokens, for a language model) that the loss
+                is the mean of.
+
+        Raises:
+            TypeError: It is not a number.
+            ValueError: It is not positive.
+            RuntimeError: A gradient is sparse, or no rule takes such gradients. Nothing has been
+                changed then.
+        """
+        above(0).check("n_tokens_training_batch", n_tokens_training_batch)
+        taking = self._parameters_of(SampledDiagonal, "update_hessian")
+
+        def take(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
+            algorithm: Any = self.algorithm_of(group)
+            algorithm.take_samples(state, group, grad, param, n_tokens_training_batch)
+
+        self._run_with({param: param.grad for param in taking}, take)
+
+
+class HessianDiagonal(TakesCurvature, GenericAdaptiveOptimizer):
+    """Base class of optimizers that use an estimate of the Hessian's diagonal.
+
+    A subclass overrides `take_hessian`.
+    """
+
     def take_hessian(self, state: State, group: Group, estimate: Tensor, param: Tensor) -> None:
         """Take an estimate of the diagonal into the state of one parameter; override it."""
+        raise NotImplementedError
+
+
+class SampledDiagonal(TakesSamples, HessianDiagonal):
+    """Base class of those that estimate it by gradients of sampled labels, too.
+
+    A subclass overrides `take_samples` as well.
+    """
+
+    def take_samples(
+        self, state: State, group: Group, grad: Tensor, param: Tensor, count: int
+    ) -> None:
+        """Take a gradient of the mean loss on sampled labels into the state; override it.
+
+        Args:
+            state: The state of a parameter.
+            group: Its group.
+            grad: The gradient.
+            param: The parameter.
+            count: The number of labels.
+        """
         raise NotImplementedError

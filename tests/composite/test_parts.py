@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from schuss import SGD, Accumulate, AdamW, ClipByGlobalNorm, Composite, Lion, Sophia, SophiaH
+from schuss import SGD, Accumulate, AdamW, ClipByGlobalNorm, Composite, Lion
 from schuss.composite import everything
 from tests.composite.networks import network, train
 
@@ -73,11 +73,6 @@ def test_what_is_no_recipe_is_refused():
     ours = Lion(model.parameters())
     refused(ValueError, "the part 'rest' is an optimizer of the class Lion that has", rest=ours)
     refused(TypeError, "Composite has no parts; give recipes by name")
-
-
-@pytest.mark.parametrize("recipe", [Sophia(), SophiaH()])
-def test_an_optimizer_with_calls_between_steps_is_no_part(recipe):
-    refused(TypeError, "has to be called for its own parameters between steps", rest=recipe)
 
 
 def test_a_part_has_no_transform_that_decides_for_others():

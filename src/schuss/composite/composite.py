@@ -12,6 +12,7 @@ from schuss.composite.parts import ALGORITHM, joined
 from schuss.composite.saved import as_one, as_own
 from schuss.composite.table import Routes
 from schuss.contract import Group, Pass
+from schuss.curvature import TakesSamples
 from schuss.optimizer import Optimizer
 from schuss.stepped import for_all
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from schuss.transforms import Transform
 
 
-class Composite(Optimizer):
+class Composite(TakesSamples):
     """Steps the parameters of one model with several optimizers, its parts.
 
     A part is given as a recipe, which is an optimizer without parameters. A route decides which

@@ -17,9 +17,6 @@ ALGORITHM: Final = "algorithm"
 _OF_THE_STEP: Final = (*WAITING, "holds_back", "refusal", "refused", "measure_climb")
 """Methods of a transform that decide about the whole step."""
 
-_OWN_CALLS: Final = ("estimate_hessian", "set_hessian", "update_hessian")
-"""Methods of an optimizer that have to be called between its steps."""
-
 
 def joined(
     name: str, recipe: object, transforms: Sequence[Transform], options: Mapping[str, Any]
@@ -61,12 +58,6 @@ def _checked(name: str, recipe: object) -> Optimizer:
             f"the part {name!r} is an optimizer of the class {kind} that has parameters already; "
             f"call the class without parameters, as in {name}={kind}(lr=...)"
         )
-    for method in _OWN_CALLS:
-        if hasattr(recipe, method):
-            raise TypeError(
-                f"{kind} cannot be the part {name!r}, because its {method} has to be called for "
-                "its own parameters between steps"
-            )
     for transform in recipe.transforms:
         for method in _OF_THE_STEP:
             if getattr(type(transform), method) is not getattr(Transform, method):

@@ -28,13 +28,13 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
-from schuss.curvature import HessianDiagonal
+from schuss.curvature import SampledDiagonal
 from schuss.declarations import decay, flag, hyper, rate, stabilizer
-from schuss.domains import above, at_least, decay_rates
+from schuss.domains import at_least, decay_rates
 from schuss.transforms.weight_decay import Decay
 
 
-class Sophia(HessianDiagonal):
+class Sophia(SampledDiagonal):
     """Sophia-G. Keeps two buffers per parameter.
 
     Example:
@@ -90,30 +90,12 @@ class Sophia(HessianDiagonal):
         divisor = rho * (h + eps) if group["add_eps"] else (rho * h).clamp(min=eps)
         return (m / divisor).clamp(-1, 1)
 
-    def update_hessian(self, n_tokens_training_batch: int) -> None:
-        """Take the present gradients, those of sampled labels, into the estimate of the curvature.
-
-        Call it every ten steps or so, after a backward pass of the mean loss on labels drawn from
-        the model's predictions, and clear the gradients afterwards.
-
-        Args:
-            n_tokens_training_batch: Number B of labels (tokens, for a language model) that the loss
-                is the mean of.
-
-        Raises:
-            TypeError: It is not a number.
-            ValueError: It is not positive.
-            RuntimeError: A gradient is sparse. Nothing has been changed then.
-        """
-        above(0).check("n_tokens_training_batch", n_tokens_training_batch)
-        self._group_checks.check_changed(self)
-
-        def update_curvature(state: State, group: Group, grad: Tensor, param: Tensor) -> None:
-            beta2 = group["betas"][1]
-            weight = (1 - beta2) * n_tokens_training_batch
-            state["hessian"].mul_(beta2).addcmul_(grad, grad, value=weight)
-
-        self._stepping.run(self, update_curvature)
+    def take_samples(
+        self, state: State, group: Group, grad: Tensor, param: Tensor, count: int
+    ) -> None:
+        """Take the square of a gradient of sampled labels into the estimate of the curvature."""
+        beta2 = group["betas"][1]
+        state["hessian"].mul_(beta2).addcmul_(grad, grad, value=(1 - beta2) * count)
 
     def take_hessian(self, state: State, group: Group, estimate: Tensor, param: Tensor) -> None:
         """Take an estimate of the Hessian's diagonal into that of the curvature: Sophia-H."""

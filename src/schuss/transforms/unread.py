@@ -131,7 +131,7 @@ def _needed(rule: Rule, group: Group) -> str | None:
     """Return what a rule needs beside the gradient, or None."""
     if rule.overrides("measure"):
         return "the rule needs sums over whole gradients"
-    if hasattr(rule, "set_hessian"):
+    if hasattr(rule, "take_hessian"):
         return "the rule is given a Hessian that is not projected"
     like = torch.empty(3, 2, device="meta")
     state: State = {}

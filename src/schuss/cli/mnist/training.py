@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from schuss.cli.contents import Contents
 from schuss.cli.mnist.datasets import Dataset
 from schuss.cli.mnist.model import seeded_model
 from schuss.cli.mnist.settings import Settings, build_optimizer, build_schedule
-from schuss.curvature import HessianDiagonal
+from schuss.curvature import HessianDiagonal, SampledDiagonal
 from schuss.optimizer import Optimizer
 from schuss.optimizers import AdaHessian, SophiaH
 
@@ -29,14 +29,6 @@ _HUTCHINSON_INTERVAL: Final[dict[type[Optimizer], int]] = {
 """Steps from one estimate of the Hessian's diagonal to the next, as in the papers."""
 _POINTS_PER_EPOCH: Final = 20
 _TEST_BATCH: Final = 500
-
-
-@runtime_checkable
-class UsesCurvature(Protocol):
-    """An optimizer that wants to see gradients of labels drawn from the model, such as Sophia."""
-
-    def update_hessian(self, n_tokens_training_batch: int) -> None:
-        """Take the present gradients into the estimate of the curvature."""
 
 
 @dataclass
@@ -230,7 +222,11 @@ def _train_step(run: Run, images: Tensor, labels: Tensor, step: int) -> tuple[Te
     """Take one step; return the loss before it, and how many answers were right."""
     optimizer = run.optimizer
     hutchinson = _HUTCHINSON_INTERVAL.get(type(optimizer))
-    if not hutchinson and isinstance(optimizer, UsesCurvature) and step % _CURVATURE_INTERVAL == 1:
+    if (
+        not hutchinson
+        and isinstance(optimizer, SampledDiagonal)
+        and step % _CURVATURE_INTERVAL == 1
+    ):
         _estimate_curvature(run, optimizer, images)
     logits = run.model(images)
     loss = cross_entropy(logits, labels)
@@ -243,7 +239,7 @@ def _train_step(run: Run, images: Tensor, labels: Tensor, step: int) -> tuple[Te
     return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
 
-def _estimate_curvature(run: Run, optimizer: UsesCurvature, images: Tensor) -> None:
+def _estimate_curvature(run: Run, optimizer: SampledDiagonal, images: Tensor) -> None:
     logits = run.model(images)
     # Drawn on the CPU, from a generator that a checkpoint carries from device to device.
     share = logits.detach().softmax(1).cpu()

@@ -14,7 +14,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from schuss.cli.errors import OptionError
 from schuss.cli.mnist.settings import build_optimizer, build_schedule
-from schuss.cli.mnist.training import UsesCurvature
 from schuss.cli.trained.kept import bytes_kept, kept_in_fewer
 from schuss.cli.trained.outcome import Outcome, Trial
 from schuss.cli.trained.text import Text, load_text
@@ -41,7 +40,7 @@ def check(spec: str, text: Text) -> None:
         OptionError: It cannot be had, or needs more than gradients.
     """
     optimizer = build_optimizer(spec, seeded_transformer(len(text.characters), 0))
-    if isinstance(optimizer, HessianDiagonal | UsesCurvature):
+    if isinstance(optimizer, HessianDiagonal):
         name = spec.partition(":")[0]
         raise OptionError(f"--optimizer {name}: no curvature is estimated for it in this task")
 

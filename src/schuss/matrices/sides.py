@@ -120,9 +120,9 @@ def turn_by_power_iteration(state: State, index: int, v: Tensor) -> Tensor:
         held, turned = side(state, name, index), basis(state, name, index)
         if held is None or turned is None:
             continue
-        estimated = (turned.mT @ held @ turned).diagonal(dim1=-2, dim2=-1)
-        order = estimated.argsort(-1, descending=True)
+        product = held @ turned
+        order = (turned * product).sum(-2).argsort(-1, descending=True)  # of QᵀLQ, the diagonal
         columns = order.unsqueeze(-2)
-        v = v.take_along_dim(order.unsqueeze(-1) if dim == -2 else columns, dim)
-        turned.copy_(torch.linalg.qr(held @ turned.take_along_dim(columns, -1)).Q)
+        v = v.gather(dim, (order.unsqueeze(-1) if dim == -2 else columns).expand(v.shape))
+        turned.copy_(torch.linalg.qr(product.gather(-1, columns.expand(product.shape))).Q)
     return v

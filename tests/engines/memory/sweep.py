@@ -185,6 +185,11 @@ class _Pair:
         return torch.randn(shape, generator=self._generator, dtype=double).to(self._dtype)
 
 
+BETWEEN_CODES = 1e-4
+"""The tolerance for a number whose state lies halfway between two codes, and may get either.
+torch's roots on a CPU are off by a last place at times, those of kernels never."""
+
+
 def _created(
     name: str, groups: Sequence[Sequence[nn.Parameter]], options: dict[str, Any]
 ) -> schuss.Optimizer:
@@ -200,5 +205,6 @@ def _compare(case: Case, step: int, pair: _Pair) -> None:
         found, right = found.to(double), right.to(double)
         # Parameters start with a norm of about the root of their size, and may cross zero.
         off = float((found - right).norm() / (right.norm() + right.numel() ** 0.5 + 1e-300))
-        if not off <= TOLERANCE[case.dtype]:
+        is_coded = VARIANTS[case.name][1].get("state_storage") in ("8bit", "4bit")
+        if not off <= max(TOLERANCE[case.dtype], BETWEEN_CODES if is_coded else 0.0):
             raise AssertionError(f"{case}: {tuple(ours.shape)} is off by {off} after step {step}")

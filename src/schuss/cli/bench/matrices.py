@@ -42,8 +42,8 @@ class Untouched(Muon):
     """Muon without the iteration, to time the rest of it."""
 
     def orthogonal(self, group: Group, x: Tensor) -> Tensor:
-        """Return all columns of the mean in place of its orthogonal factor: a view of it."""
-        return x.narrow(-1, 0, x.shape[-1])
+        """Return all columns of the mean, a view of it, in the precision of the products."""
+        return x.to(torch.bfloat16).narrow(-1, 0, x.shape[-1]).to(x.dtype)
 
 
 def _torch_muon(params: Params) -> torch.optim.Optimizer:

@@ -93,8 +93,7 @@ def trained_alike(ours: Any, theirs: Any, steps: int = 2) -> None:
 OFTEN = ("muon", "normuon", "adamuon", "soap")
 
 
-@pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("name", OFTEN)
+@pytest.mark.parametrize(("name", "storage"), in_turn(OFTEN, STORAGES))
 def test_stages_of_kernels_leave_the_codes_of_the_loop(name, storage):
     trained_alike(made(name, storage, "fused"), made(name, storage, "loop"))
 

@@ -89,10 +89,11 @@ class Turns:
                 self._run(kernels)
                 kernels = []
                 _call(turn)
-            if turn.anew is not None:
-                self._kept.note(turn.anew.states)
             kernels += turn.kernels
         self._run(kernels)
+        for turn in self._turns:  # with the state that kernels have made
+            if turn.anew is not None:
+                self._kept.note(turn.anew.states)
 
     def _read_each_other(self) -> bool:
         """Tell whether a gradient of one group shares memory with what another group writes to."""

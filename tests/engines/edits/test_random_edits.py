@@ -73,6 +73,7 @@ def test_an_optimizer_goes_on_as_the_loop_does_after_each_edit(optimizer, child)
 
 
 FOUND = [
+    Plan("swapping", "automatic", "heap", 1, [[Change("states: of_another_shape", 1, 4, NOW)]], 3),
     Plan("in codes", "automatic", "heap", 1, [[Change("tensors: in_double", 4, 0, NOW)]], 0),
     Plan("projected", "automatic", "heap", 1, [[Change("states: in_double", 1, 0, NOW)]], 0),
     Plan("AdamW", "automatic", "heap", 1, [[Change("states: in_double", 2, 0, NOW)]], 0),

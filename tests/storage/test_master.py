@@ -154,8 +154,8 @@ def test_each_parameter_and_each_step_has_random_bits_of_its_own():
 
 
 SLOW = {"adadelta", "dadaptadam", "dadaptlion", "dadaptsgd", "dog", "ldog", "prodigy"}
-"""Optimizers that look for their learning rate, from 1e-6 on, and have not found it in 20 steps, and
-one that begins with steps as small."""
+"""Optimizers that look for their learning rate, from 1e-6 on, and have not found it in 20 steps.
+Adadelta begins with steps as small."""
 
 
 @pytest.mark.parametrize(

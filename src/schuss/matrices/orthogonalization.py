@@ -86,7 +86,7 @@ def _orthogonalized(x: Tensor, coefficients: Any, *others: Any) -> Tensor:
         given = dict(zip(names, (coefficients, *others), strict=True))
         if given["precision"] != "bfloat16" or x.dtype is not torch.float32:
             return handle_torch_function(orthogonalized, (x,), x, **given)
-        # What comes before and after may write and read the numbers in bfloat16 themselves.
+        # A program before it may write bfloat16 itself, and one after it read that.
         y = x.to(torch.bfloat16)
         return handle_torch_function(orthogonalized, (y,), y, **given).to(x.dtype)
     if x.dim() < 2:

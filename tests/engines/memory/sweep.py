@@ -205,6 +205,6 @@ def _compare(case: Case, step: int, pair: _Pair) -> None:
         found, right = found.to(double), right.to(double)
         # Parameters start with a norm of about the root of their size, and may cross zero.
         off = float((found - right).norm() / (right.norm() + right.numel() ** 0.5 + 1e-300))
-        is_coded = VARIANTS[case.name][1].get("state_storage") in ("8bit", "4bit")
-        if not off <= max(TOLERANCE[case.dtype], BETWEEN_CODES if is_coded else 0.0):
+        of_roots = VARIANTS[case.name][1].get("state_storage") == "8bit"
+        if not off <= max(TOLERANCE[case.dtype], BETWEEN_CODES if of_roots else 0.0):
             raise AssertionError(f"{case}: {tuple(ours.shape)} is off by {off} after step {step}")

@@ -15,6 +15,12 @@ DEFAULT_OUTPUT: Final = Path("runs/bench")
 DEFAULT_OPTIMIZER: Final = "adamw"
 DEFAULT_WORKLOAD: Final = "resnet50"
 
+_SPEC: Final = (
+    "An optimizer and its hyper-parameters, as NAME or NAME:OPTION=VALUE,OPTION=VALUE; give it "
+    "again for each."
+)
+_TURNS: Final = "How often every contender has its turn."
+
 Workloads: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -58,8 +64,7 @@ Optimizers: TypeAlias = Annotated[
     typer.Option(
         "--optimizer",
         metavar="SPEC",
-        help="An optimizer and its hyper-parameters, as NAME or NAME:OPTION=VALUE,OPTION=VALUE; "
-        "give it again for each.",
+        help=_SPEC,
         show_default=DEFAULT_OPTIMIZER,
     ),
 ]
@@ -68,17 +73,12 @@ Every: TypeAlias = Annotated[
     typer.Option(
         "--optimizer",
         metavar="SPEC",
-        help="An optimizer and its hyper-parameters, as NAME or NAME:OPTION=VALUE,OPTION=VALUE; "
-        "give it again for each.",
+        help=_SPEC,
         show_default="all that there are",
     ),
 ]
-Rounds: TypeAlias = Annotated[
-    int, typer.Option(min=1, metavar="N", help="How often every contender has its turn.")
-]
-Compared: TypeAlias = Annotated[
-    int, typer.Option(min=2, metavar="N", help="How often every contender has its turn.")
-]
+Rounds: TypeAlias = Annotated[int, typer.Option(min=1, metavar="N", help=_TURNS)]
+Compared: TypeAlias = Annotated[int, typer.Option(min=2, metavar="N", help=_TURNS)]
 Threads: TypeAlias = Annotated[
     int | None,
     typer.Option(

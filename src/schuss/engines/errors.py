@@ -1,28 +1,85 @@
 """Why a rule cannot be traced, or not in this way.
 
-RuntimeError
-└── UnfusableError          no kernel for a rule or for its tensors
-    ├── UntraceableError    the rule did what no program can express
-    ├── NumberReadError     the rule read a number that a graph is to compute
-    └── NoDeviceKernelError there is none, whatever the rule
-Exception
-└── Request                 trace again
-    ├── ShapeRead           with parameters of one shape
-    ├── DimensionsRead      with parameters of one number of dimensions
-    ├── HeadsRead           with the first dimension divided into equal parts
-    ├── WholeRead           with calls of functions that take whole tensors
-    └── PerTensorState      with this state as a value of the program
+Refusal
+├── UnfusableError          (a RuntimeError) no kernel for a rule or for its tensors
+│   ├── UntraceableError    the rule did what no program can express
+│   ├── NumberReadError     the rule read a number that a graph is to compute
+│   └── NoDeviceKernelError there is none, whatever the rule
+├── Request                 trace again
+│   ├── ShapeRead           with parameters of one shape
+│   ├── DimensionsRead      with parameters of one number of dimensions
+│   ├── HeadsRead           with the first dimension divided into equal parts
+│   ├── WholeRead           with calls of functions that take whole tensors
+│   └── PerTensorState      with this state as a value of the program
+├── NumberRead              (`tracing.calculation`) trace in every step
+└── ApartError, Differ      (`tracing.several`) trace fewer sets of numbers at once
+
+A rule may catch exceptions, with `except Exception` around a `float`, say. A refusal that is raised
+while a rule is traced therefore ends the trace wherever the rule goes on: see `refused_at_the_end`.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 
-class UnfusableError(RuntimeError):
+class _Tracing(threading.local):
+    """The trace that runs in a thread.
+
+    Attributes:
+        refusals: All that have been made since it began; None if there is no trace.
+    """
+
+    refusals: list[Refusal] | None = None
+
+
+_tracing = _Tracing()
+
+
+class Refusal(Exception):  # noqa: N818  # most are no errors
+    """A rule did what a trace cannot go on with; it counts even if the rule catches it."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        if _tracing.refusals is not None:
+            _tracing.refusals.append(self)
+
+
+@contextmanager
+def refused_at_the_end() -> Iterator[None]:
+    """Raise the first refusal within the block at its end, if no other one has ended it.
+
+    Raises:
+        Refusal: A rule has caught it.
+    """
+    before, mine = _tracing.refusals, list[Refusal]()
+    _tracing.refusals = mine
+    try:
+        yield
+    except Refusal:
+        raise
+    except Exception:
+        if not mine:
+            raise
+    finally:
+        _tracing.refusals = before
+    if mine:
+        raise mine[0].with_traceback(None) from None
+
+
+def withdraw(refusal: Refusal) -> None:
+    """Forget a refusal, because the tracer has another way to do the same."""
+    if _tracing.refusals is not None:
+        _tracing.refusals.remove(refusal)
+
+
+class UnfusableError(Refusal, RuntimeError):
     """No kernel can be made for a rule or run on its tensors; the message tells why."""
 
 
@@ -55,7 +112,7 @@ class NoDeviceKernelError(UnfusableError):
         self.is_expected = not reason
 
 
-class Request(Exception):  # noqa: N818  # not an error
+class Request(Refusal):
     """A rule is to be traced again, with parameters divided otherwise."""
 
 

@@ -51,6 +51,9 @@ def _extended(parts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Express
             "min": lambda n: min(x(n), y(n)),
             "if": lambda n: x(n) if y(n) > n["step"] % 7 else -x(n),
             "not": lambda n: x(n) if not y(n) else abs(y(n)),
+            "caught": lambda n: _caught(lambda: x(n) / y(n)),
+            "sum": lambda n: sum(x(n) / (1 + k) for k, _ in enumerate(f"{y(n)!r:.3}")),
+            "kinds": lambda n: x(n) if isinstance(2 ** (3 - y(n)), int) else y(n),
         }[name]
 
     def read(name: str, x: Expression) -> Expression:
@@ -60,12 +63,24 @@ def _extended(parts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Express
             "format": lambda n: len(f"{x(n):.3f}"),
             "ceil": lambda n: math.ceil(x(n)),
             "floor": lambda n: math.floor(x(n)),
+            "round": lambda n: round(x(n), 2),
+            "index": lambda n: (0.1, 0.2, 0.7)[int(x(n)) % 3],
+            "divmod": lambda n: divmod(x(n), 3)[1],
         }[name]
 
     names = ["+", "-", "*", "/", "//", "%", "**", "max", "min", "if", "not"]
-    return st.builds(binary, st.sampled_from(names), parts, parts) | st.builds(
-        read, st.sampled_from(["sqrt", "float", "format", "ceil", "floor"]), parts
+    of_two = st.sampled_from([*names, "caught", "sum", "kinds"])
+    read_by = ["sqrt", "float", "format", "ceil", "floor", "round", "index", "divmod"]
+    return st.builds(binary, of_two, parts, parts) | st.builds(
+        read, st.sampled_from(read_by), parts
     )
+
+
+def _caught(quotient: Callable[[], Any]) -> Any:
+    try:
+        return quotient()
+    except ZeroDivisionError:
+        return 0.5
 
 
 EXPRESSIONS = st.recursive(LEAVES, _extended, max_leaves=6)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from schuss.contract import Batch, Rule, State, Stateful, States
 from schuss.engines import loop
@@ -103,10 +104,14 @@ class StackedStep:
             numbers.update({key: value for key, value in state.items() if key not in made})
             return made
 
-        try:
-            made = vmapped(for_one, kept, torch.stack(stack.grads), params)
-        except Exception as error:
-            raise UnfusableError(f"the rule is not for stacks: {_in_short(error)}") from error
+        with _Raised() as raised:
+            try:
+                made = vmapped(for_one, kept, torch.stack(stack.grads), params)
+            except Exception as error:
+                raise UnfusableError(f"the rule is not for stacks: {_in_short(error)}") from error
+        if raised.errors:
+            caught = _in_short(raised.errors[0])
+            raise UnfusableError(f"the rule is not for stacks: it goes on after {caught!r}")
         changed, new = {}, {}
         for key, tensors in made.items():
             if key not in kept or not _is_same(tensors, kept[key]):
@@ -115,6 +120,34 @@ class StackedStep:
                 changed[key] = kept[key]
         dropped = states[0].keys() - made.keys() - numbers.keys()
         return Result(params, numbers, changed, new, list(dropped))
+
+
+class _Raised(TorchFunctionMode):
+    """Notes the errors that functions of torch raise, also those that a rule catches.
+
+    Such an error may be about one parameter of the stack, or about the stack alone.
+
+    Attributes:
+        errors: The errors.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[Exception] = []
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of torch."""
+        try:
+            return function(*args, **(kwargs or {}))
+        except Exception as error:
+            self.errors.append(error)
+            raise
 
 
 class Result(NamedTuple):

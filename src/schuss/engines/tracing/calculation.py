@@ -9,7 +9,9 @@ gets the numbers that the rule would have computed, bit for bit: they are the sa
 Python on the same values.
 
 All else that Python does with a number (`math.log`, `int`, an index, a text) needs the value at
-once and leaves no trace. It raises `NumberRead`, and the rule is traced anew in every step.
+once and leaves no trace. It raises `NumberRead`, and the rule is traced anew in every step. So does
+an operation that raises an error, because the rule may catch that. Only `type(x)` tells a number
+from what stands in for it; `isinstance` does not.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from schuss.engines.errors import Refusal
 from schuss.engines.tracing.several import Several
 from schuss.engines.tracing.sizes import Size
 
@@ -32,7 +35,7 @@ WRITTEN = (bool, int, float, str, type(None))
 """The types of values that Python reads again as it shows them."""
 
 
-class NumberRead(Exception):  # noqa: N818  # not an error
+class NumberRead(Refusal):
     """A rule does with a number what cannot be written down."""
 
 
@@ -139,12 +142,15 @@ class Number:
 
     def _of(self, function: Callable[[Any], Any]) -> Number:
         noted = self.calculation
-        return noted.number(function(self.value), f"{noted.constant(function)}({self.name})")
+        value = _done(function, self.value)
+        return noted.number(value, f"{noted.constant(function)}({self.name})")
 
     def _read(self, *_: object) -> NoReturn:
         raise NumberRead
 
     __float__ = __int__ = __index__ = __hash__ = __complex__ = _read
+    __and__ = __or__ = __xor__ = __lshift__ = __rshift__ = __invert__ = _read
+    __rand__ = __ror__ = __rxor__ = __rlshift__ = __rrshift__ = _read
     __round__ = __trunc__ = __divmod__ = __rdivmod__ = _read
     __str__ = __repr__ = __format__ = __array__ = _read
     __array_ufunc__ = None
@@ -171,6 +177,22 @@ def _is_number(x: object) -> bool:
     return type(x) in (Number, Size, *PURE)
 
 
+def _is_float(x: object) -> bool:
+    return _plain(x).__class__ is float
+
+
+def _done(function: Callable[..., Any], *values: Any) -> Any:
+    """Return what a function gives, and refuse a trace in which it raises.
+
+    The rule may catch the error (a division by 0, say) and go on, which nothing writes down.
+    """
+    try:
+        return function(*values)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        NumberRead(error)  # noted, and raised at the end of the trace
+        raise
+
+
 def _plain(x: Any) -> Any:
     return x.value if type(x) is Number else int(x) if type(x) is Size else x
 
@@ -182,9 +204,13 @@ def _binary(
         if not _is_number(other):
             return NotImplemented  # a stand-in for a tensor knows what to do
         first, second = (other, x) if reflected else (x, other)
-        made = function(_plain(first), _plain(second))
+        made = _done(function, _plain(first), _plain(second))
         noted = x.calculation
-        return noted.number(made, f"{noted.text(first)} {symbol} {noted.text(second)}")
+        number = noted.number(made, f"{noted.text(first)} {symbol} {noted.text(second)}")
+        if symbol == "**" and not (_is_float(first) and not _is_float(second)):
+            # A power of whole numbers is one too, or none. A root of a negative number is complex.
+            noted.note(f"{number.name}.__class__ is {number.__class__.__name__}", truth=True)
+        return number
 
     return method
 
@@ -193,7 +219,7 @@ def _compared(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Num
     def method(x: Number, other: object) -> Any:
         if not _is_number(other):
             return NotImplemented
-        truth = function(x.value, _plain(other))
+        truth = _done(function, x.value, _plain(other))
         noted = x.calculation
         return noted.note(f"{x.name} {symbol} {noted.text(other)}", truth=truth)
 
@@ -202,7 +228,7 @@ def _compared(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Num
 
 def _unary(expression: str, function: Callable[[Any], Any]) -> Callable[[Number], Number]:
     def method(x: Number) -> Number:
-        return x.calculation.number(function(x.value), expression.format(x.name))
+        return x.calculation.number(_done(function, x.value), expression.format(x.name))
 
     return method
 

@@ -61,8 +61,8 @@ class Replay:
         """
         try:
             found = self._function(group, numbers, scale)
-        except (ArithmeticError, KeyError, ValueError):  # which the rule raises, or will not
-            return None
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            return None  # the rule raises that too, and may catch it; or it does other things now
         if found is None:
             return None
         arguments, after = found

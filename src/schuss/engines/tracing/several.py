@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from schuss.engines.errors import Refusal
 from schuss.engines.tracing.powers import powers_of
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ EXACT = 2.0**53
 """Whole numbers below this one are exact in float64."""
 
 
-class ApartError(Exception):
+class ApartError(Refusal):
     """A rule does with a number what can only be done with one at a time."""
 
 
-class Differ(Exception):  # noqa: N818  # not an error
+class Differ(Refusal):
     """A comparison is true for some of the numbers only.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from schuss.engines.errors import DimensionsRead, PerTensorState, UntraceableError
+from schuss.engines.errors import DimensionsRead, PerTensorState, UntraceableError, withdraw
 from schuss.engines.program.axes import Axes
 from schuss.engines.tracing.names import WHOLE, function_of_torch, in_place_name
 from schuss.engines.tracing.sizes import Shape, shape_of
@@ -161,7 +161,8 @@ class StandIn:
         """Return the tensor with dimensions of size 1 between its own, or a part as a block."""
         try:
             return indexed(self, at)
-        except UntraceableError:
+        except UntraceableError as refusal:
+            withdraw(refusal)
             return self._called(torch.Tensor.__getitem__, at)
 
     def __format__(self, specification: str) -> str:

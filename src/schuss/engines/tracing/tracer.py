@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from schuss.contract import Group, Rule, State
-from schuss.engines.errors import PerTensorState, ShapeRead, UnfusableError
+from schuss.engines.errors import PerTensorState, ShapeRead, UnfusableError, refused_at_the_end
 from schuss.engines.program.as_matrices import MatrixAxes, as_matrices
 from schuss.engines.program.axes import Axes, own_axes
 from schuss.engines.program.cut import cut
@@ -99,7 +99,7 @@ def trace(
 def _run(rule: Rule, *args: Any, tape: Tape) -> None:
     """Run a rule, and ask for sizes if torch has refused those that are not known."""
     try:
-        with refusing_draws(tape):
+        with refusing_draws(tape), refused_at_the_end():
             rule(*args)
     except TypeError:
         if tape.dimensions.sizes is None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from schuss.engines.errors import PerTensorState, UntraceableError
+from schuss.engines.errors import PerTensorState, UntraceableError, withdraw
 from schuss.engines.program.stages import Argument, Call, Fed, Ref, Returned
 from schuss.engines.tracing.block import Block, as_block, is_like_element, looks_like_parameter
 from schuss.engines.tracing.blocks import CONVERTING, blocks_of, sizes_of
@@ -75,8 +75,8 @@ def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     if plain in _PLAIN and _are_elements(found):
         try:
             return METHODS[plain](*_elements(args), **_elements(kwargs))
-        except UntraceableError:
-            pass
+        except UntraceableError as refusal:
+            withdraw(refusal)
     if plain in _READING:
         raise UntraceableError("the value of a tensor")
     if plain in _LAYOUT:

@@ -22,6 +22,7 @@ with warnings.catch_warnings():
 
 import schuss
 from schuss import EMA, SAM, SGD, AdamW, ClipByGlobalNorm, Optimizer, Prodigy, SkipNonFinite
+from tests.trainers import codes
 
 RANKS = 2
 Create = Callable[[list[nn.Parameter]], Optimizer]
@@ -90,8 +91,9 @@ def error(create: Callable[[], Any]) -> str:
 class Rank:
     """One of the processes."""
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, rank: int, folder: str) -> None:
         self.rank = rank
+        self.folder = folder
         self.rows = slice(4 * rank, 4 * rank + 4)
         self.mesh = init_device_mesh("cpu", (RANKS,))
 
@@ -203,6 +205,7 @@ class Rank:
             "evaluate": self.evaluate(),
             "resumed": {name: self.resume(name) for name in RESUMED},
             "parts": self.parts_of_sums(),
+            "codes": {n: codes.findings(self.folder, n, self.mesh) for n in codes.CASES},
         }
 
 
@@ -212,5 +215,5 @@ def work(rank: int, folder: str) -> None:
     warnings.simplefilter("ignore")  # that DTensors are stepped on the loop
     meeting = f"file://{folder}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS)
-    torch.save(Rank(rank).findings(), Path(folder) / f"{rank}.pt")
+    torch.save(Rank(rank, folder).findings(), Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()

@@ -9,6 +9,7 @@ import torch
 import torch.multiprocessing
 from filelock import FileLock
 
+from tests.trainers import codes
 from tests.trainers.ranks import RANKS, RESUMED, SHARDED, work
 
 Findings = list[dict[str, Any]]
@@ -86,3 +87,38 @@ def test_where_a_rank_knows_its_own_part_only_there_are_no_sums(ranks: Findings)
         assert "but FullyShardedDataParallel gives every rank a part" in errors.pop("flattened")
         for message in errors.values():
             assert "needs sums over all parameters, but ZeroRedundancyOptimizer gives" in message
+
+
+@pytest.mark.parametrize("name", codes.CASES)
+def test_codes_beside_sharded_parameters_are_those_of_one_process(
+    ranks: Findings, name: str
+) -> None:
+    for rank in ranks:
+        ours, alone = (dict(rank["codes"][name][key]) for key in ("ours", "alone"))
+        encoded = {key for key in ours if key.endswith("codes")}
+        assert encoded == {"0.weight exp_avg codes", "0.weight exp_avg_sq codes"}
+        for key, tensor in ours.items():
+            # Beside the second matrix one process has codes, of blocks with numbers of two rows.
+            if not key.startswith("2."):
+                assert torch.equal(tensor, alone[key])
+                assert tensor.dtype is alone[key].dtype
+
+
+@pytest.mark.parametrize("way", [*codes.FORMS, "file"])
+@pytest.mark.parametrize("name", codes.CASES)
+def test_codes_beside_sharded_parameters_are_saved_and_loaded_exactly(
+    ranks: Findings, name: str, way: str
+) -> None:
+    for rank in ranks:
+        found = rank["codes"][name]
+        assert [key for key, _ in found[way]] == [key for key, _ in found["ours"]]
+        for (_, tensor), (_, ours) in zip(found[way], found["ours"], strict=True):
+            assert torch.equal(tensor, ours)
+
+
+@pytest.mark.parametrize("name", codes.CASES)
+def test_sharded_parameters_take_the_codes_of_one_process(ranks: Findings, name: str) -> None:
+    for rank in ranks:
+        ours, alone = (dict(rank["codes"][name][key]) for key in ("of one process", "alone"))
+        assert torch.equal(ours["0.weight exp_avg codes"], alone["0.weight exp_avg codes"])
+        assert ours["2.weight exp_avg"].abs().max() > 0

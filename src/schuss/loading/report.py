@@ -9,6 +9,7 @@ from typing import Final
 from torch import Tensor
 
 from schuss.storage.codecs import Encoded
+from schuss.storage.ranks import whole
 
 _SHOWN: Final = 12  # names of one kind; a report of a large model remains on one screen
 
@@ -44,8 +45,8 @@ def recoded(parameter: str, key: str, saved: Tensor, before: Tensor, after: Enco
     """
     dtype = str(saved.dtype).removeprefix("torch.")
     name = saved.codec.name if isinstance(saved, Encoded) else dtype
-    size = before.norm()
-    error = float((after - before).norm() / size) if size else 0.0
+    size, change = (float(whole(each.norm())) for each in (before, after - before))
+    error = change / size if size else 0.0
     return Recoded(parameter, key, name, after.codec.name, error)
 
 

@@ -103,7 +103,7 @@ class States:
         if not isinstance(value, Encoded):
             return self._value(where, key, value, forms, param)
         if wanted(key, value, group, param) == value.codec.name:
-            return value.copied(param.device, computed_dtype(param.dtype))
+            return value.copied_for(param, computed_dtype(param.dtype))
         return self._value(where, key, value.decoded(), forms, param)
 
     def _encode(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from schuss.engines.cohorts.contents import is_like_state
 from schuss.storage.numbers import as_number
+from schuss.storage.ranks import is_distributed, moved
 
 STEP = "step"
 """Under this key the count of steps is kept, by all optimizers."""
@@ -107,7 +108,8 @@ def _tensor(value: Any, form: Tensor) -> Tensor:
     if value.is_sparse:  # the momentum of sparse gradients
         return value.detach().to(form.device, form.dtype, copy=True)
     try:
-        return form.copy_(value.detach().reshape(form.shape))
+        value = value.detach().reshape(form.shape)
+        return form.copy_(moved(value, form) if is_distributed(form) else value)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # it has a layout of its own, say, or no memory

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from schuss.storage.codecs import CODECS, Codec, Encoded
 from schuss.storage.codecs.floats import E4M3
+from schuss.storage.codecs.saved import forms_of
 
 
 def of_map(codes: Tensor, scales: Tensor, numbers: Tensor, shape: torch.Size) -> Encoded | None:
@@ -21,19 +22,19 @@ def of_map(codes: Tensor, scales: Tensor, numbers: Tensor, shape: torch.Size) ->
         shape: The shape of the tensor.
     """
     for codec in CODECS.values():
-        fits = _fits(codec, codes, scales, shape) and numbers.numel() == 256 ** (1 / codec.per_byte)
-        if fits and torch.equal(_map_of(codec), numbers.float().cpu()):
-            return Encoded(codec, codes.contiguous(), scales, shape)
+        found = _joined(codec, codes, scales, shape)
+        is_as_large = numbers.numel() == 256 ** (1 / codec.per_byte)
+        if found is not None and is_as_large and torch.equal(_map_of(codec), numbers.float().cpu()):
+            return found
     return None
 
 
-def _fits(codec: Codec, codes: Tensor, scales: Tensor, shape: torch.Size) -> bool:
-    """Tell whether a codec has such codes and scales for a shape."""
-    return (
-        (codes.dtype, scales.dtype) == (codec.code, codec.scale)
-        and codes.shape == codec.shape_of_codes(shape)
-        and scales.shape == (codec.scales_for(shape.numel()),)
-    )
+def _joined(codec: Codec, codes: Tensor, scales: Tensor, shape: torch.Size) -> Encoded | None:
+    """Return the tensor of codes and scales; None if a codec has other ones for its shape."""
+    forms = forms_of(codec, shape)
+    if not all(form.fits(x) for form, x in zip(forms, (codes, scales), strict=True)):
+        return None
+    return Encoded(codec, forms[0].of(codes), forms[1].of(scales), shape)
 
 
 def _map_of(codec: Codec) -> Tensor:
@@ -62,6 +63,4 @@ def _of_float8(codes: Tensor, scales: Tensor, shape: torch.Size) -> Encoded | No
 
     There, it is what the largest number of the format stands for, divided by that number.
     """
-    codec, largest = CODECS[E4M3.name], scales * E4M3.largest
-    fits = _fits(codec, codes, largest, shape)
-    return Encoded(codec, codes.contiguous(), largest, shape) if fits else None
+    return _joined(CODECS[E4M3.name], codes, scales * E4M3.largest, shape)

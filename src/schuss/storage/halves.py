@@ -63,7 +63,8 @@ def upper(kind: str, number: Tensor) -> Tensor:
 def lower(kind: str, number: Tensor) -> Tensor:
     """Return the remainders of numbers, whole numbers in float32."""
     bits = _kept_bits(kind, number)
-    return ((bits - _upper_bits(bits)) >> SHIFTS[kind]).to(number.dtype)
+    # By its name: the operator >> of a DTensor changes nothing, in torch 2.13.
+    return torch.bitwise_right_shift(bits - _upper_bits(bits), SHIFTS[kind]).to(number.dtype)
 
 
 def stochastic(number: Tensor, stream: float | Tensor, step: float | Tensor) -> Tensor:
@@ -79,7 +80,7 @@ def stochastic(number: Tensor, stream: float | Tensor, step: float | Tensor) -> 
     """
     bits = number.detach().view(torch.int32)
     up = _noise(number, stream, step)
-    rounded = ((bits + up) >> 16) << 16
+    rounded = (bits + up) & -0x10000
     is_finite = (bits & 0x7FFFFFFF) < 0x7F800000
     return _like(number, torch.where(is_finite, rounded, _upper_bits(bits)))
 
@@ -116,14 +117,14 @@ def _kept_bits(kind: str, number: Tensor) -> Tensor:
     """Return the bits of a number, rounded to those that are kept; the same for every NaN."""
     bits = number.detach().view(torch.int32)
     if SHIFTS[kind]:
-        bits = torch.where(number.isnan(), bits, ((bits + 0x80) >> 8) << 8)
+        bits = torch.where(number.isnan(), bits, (bits + 0x80) & -0x100)
     return torch.where(number.isnan(), _NAN, bits)
 
 
 def _upper_bits(bits: Tensor) -> Tensor:
     """Return the bits of numbers rounded to bfloat16, where they are not NaN."""
     is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
-    return torch.where(is_nan, _NAN, ((bits + 0x8000) >> 16) << 16)
+    return torch.where(is_nan, _NAN, (bits + 0x8000) & -0x10000)
 
 
 def _noise(number: Tensor, stream: float | Tensor, step: float | Tensor) -> Tensor:

@@ -81,6 +81,58 @@ def divided_as(tensor: Tensor, like: Tensor) -> Tensor:
     return scattered(whole, like)
 
 
+def is_in_rows(tensor: Tensor) -> bool:
+    """Tell whether each rank has some rows of a DTensor, all of each, or all rows."""
+    _, placements = _layout(tensor)
+    return all(each.is_replicate() or (each.is_shard() and each.dim == 0) for each in placements)
+
+
+def are_laid_out_alike(tensor: Tensor, other: Tensor) -> bool:
+    """Tell whether two tensors are both plain, or both divided among the same ranks alike."""
+    if not is_distributed(tensor) or not is_distributed(other):
+        return not is_distributed(tensor) and not is_distributed(other)
+    return bool(_layout(tensor) == _layout(other))
+
+
+def own_part(tensor: Tensor) -> Tensor:
+    """Return the part of a DTensor that this rank has, in the same memory; a plain one itself."""
+    return cast(Any, tensor).to_local() if is_distributed(tensor) else tensor
+
+
+def joined(part: Tensor, shape: torch.Size, like: Tensor) -> Tensor:
+    """Return the tensor of which this rank has a part, divided among the ranks as another one is.
+
+    Args:
+        part: The part, which is not copied.
+        shape: The shape of the whole.
+        like: The other one. If it is plain, the part is the whole.
+    """
+    if not is_distributed(like):
+        return part
+    from torch.distributed.tensor import DTensor
+
+    mesh, placements = _layout(like)
+    stride = torch.empty(shape, device="meta").stride()
+    return DTensor.from_local(part, mesh, placements, run_check=False, shape=shape, stride=stride)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a plain tensor with the numbers of all ranks, which it takes from them."""
+    return cast(Any, tensor).full_tensor() if is_distributed(tensor) else tensor
+
+
+def moved(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return a tensor with the same numbers, divided among the ranks as a DTensor is.
+
+    Every rank is taken to know a plain tensor.
+    """
+    if are_laid_out_alike(tensor, like):
+        return tensor
+    if is_distributed(tensor) and _layout(tensor)[0] == _layout(like)[0]:
+        return scattered(tensor, like)
+    return divided_as(whole(tensor), like)
+
+
 def check_whole(summing: Sequence[str], params: Iterable[Tensor]) -> None:
     """Refuse parameters that are one rank's part, if somebody sums over all of them.
 

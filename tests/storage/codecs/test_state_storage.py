@@ -242,6 +242,23 @@ def test_codes_of_what_a_step_makes_are_not_made_anew_when_they_are_loaded(dtype
     assert mine.dtype is other.dtype
 
 
+@pytest.mark.parametrize("storage", ["8bit", "4bit"])
+def test_scales_and_packed_codes_may_lie_in_a_row_in_a_checkpoint(storage):
+    params = [nn.Parameter(torch.randn(40, 128)) for _ in range(2)]
+    optimizers = [schuss.AdamW([param], state_storage=storage) for param in params]
+    step(params[:1], optimizers[0])
+    saved = optimizers[0].state_dict()
+    for key, tensor in saved["state"][0].items():
+        if key.endswith("scales"):
+            assert len(tensor) == 40
+        if key.endswith("scales") or (storage == "4bit" and key.endswith("codes")):
+            saved["state"][0][key] = tensor.flatten()
+    optimizers[1].load_state_dict(saved)
+    mine, other = (o.state[p]["exp_avg"] for o, p in zip(optimizers, params, strict=True))
+    assert torch.equal(mine.codes, other.codes)
+    assert torch.equal(mine.scales, other.scales)
+
+
 @pytest.mark.parametrize("before", [None, "bf16", "8bit"])
 @pytest.mark.parametrize("after", [None, "bf16", "8bit"])
 def test_a_checkpoint_is_read_into_the_precision_of_the_optimizer(before, after):
@@ -268,7 +285,7 @@ def test_a_checkpoint_is_read_into_the_precision_of_the_optimizer(before, after)
         ),
         (
             lambda state: state.update({"exp_avg.int8.scales": torch.zeros(3).bfloat16()}),
-            "of shape \\(3,\\); it must be torch.bfloat16 of shape \\(128,\\)",
+            "of shape \\(3,\\); it must be torch.bfloat16 of shape \\(64, 2\\)",
         ),
         (lambda state: state.update({"exp_avg.int8.codes": "x"}), "is 'x'"),
     ],

@@ -47,7 +47,7 @@ class Codec(ABC):
             numbers: The numbers, of any shape.
 
         Returns:
-            The codes, as `packed` leaves them, and one scale for each block.
+            The codes, as `packed` leaves them, and one scale for each block, in a row.
         """
         blocks = self._blocks(numbers.detach().reshape(-1))
         largest = blocks.abs().amax(dim=1) if len(blocks) else blocks.sum(dim=1)
@@ -59,7 +59,7 @@ class Codec(ABC):
     def decoded(self, codes: Tensor, scales: Tensor, shape: torch.Size) -> Tensor:
         """Return the float32 numbers that codes and scales stand for, in a shape."""
         blocks = self._blocks(self.unpacked(codes, shape.numel()))
-        numbers = self.numbers_of(blocks, scales.float().unsqueeze(1))
+        numbers = self.numbers_of(blocks, scales.reshape(-1, 1).float())
         return numbers.view(-1)[: shape.numel()].view(shape)
 
     def _blocks(self, flat: Tensor) -> Tensor:
@@ -67,9 +67,15 @@ class Codec(ABC):
         padded = torch.nn.functional.pad(flat, (0, -flat.numel() % self.block))
         return padded.view(-1, self.block)
 
-    def scales_for(self, numbers: int) -> int:
-        """Return how many scales there are for so many numbers."""
-        return -(-numbers // self.block)
+    def has_whole_rows(self, shape: torch.Size) -> bool:
+        """Tell whether no block has numbers of two rows, which then can be kept apart."""
+        return len(shape) > 1 and shape.numel() > 0 and not shape[1:].numel() % self.block
+
+    def shape_of_scales(self, shape: torch.Size) -> torch.Size:
+        """Return the shape of the scales of a tensor of some shape: in rows, if these are whole."""
+        if self.has_whole_rows(shape):
+            return torch.Size([shape[0], shape[1:].numel() // self.block])
+        return torch.Size([-(-shape.numel() // self.block)])
 
     def shape_of_codes(self, shape: torch.Size) -> torch.Size:
         """Return the shape of the codes of a tensor of some shape."""

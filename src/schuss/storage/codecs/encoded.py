@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from schuss.storage.codecs.codec import Codec
+from schuss.storage.ranks import is_distributed, joined, moved, own_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +23,8 @@ class Encoded(Tensor):
     An operation decodes it, and one that writes into it encodes the result. `encoded[0] = 1.0`
     writes into it too. A view, as `view = encoded[0]` is, is a tensor of its own: to write there
     changes nothing here.
+
+    If several processes share a parameter, codes and scales are DTensors, and it reads as one.
 
     Attributes:
         codec: The codec that keeps it.
@@ -45,8 +48,8 @@ class Encoded(Tensor):
 
         Args:
             codec: The codec that keeps it.
-            codes: The codes, contiguous.
-            scales: The scales.
+            codes: The codes, contiguous, in the shape that the codec has for them.
+            scales: The scales, too.
             shape: The shape that it is read in.
             dtype: The dtype that it is read as.
         """
@@ -57,6 +60,8 @@ class Encoded(Tensor):
 
     def decoded(self) -> Tensor:
         """Return its numbers as an ordinary tensor."""
+        if is_distributed(self.codes):
+            return joined(self._own_part().decoded(), self.shape, self.codes)
         if self._is_short:
             return self.codec.decoded(self.codes, self.scales, self.shape).to(self.dtype)
         numbers = torch.empty(self.numel(), dtype=self.dtype, device=self.device)
@@ -68,6 +73,9 @@ class Encoded(Tensor):
     def assign(self, numbers: Tensor) -> None:
         """Take the numbers of another tensor, in the same memory."""
         with torch.no_grad():
+            if is_distributed(self.codes):
+                self._own_part().assign(own_part(moved(numbers, self.codes)))
+                return
             if self._is_short:
                 self._put(numbers, self.codes, self.scales)
                 return
@@ -78,7 +86,13 @@ class Encoded(Tensor):
     def _put(self, numbers: Tensor, codes: Tensor, scales: Tensor) -> None:
         found = self.codec.encoded(numbers.float())
         for into, each in zip((codes, scales), found, strict=True):
-            into.copy_(each)
+            into.view(-1).copy_(each.view(-1))
+
+    def _own_part(self) -> Encoded:
+        """Return the rows that this rank has, in the same memory."""
+        codes, scales = own_part(self.codes), own_part(self.scales)
+        shape = torch.Size([len(codes), *self.shape[1:]])
+        return Encoded(self.codec, codes, scales, shape, self.dtype)
 
     @property
     def _is_short(self) -> bool:
@@ -90,12 +104,13 @@ class Encoded(Tensor):
         The operations that decode and encode take several times the memory of the numbers.
         """
         count, most = self.numel(), _most_in_a_piece(self.device)
-        codes, block, per_byte = self.codes.view(-1), self.codec.block, self.codec.per_byte
+        codes, scales = self.codes.view(-1), self.scales.view(-1)
+        block, per_byte = self.codec.block, self.codec.per_byte
         for begin in range(0, count, most):
             end = min(begin + most, count)
             of_codes = slice(begin // per_byte, -(-end // per_byte))
             of_scales = slice(begin // block, -(-end // block))
-            yield slice(begin, end), codes[of_codes], self.scales[of_scales]
+            yield slice(begin, end), codes[of_codes], scales[of_scales]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write into some of the numbers, and encode all of them anew."""
@@ -140,6 +155,13 @@ class Encoded(Tensor):
         """Return a copy with memory of its own, on a device, that is read as some dtype."""
         codes, scales = (each.to(device).clone() for each in (self.codes, self.scales))
         return Encoded(self.codec, codes, scales, self.shape, dtype)
+
+    def copied_for(self, param: Tensor, dtype: torch.dtype) -> Encoded:
+        """Return a copy that lies where a parameter lies, divided among the ranks as that is."""
+        copy = self.copied(param.device, dtype)
+        if is_distributed(param):
+            copy.codes, copy.scales = moved(copy.codes, param), moved(copy.scales, param)
+        return copy
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
@@ -240,9 +262,11 @@ def _restored(
 
 def encoded(codec: Codec, numbers: Tensor) -> Encoded:
     """Return a tensor as a codec keeps it, read in the dtype that it has."""
-    shape, device = numbers.shape, numbers.device
+    part = own_part(numbers.detach())
+    shape, device = part.shape, part.device
     codes = torch.empty(codec.shape_of_codes(shape), dtype=codec.code, device=device)
-    scales = torch.empty(codec.scales_for(shape.numel()), dtype=codec.scale, device=device)
-    made = Encoded(codec, codes, scales, shape, numbers.dtype)
-    made.assign(numbers.detach())
-    return made
+    scales = torch.empty(codec.shape_of_scales(shape), dtype=codec.scale, device=device)
+    Encoded(codec, codes, scales, shape).assign(part)
+    codes = joined(codes, codec.shape_of_codes(numbers.shape), numbers)
+    scales = joined(scales, codec.shape_of_scales(numbers.shape), numbers)
+    return Encoded(codec, codes, scales, numbers.shape, numbers.dtype)

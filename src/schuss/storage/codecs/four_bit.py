@@ -35,7 +35,9 @@ class FourBits(Codec):
     """The code of 0, or the one that is nearest to it."""
 
     def shape_of_codes(self, shape: torch.Size) -> torch.Size:
-        """Return the shape of the bytes of a tensor of some shape: a vector."""
+        """Return the shape of the bytes of a tensor of some shape: in rows, if these are whole."""
+        if self.has_whole_rows(shape):
+            return torch.Size([shape[0], shape[1:].numel() // self.per_byte])
         return torch.Size([-(-shape.numel() // self.per_byte)])
 
     def packed(self, codes: Tensor) -> Tensor:
@@ -47,7 +49,8 @@ class FourBits(Codec):
 
     def unpacked(self, codes: Tensor, numbers: int) -> Tensor:
         """Return the codes in bytes, one for each number."""
-        return torch.stack([codes >> 4, codes & 15], dim=1).view(-1)[:numbers]
+        flat = codes.reshape(-1)
+        return torch.stack([flat >> 4, flat & 15], dim=1).view(-1)[:numbers]
 
     def scales_of(self, largest: Tensor) -> Tensor:
         """Return the scales: the largest absolute value."""

@@ -11,8 +11,12 @@ refused, and `"*"` does not stand for that key.
 
 A tensor is kept as its parameter's precision has it, whatever the group asks for, if it has fewer
 than 4,096 numbers, has another shape than its parameter (statistics of rows, say), or belongs to a
-complex parameter or to one that several processes share. Beside a float64 parameter `"float32"`
-means float64, since a rule computes in no less than its parameter.
+complex parameter. Beside a float64 parameter `"float32"` means float64, since a rule computes in no
+less than its parameter.
+
+A parameter that several processes share is a DTensor, of which each of them has some rows. Its
+state is encoded if a row is made of whole blocks. Then no block belongs to two processes, the codes
+are those that one process would have, and a checkpoint may be read by any number of processes.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from schuss.storage.codecs.codec import Codec
 from schuss.storage.codecs.encoded import Encoded, encoded
 from schuss.storage.codecs.named import CODECS
 from schuss.storage.precision import HALF, computed_dtype
+from schuss.storage.ranks import is_distributed, is_in_rows, is_thin
 
 SMALLEST: Final = 4096
 """How many numbers a tensor has at least that is kept in another precision."""
@@ -111,7 +116,9 @@ def wanted(key: str, tensor: Tensor, group: Group, param: Tensor) -> str | None:
     names = named(group.get("state_storage"))
     name = names.get(key, names.get(OTHERS)) if _can_be_kept(tensor, param) else None
     codec = CODECS.get(name or "")
-    return name if codec is None or is_for(codec, key) else None
+    if codec is None:
+        return name
+    return name if is_for(codec, key) and _is_made_of_blocks(param, codec) else None
 
 
 def is_for(codec: Codec, key: str) -> bool:
@@ -123,14 +130,20 @@ def is_for(codec: Codec, key: str) -> bool:
 
 def _can_be_kept(tensor: Tensor, param: Tensor) -> bool:
     """Tell whether a tensor may be kept in another precision than that of its parameter."""
+    is_shared = is_distributed(param) and not is_thin(param)
     return (
-        type(param) in (Tensor, torch.nn.Parameter)
+        (is_shared or type(param) in (Tensor, torch.nn.Parameter))
         and tensor.shape == param.shape
         and tensor.numel() >= SMALLEST
         and tensor.is_floating_point()
         and param.is_floating_point()
         and tensor.layout is torch.strided
     )
+
+
+def _is_made_of_blocks(param: Tensor, codec: Codec) -> bool:
+    """Tell whether no block of a codec would belong to several ranks."""
+    return not is_distributed(param) or (is_in_rows(param) and codec.has_whole_rows(param.shape))
 
 
 def _kept(tensor: Tensor, name: str | None, param: Tensor) -> Tensor:

@@ -7,12 +7,14 @@ codes for numbers.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from schuss.contract import State
+from schuss.storage.codecs.codec import Codec
 from schuss.storage.codecs.encoded import Encoded
 from schuss.storage.codecs.named import CODECS
 
@@ -45,6 +47,7 @@ def put_together(where: str, shape: torch.Size, saved: State) -> State:
         ValueError: A part of a tensor is missing, or its parts do not fit each other.
     """
     found: State = {}
+    saved = _in_one(saved)
     for key, value in saved.items():
         base, _, part = str(key).rpartition(".")
         of, _, name = base.rpartition(".")
@@ -52,6 +55,21 @@ def put_together(where: str, shape: torch.Size, saved: State) -> State:
             found[key] = value
         elif of not in found:
             found[of] = _encoded(where, shape, of, name, saved)
+    return found
+
+
+def _in_one(saved: State) -> State:
+    """Return a saved state without dictionaries for codes and scales.
+
+    torch's `flatten_optimizer_state_dict` makes them of keys with points.
+    """
+    found: State = {}
+    for key, value in saved.items():
+        for name, parts in value.items() if isinstance(value, Mapping) else ():
+            if name in CODECS and isinstance(parts, Mapping):
+                found |= {f"{key}.{name}.{part}": tensor for part, tensor in parts.items()}
+        if not isinstance(value, Mapping) or not value.keys() & CODECS.keys():
+            found[key] = value
     return found
 
 
@@ -63,17 +81,48 @@ def _encoded(where: str, shape: torch.Size, key: str, name: str, saved: State) -
         if whole not in saved:
             raise ValueError(f"the loaded state of {where} lacks {whole!r}; load all of its keys")
         parts.append(saved[whole])
-    codes, scales = parts
-    expected = codec.shape_of_codes(shape), torch.Size([codec.scales_for(shape.numel())])
-    for part, tensor, dtype, size in zip(
-        (_CODES, _SCALES), parts, (codec.code, codec.scale), expected, strict=True
-    ):
-        if not isinstance(tensor, Tensor) or (tensor.dtype, tensor.shape) != (dtype, size):
+    for index, expected in enumerate(forms_of(codec, shape)):
+        part, tensor = (_CODES, _SCALES)[index], parts[index]
+        if not isinstance(tensor, Tensor) or not expected.fits(tensor):
             told = repr(tensor)
             if isinstance(tensor, Tensor):
                 told = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
             raise ValueError(
-                f"the loaded '{key}.{name}.{part}' of {where} is {told}; it must be {dtype} of "
-                f"shape {tuple(size)}"
+                f"the loaded '{key}.{name}.{part}' of {where} is {told}; it must be "
+                f"{expected.dtype} of shape {tuple(expected.shape)}"
             )
-    return Encoded(codec, codes.detach().contiguous(), scales.detach().contiguous(), shape)
+        parts[index] = expected.of(tensor)
+    codes, scales = parts
+    return Encoded(codec, codes, scales, shape)
+
+
+class Form(NamedTuple):
+    """The dtype and the shape of codes or scales, in which older checkpoints have them in a row.
+
+    Attributes:
+        dtype: The dtype.
+        shape: The shape.
+        may_be_flat: Whether the shape may be that of a vector, too.
+    """
+
+    dtype: torch.dtype
+    shape: torch.Size
+    may_be_flat: bool
+
+    def fits(self, tensor: Tensor) -> bool:
+        """Tell whether a tensor may be taken for one of this form."""
+        is_flat = self.may_be_flat and tensor.shape == (self.shape.numel(),)
+        return tensor.dtype is self.dtype and (tensor.shape == self.shape or is_flat)
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """Return a tensor that fits in this form."""
+        tensor = tensor.detach().contiguous()
+        return tensor if tensor.shape == self.shape else tensor.view(self.shape)
+
+
+def forms_of(codec: Codec, shape: torch.Size) -> tuple[Form, Form]:
+    """Return the forms of the codes and of the scales of a tensor of some shape."""
+    return (
+        Form(codec.code, codec.shape_of_codes(shape), codec.per_byte > 1),
+        Form(codec.scale, codec.shape_of_scales(shape), may_be_flat=True),
+    )

@@ -23,6 +23,7 @@ from schuss import loading
 from schuss.contract import Group, Measure, Rule, State
 from schuss.groupchecks import Checking, GroupChecks, Grouped
 from schuss.loading import RULE
+from schuss.modes import outside_of_modes
 from schuss.storage.codecs.saved import all_taken_apart
 from schuss.storage.numbers import as_number, as_tensor
 
@@ -89,6 +90,7 @@ class Loaded(NamedTuple):
                 param.copy_(trained)
 
 
+@outside_of_modes
 def saved(
     optimizer: Saved, states: Mapping[Any, Any], trained: Mapping[Tensor, Tensor]
 ) -> dict[str, Any]:
@@ -128,6 +130,7 @@ def _packed(state: State, trained: Tensor | None) -> State:
     return packed
 
 
+@outside_of_modes
 @torch.no_grad()
 def loaded(
     optimizer: Loadable,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, State
+from schuss.modes import outside_of_modes
 from schuss.storage import master
 
 
@@ -46,6 +47,7 @@ class Evaluation:
         # The version counters of parameters that hold other weights tell of later writes.
         self._versions: dict[Tensor, int] = {}
 
+    @outside_of_modes
     def begin(self, optimizer: Evaluated) -> None:
         """Let the parameters be the weights to evaluate with; an error leaves them as they were."""
         self.is_on = True
@@ -60,6 +62,7 @@ class Evaluation:
             self.end()
             raise
 
+    @outside_of_modes
     def end(self) -> None:
         """Let the parameters be the trained weights again, as they were at the beginning."""
         with torch.no_grad():

@@ -20,6 +20,7 @@ from schuss.engines import CompiledSteps, Engine
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
 from schuss.latesums import Given, LateSums
+from schuss.modes import outside_of_modes
 from schuss.stepped import Stepped, due_gradients, rules_of
 from schuss.transforms.chain import Chain
 
@@ -121,6 +122,7 @@ class Release:
                 "of `with optimizer.releasing()`"
             )
 
+    @outside_of_modes
     def close(self, optimizer: Stepped, closure: Callable[[], float] | None) -> None:
         """End a step: step the parameters that still have a gradient, and count.
 
@@ -149,6 +151,7 @@ class Release:
                 self._sums.close()
             self._call = None
 
+    @outside_of_modes
     def _take_in_backward(self, optimizer: Stepped, param: Tensor) -> None:
         """Step one parameter, and free its gradient."""
         with self._lock, torch.no_grad():

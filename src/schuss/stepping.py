@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from schuss import modes
 from schuss.contract import Group, Measure, Pass, Rule, State
 from schuss.engines import (
     CompiledSteps,
@@ -139,6 +140,7 @@ class Steps:
                 self._run(optimizer, None, optimizer.passes())
         return loss
 
+    @modes.outside_of_modes
     def explained(self, optimizer: Stepped) -> Explanation:
         """Return how a step would be taken; see `Optimizer.explain`."""
         self._checks.check_changed(optimizer)
@@ -147,6 +149,7 @@ class Steps:
         with torch.no_grad():
             return explained(self._engine, optimizer, rules, groups, optimizer.passes())
 
+    @modes.outside_of_modes
     def memory(self, optimizer: Stepped) -> Memory:
         """Return the memory of the optimizer and of its steps; see `Optimizer.memory`."""
         self._checks.check_changed(optimizer)
@@ -173,7 +176,10 @@ class Steps:
             rules = [rule or optimizer.algorithm_of(g).whole_rule() for g in optimizer.param_groups]
             self._compiled.run(optimizer, self._engine, rules, scale, passes)
             return True
-        return self._run_eagerly(optimizer, rule, passes)
+        if not modes.are_on():
+            return self._run_eagerly(optimizer, rule, passes)
+        with modes.left():
+            return self._run_eagerly(optimizer, rule, passes)
 
     def _run_eagerly(self, optimizer: Stepped, rule: Rule | None, passes: Sequence[Pass]) -> bool:
         scale: Tensor | None = getattr(optimizer, "grad_scale", None)

@@ -240,6 +240,24 @@ def test_a_rule_that_breaks_the_graph_agrees() -> None:
     assert_agree(walk, eager(create))
 
 
+class Squared(Optimizer):
+    """A rule with a product of matrices, which `torch.autocast` would round."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, {"lr": 0.1})
+
+    def update(self, state: Any, group: Any, grad: Tensor, param: Tensor) -> Tensor:
+        return grad @ grad.mT @ grad
+
+
+def test_a_compiled_step_leaves_autocast() -> None:
+    walk, expected = (Walk(Squared, torch.float32, [(3, 3)]) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        walk.take(walk.compiled(backend="eager"), 2)
+    expected.take(expected.step, 2)
+    assert_agree(walk, expected, tolerance=1e-6)  # of a few roundings
+
+
 # Between compiled steps and others
 
 

@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     from pytorch_lightning.plugins.precision import MixedPrecision
 
 import schuss
+from schuss.composite import ndim
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
@@ -115,3 +116,43 @@ def test_the_mean_is_evaluated_through_the_wrapper() -> None:
     watched = Averaged(evaluate=True)
     assert torch.equal(fitted(watched), fitted(Averaged(evaluate=False)))
     assert min(watched.distances) > 0.01  # 6 steps of 0.1, of which the mean takes a tenth
+
+
+class ByHand(Regression):
+    """Training by hand, in which Lightning calls `step` within autocast."""
+
+    def __init__(self, within: bool) -> None:
+        super().__init__(_matrix_and_rest)
+        self.automatic_optimization = False
+        self._within = within
+
+    def training_step(self, batch: Tensor, number: int) -> Tensor:
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+        loss = super().training_step(batch, number)
+        self.manual_backward(loss)
+        assert torch.is_autocast_enabled("cpu")
+        with torch.autocast("cpu", enabled=self._within):
+            optimizer.step()
+        return loss
+
+
+def _matrix_and_rest(params: Any, lr: float) -> schuss.Optimizer:
+    named = zip(("weight", "bias"), params, strict=True)
+    route = [("matrix", ndim == 2), ("rest", ndim == 1)]
+    parts = {"matrix": schuss.SOAP(lr=lr), "rest": schuss.AdamW(lr=lr)}
+    return schuss.Composite(named, route=route, **parts)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_steps_within_autocast_are_not_rounded_to_half_precision(precision: str) -> None:
+    within, outside = (
+        fitted(
+            ByHand(each),
+            **(scaled() if precision == "16-mixed" else {"precision": precision}),
+        )
+        for each in (True, False)
+    )
+    assert torch.equal(within, outside)
+    start = torch.cat([param.detach().flatten() for param in ByHand(within=False).parameters()])
+    assert (within - start).abs().min() > 0.01

@@ -10,6 +10,7 @@ other hyper-parameters are constants. The next eager step takes the numbers back
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -55,7 +56,7 @@ class CompiledSteps:
         optimizer.begin_compiled()
         self._in_tensors = True
         groups: Sequence[Group] = optimizer.param_groups
-        with torch.no_grad():
+        with torch.no_grad(), _without_autocast("cpu"), _without_autocast("cuda"):
             for measures, sharing in passes:
                 sums = [
                     measure and measured(optimizer, engine.kept.states, measure, group, grad_scale)
@@ -80,6 +81,12 @@ class CompiledSteps:
         if self._in_tensors or engine.is_exposed:
             take_numbers(optimizer, engine.exposed_state(), optimizer.param_groups, self._kinds)
             self._in_tensors = False
+
+
+def _without_autocast(device: str) -> AbstractContextManager[object]:
+    """Leave `torch.autocast` of a device, as eager steps do, in a form that Dynamo can trace."""
+    amid = torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if amid else nullcontext()
 
 
 def called_while_tracing(method: _Method) -> _Method:

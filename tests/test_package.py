@@ -136,7 +136,8 @@ def test_links_of_a_page_lead_to_files_of_the_repository(page: Path) -> None:
 
 
 def test_the_architecture_names_every_module_of_the_engines_and_of_storage() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    pages = [ROOT / "ARCHITECTURE.md", *(ROOT / "docs" / "architecture").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     named = set(re.findall(r"(\w+\.py)\b", text))
     rooms = [ROOT / "src" / "schuss" / room for room in ("engines", "storage")]
     modules = {path.name for room in rooms for path in room.rglob("[!_]*.py")}

@@ -11,7 +11,7 @@ from schuss import list_optimizers, transforms
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "schuss"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 CODE = re.compile(r"^```.*?^```$|\$\$.*?\$\$", re.MULTILINE | re.DOTALL)
 # Empty lines, items of lists, rows and cells of tables, headings, and arguments in docstrings.
@@ -81,7 +81,7 @@ def test_docstrings_are_those_of_modules_classes_functions_and_attributes() -> N
     assert sorted(docstrings(source)) == ["Four.", "One.", "Three.", "Two."]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_sentences_of_pages_have_a_noun_as_their_subject(page: Path) -> None:
     assert without_a_noun(page.read_text(encoding="utf-8")) == []
 

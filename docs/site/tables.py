@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.site.markdown import cells_of
+from docs.site.markdown import cells_of, table
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -47,6 +47,13 @@ def trained() -> Table:
 def timed() -> Table:
     """Return how long a step of every optimizer takes on ResNet-50."""
     return next(t for t in tables_of(_read("benchmarks.md")) if "passes" in t.head)
+
+
+def times() -> str:
+    """Return the table of the README that tells how long a step takes, in Markdown."""
+    found = tables_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    short = next(t for t in found if t.head[0] == "model")
+    return table(short.head, short.rows, right=range(1, len(short.head)))
 
 
 def _read(name: str) -> str:

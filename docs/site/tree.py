@@ -91,6 +91,20 @@ changelog
 ```
 """
 
+_ROOMS = """
+```{toctree}
+:hidden:
+
+architecture/optimizers
+architecture/steps
+architecture/tracing
+architecture/engines
+architecture/kernels
+architecture/agreement
+architecture/decisions
+```
+"""
+
 
 def write_sources(folder: Path) -> None:
     """Write the source of every page."""
@@ -115,7 +129,9 @@ def _written() -> dict[str, str]:
         text = relinked(text, path, links) + (_TABULAR if page in _WITH_TABLES else "")
         written[page] = text if page in _GENERATED else with_output(text, page)
     families = "\n".join(f"families/{family.key}" for family in FAMILIES)
-    written["index"] += _TREE.format(families=families)
+    index = written["index"].replace("<!-- the times of README.md -->", tables.times())
+    written["index"] = index + _TREE.format(families=families)
+    written["architecture"] += _ROOMS
     return written
 
 

@@ -39,7 +39,7 @@ def relinked(text: str, path: str, pages: Mapping[str, str]) -> str:
         if file not in pages:
             return label
         folder = PurePosixPath(pages[path]).parent
-        return f"[{label}]({os.path.relpath(pages[file], folder)}.md{anchor})"
+        return f"[{label}]({os.path.relpath(f'{pages[file]}.md', folder)}{anchor})"
 
     return _LINK.sub(replaced, text)
 
@@ -76,7 +76,12 @@ def _shown(output: str) -> str:
 
 def written_pages(root: Path) -> dict[str, str]:
     """Return the page of the site for each file that is written by hand, or by a command."""
-    pages = {f"docs/{file.name}": file.stem for file in sorted((root / "docs").glob("*.md"))}
+    docs = root / "docs"
+    files = [*docs.glob("*.md"), *docs.glob("architecture/*.md")]
+    pages = {
+        str(file.relative_to(root)): str(file.relative_to(docs).with_suffix(""))
+        for file in sorted(files)
+    }
     return pages | {
         "README.md": "index",
         "ARCHITECTURE.md": "architecture",

@@ -170,7 +170,12 @@ def test_formulas_are_elements_and_wrong_ones_an_error() -> None:
         mathml(r"\nosuch", display=False)
 
 
-PAGES = {"docs/a.md": "a", "ARCHITECTURE.md": "architecture", "src/x.py": "optimizers/x"}
+PAGES = {
+    "docs/a.md": "a",
+    "docs/architecture/b.md": "architecture/b",
+    "ARCHITECTURE.md": "architecture",
+    "src/x.py": "optimizers/x",
+}
 
 
 @pytest.mark.parametrize(
@@ -178,6 +183,7 @@ PAGES = {"docs/a.md": "a", "ARCHITECTURE.md": "architecture", "src/x.py": "optim
     [
         ("[a](docs/a.md#part)", "ARCHITECTURE.md", "[a](a.md#part)"),
         ("[a](../ARCHITECTURE.md)", "docs/a.md", "[a](architecture.md)"),
+        ("[a](../../ARCHITECTURE.md)", "docs/architecture/b.md", "[a](../architecture.md)"),
         ("[x](../src/x.py)", "docs/a.md", "[x](optimizers/x.md)"),
         ("[`y`](../src/y.py)", "docs/a.md", "`y`"),
         ("[w](https://w.org) ![p](p.svg) [h](#here)", "docs/a.md", None),

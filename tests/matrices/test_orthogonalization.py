@@ -52,7 +52,7 @@ def test_in_bfloat16_it_is_the_iteration_of_torch_bit_for_bit(shape):
     for seed in range(3):  # of hundreds, one is rounded otherwise
         x = random(*shape, seed=seed)
         theirs = _zeropower_via_newtonschulz(x.clone(), JORDAN, 5, 1e-7)
-        assert torch.equal(orthogonalized(x), theirs.float())
+        assert torch.equal(orthogonalized(x, form="ordinary"), theirs.float())
 
 
 @pytest.mark.parametrize("form", ["ordinary", "gram"])
@@ -89,6 +89,22 @@ def test_the_gram_form_rounds_about_as_the_ordinary_one_does(name, shape, condit
         )
         # Where rounding errors grow, they do so by powers of ten.
         assert gram < 15 * ordinary
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_the_form_that_is_taken_by_default_is_as_near_to_the_polar_factor(name):
+    low_rank = random(48, 8, dtype=torch.float64) @ random(8, 192, seed=1, dtype=torch.float64)
+    gaussian = random(48, 192, dtype=torch.float64)
+    kinds = (gaussian, low_rank, low_rank + 1e-2 * gaussian, gaussian.cumsum(1).cumsum(0))
+    for x in (*kinds, *(spread(10.0**power, 192, 48) for power in (1, 2, 3, 6))):
+        left, values, right = torch.linalg.svd(x, full_matrices=False)
+        there = values > 1e-9 * values[0]
+        exact = left[:, there] @ right[there]
+        ordinary, default = (
+            distance(orthogonalized(x.float(), coefficients=name, form=form), exact)
+            for form in ("ordinary", None)
+        )
+        assert default < ordinary + 0.01
 
 
 def test_a_run_of_the_gram_form_is_as_long_as_rounding_allows():
@@ -225,6 +241,7 @@ def test_autograd_goes_through():
         ({"form": "short"}, ValueError, "form must be 'ordinary' or 'gram', or None"),
         ({"eps": -1.0}, ValueError, "eps must be at least 0"),
         ({"form": "gram", "coefficients": "cans"}, ValueError, "take form='ordinary'"),
+        ({"form": "gram", "coefficients": "cubic5"}, ValueError, "take form='ordinary'"),
         ({"form": "gram", "coefficients": (3.0, -3.2, 1.2)}, ValueError, "that bear rounding"),
     ],
     ids=str,

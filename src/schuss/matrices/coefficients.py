@@ -32,8 +32,8 @@ class CoefficientSet:
         given: Those of the first steps; further steps have the last ones.
         steps: The number of steps that the source takes.
         source: The publication or the program that they are from.
-        is_safe: A singular value that rounding has lifted a little above 1 comes back. Without
-            that the Gram form must not run in 16 bits.
+        is_safe: A singular value that rounding has lifted a little above 1 comes back, and does not
+            change its sign. Without that the Gram form must not run in 16 bits.
         scales_rows: The rows of the matrix are scaled first, see `row_scaled`.
     """
 
@@ -135,6 +135,7 @@ SETS: Final[dict[str, CoefficientSet]] = {
         ),
         5,
         "https://arxiv.org/abs/2606.00371",
+        is_safe=False,
     ),
     "ns3": CoefficientSet(((1.5, -0.5, 0.0),), 15, "Newton and Schulz, of third order"),
     "ns5": CoefficientSet(((15 / 8, -10 / 8, 3 / 8),), 10, "Newton and Schulz, of fifth order"),

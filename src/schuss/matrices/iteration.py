@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from schuss.matrices.coefficients import Step
+from schuss.matrices.symmetric import symmetric_product
 
 FIRST_GROWTH, GROWTH = 150.0, 40.0
 """The growth of rounding errors of the Gram matrix at which the Gram form computes it anew.
@@ -38,13 +39,13 @@ def by_gram_matrix(y: Tensor, coefficients: Sequence[Step], *, tall: bool) -> Te
         gram, q = _gram(y, tall=tall), None
         for a, b, c in first:
             u = _quadratic(gram, b, c)
-            q = _shifted(u, a) if q is None else _plus(q, a, u, q)
+            q = _shifted(u, a) if q is None else symmetric_product(u, q, q, a)
             # P G P without forming P, whose diagonal would be rounded.
-            half = _plus(gram, a, u, gram)
-            gram = _plus(half, a, half, u)
+            half = symmetric_product(u, gram, gram, a)
+            gram = symmetric_product(half, u, half, a)
         a, b, c = last
         u = _quadratic(gram, b, c)
-        q = _shifted(u, a) if q is None else _plus(q, a, u, q)
+        q = _shifted(u, a) if q is None else symmetric_product(u, q, q, a)
         y = y @ q if tall else q @ y
     return y
 
@@ -101,21 +102,17 @@ def runs(coefficients: Sequence[Step]) -> list[list[Step]]:
 
 def _gram(y: Tensor, *, tall: bool) -> Tensor:
     """Return the products of all pairs of rows; of columns, if the matrices are tall."""
-    return y.mT @ y if tall else y @ y.mT
+    return symmetric_product(y.mT, y) if tall else symmetric_product(y, y.mT)
 
 
 def _quadratic(gram: Tensor, b: float, c: float) -> Tensor:
-    return _plus(gram, b, gram, gram, c) if c else gram * b
+    return symmetric_product(gram, gram, gram, b, c) if c else gram * b
 
 
 def _plus_product(y: Tensor, a: float, u: Tensor, *, tall: bool) -> Tensor:
-    return _plus(y, a, y, u) if tall else _plus(y, a, u, y)
-
-
-def _plus(x: Tensor, a: float, first: Tensor, second: Tensor, b: float = 1.0) -> Tensor:
-    """Return `a` times a matrix plus `b` times the product of two, rounded once."""
-    add = torch.addmm if x.dim() == 2 else torch.baddbmm
-    return add(x, first, second, beta=a, alpha=b)
+    """Return `a` times the matrices plus their products with `u`, rounded once."""
+    add = torch.addmm if y.dim() == 2 else torch.baddbmm
+    return add(y, y, u, beta=a) if tall else add(y, u, y, beta=a)
 
 
 def _shifted(u: Tensor, a: float) -> Tensor:

@@ -8,7 +8,8 @@ A matrix of m rows and n columns, with m at most n, costs $4 m^2 n + 2 m^3$ oper
 *Gram form* does most of the work on the m by m matrix $G = X X^\top$. In each step it computes
 $Q \leftarrow P Q$ and $G \leftarrow P G P$, where $P = a I + b\, G + c\, G^2$. Only in the end it
 computes $X \leftarrow Q X$. Rounding errors of $G$ grow from step to step, so after
-two or three steps $X$ and $G$ are computed anew.
+two or three steps $X$ and $G$ are computed anew. The result is then as near to the polar factor as
+that of the ordinary form.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def orthogonalized(
     coefficients: str | Sequence[float] | Sequence[Sequence[float]] = "jordan",
     steps: int | None = None,
     precision: str = "bfloat16",
-    form: str | None = "ordinary",
+    form: str | None = None,
     eps: float = 0.0,
 ) -> Tensor:
     """Return about the polar factor of each matrix in a real tensor of shape (..., rows, cols).
@@ -62,7 +63,8 @@ def orthogonalized(
         steps: The number of steps; None for the number that belongs to the set.
         precision: Of the products: "bfloat16"; "float32", which is float64 for matrices in float64;
             or "medium", in which a device may round float32 to bfloat16 to multiply.
-        form: "ordinary", "gram", or None for the one with fewer operations.
+        form: "ordinary", "gram", or None for the Gram form where it has fewer operations and the
+            coefficients are safe in it.
         eps: The least norm that a matrix is divided by; nothing to a set that scales rows.
 
     Raises:

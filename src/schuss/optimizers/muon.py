@@ -23,9 +23,11 @@ Muon is for the matrices of hidden layers. Embeddings, the last layer, and vecto
 are trained by another optimizer, such as AdamW. `matrices` says how a convolution, a stack of
 experts or a layer of several heads consists of matrices; the scale is that of each matrix.
 
-Names and defaults are those of `torch.optim.Muon`, whose products are in bfloat16 too. As
-there, `eps` lets matrices of a norm below it move less; with `eps=0` every matrix that is not zero
-moves in full, however small its gradients are.
+Names and defaults are those of `torch.optim.Muon`, whose products are in bfloat16 too. The
+iteration of matrices that are not square takes the Gram form, which has up to a third fewer
+operations, and other rounding errors of the same size. `form="ordinary"` has the operations, and so
+the path, of `torch.optim.Muon`. As there, `eps` lets matrices of a norm below it move less; with
+`eps=0` every matrix that is not zero moves in full, however small its gradients are.
 """
 
 from __future__ import annotations
@@ -87,9 +89,9 @@ class Muon(MatrixOptimizer):
     )
     form: str | None = hyper(
         "",
-        "form of the iteration; None takes the one with fewer operations",
+        "form of the iteration; None takes the Gram form where it has fewer operations",
         FORM,
-        default="ordinary",
+        default=None,
         kw_only=True,
     )
 

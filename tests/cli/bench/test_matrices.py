@@ -108,7 +108,7 @@ def test_the_composite_and_the_two_alone_take_the_same_step() -> None:
     composite, alone, theirs = ends
     assert all(map(torch.equal, composite, alone))
     for mine, other in zip(composite, theirs, strict=True):
-        torch.testing.assert_close(mine, other, rtol=0, atol=2e-5)  # steps of 1e-3, in bfloat16
+        torch.testing.assert_close(mine, other, rtol=0, atol=5e-5)  # bfloat16, and another form
     made = next(iter(WHOLE_MODELS.values()))(parameters(workload))
     assert isinstance(made, Composite)
     assert [type(made.algorithm_of(group)) for group in made.param_groups] == [Muon, AdamW]

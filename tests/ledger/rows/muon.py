@@ -18,7 +18,8 @@ from tests.ledger.transcription import Array, transcribed
 # torch multiplies one matrix, and ours a stack of one; about 1 of 300 matrices of bfloat16 are
 # rounded otherwise in a last place.
 TOLERANCE = 1e-4
-IN_BFLOAT16 = "products are in bfloat16, as theirs are"
+IN_BFLOAT16 = "products are in bfloat16 and in the ordinary form, as theirs are"
+ORDINARY = {"form": "ordinary"}
 DECAY = {"lr": 3e-2, "weight_decay": 0.3}
 EXACT = {**DECAY, "precision": "float32"}
 JORDAN = (3.4445, -4.7750, 2.0315)
@@ -30,7 +31,7 @@ def _row(options: str, **both: Any) -> Row:
         "muon",
         partial(torch.optim.Muon, **DECAY, **both),
         "Muon",
-        {**DECAY, **both},
+        {**DECAY, **ORDINARY, **both},
         "torch",
         options,
         MATRICES,
@@ -51,7 +52,7 @@ def _collected(name: str, theirs: Any, ours: dict[str, Any], **options: Any) -> 
         name,
         create,
         theirs.__name__,
-        {**DECAY, **ours},
+        {**DECAY, **ORDINARY, **ours},
         "pytorch-optimizer",
         training=replace(STEADY, shapes=MATRIX_SHAPES),
         tolerance=TOLERANCE,

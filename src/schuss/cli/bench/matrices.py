@@ -114,7 +114,7 @@ Contenders: TypeAlias = Mapping[str, Callable[[Params], Any]]
 
 MUONS: Final[Contenders] = {
     OURS: Muon,
-    "schuss Muon, form=None": partial(Muon, form=None),
+    "schuss Muon, form='ordinary'": partial(Muon, form="ordinary"),
     "schuss Muon, loop": partial(Muon, foreach=False),
     "torch.optim.Muon": _torch_muon,
     ELEMENTWISE: Untouched,

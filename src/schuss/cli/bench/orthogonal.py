@@ -22,9 +22,9 @@ CONDITIONS: Final = (1e1, 1e2, 1e3, 1e6)
 """The condition numbers: of the largest singular value to the smallest."""
 
 WAYS: Final[dict[str, dict[str, str]]] = {
-    "float32": {"precision": "float32"},
+    "float32": {"precision": "float32", "form": "ordinary"},
     "float32, Gram": {"precision": "float32", "form": "gram"},
-    "bfloat16": {"precision": "bfloat16"},
+    "bfloat16": {"precision": "bfloat16", "form": "ordinary"},
     "bfloat16, Gram": {"precision": "bfloat16", "form": "gram"},
 }
 """The arguments of `orthogonalized` beside the coefficients, by the name of their column."""

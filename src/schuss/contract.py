@@ -96,11 +96,13 @@ class Work(NamedTuple):
         grad_scale: The factor that a `GradScaler` multiplied the gradients by, or None.
         pure: If the rule is a function of its arguments alone, so that what it did once can be
             repeated with other numbers: something that differs between two such rules. Else None.
+        measures: Whether the rule leaves what is measured in a state, and no state.
     """
 
     rule: Rule
     grad_scale: float | Tensor | None = None
     pure: object = None
+    measures: bool = False
 
 
 class Pass(NamedTuple):

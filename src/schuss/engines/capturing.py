@@ -7,14 +7,14 @@ a tensor that the device counts up, and a rule that asks for its value cannot be
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from schuss.contract import State
-from schuss.engines.errors import NumberReadError
+from schuss.engines.errors import NumberReadError, UnfusableError
 from schuss.storage.numbers import NUMBER
 
 
@@ -40,6 +40,15 @@ class _RefusingReads(TorchDispatchMode):
         if func is torch.ops.aten._local_scalar_dense.default:
             raise NumberReadError
         return func(*args, **(kwargs or {}))
+
+
+def refuse_draw() -> NoReturn:
+    """Refuse to draw a random number, which would be the same one in each repetition.
+
+    Raises:
+        UnfusableError: Always.
+    """
+    raise UnfusableError("the rule draws random numbers, which a graph would repeat")
 
 
 def refusing_reads() -> TorchDispatchMode:

@@ -120,7 +120,8 @@ class Engine:
         known = self._known_of(groups)
         try:
             return [
-                measure and self._sums(optimizer, Work(measuring(measure), scale), of, group)
+                measure
+                and self._sums(optimizer, Work(measuring(measure), scale, measures=True), of, group)
                 for measure, of, group in zip(measures, known, groups, strict=True)
             ]
         finally:

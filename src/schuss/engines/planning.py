@@ -197,7 +197,7 @@ class Planner:
             step = self._on_stacks(known, batch)
             return Planned(name, [step], stacked=step)
         if name == "loop":
-            rule, scale, _ = self._work
+            rule, scale, *_ = self._work
             run = partial(loop.run, self._optimizer, self._states, rule, batch, scale)
             return Planned(name, [run])
         found = known.needs
@@ -215,7 +215,7 @@ class Planner:
         return [*batch.params, *kept]
 
     def _on_stacks(self, known: Known, batch: Batch) -> StackedStep:
-        rule, scale, _ = self._work
+        rule, scale, *_ = self._work
         step = StackedStep(self._optimizer, self._states, rule, batch, scale, known.passed_over)
         if not known.is_stackable:
             step.check()

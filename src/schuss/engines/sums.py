@@ -91,6 +91,10 @@ def _for(group: Group, sums: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
     """Return sums in the precision and on the device of a group's rule, so that they fit there."""
     param = group["params"][0] if group["params"] else torch.empty(0)
     dtype = computed_dtype(param.dtype)
+    # A number of Python goes up by a kernel that fills, because a copy of it would wait.
     return {
-        key: torch.as_tensor(value, dtype=dtype, device=param.device) for key, value in sums.items()
+        key: value.to(param.device, dtype)
+        if isinstance(value, Tensor)
+        else torch.full((), value, dtype=dtype, device=param.device)
+        for key, value in sums.items()
     }

@@ -18,7 +18,7 @@ from schuss.engines.devices import device as devices
 from schuss.engines.devices.cpu.device import OnCPU
 from schuss.engines.devices.device import Device, Tensors
 from schuss.engines.devices.tables import chunks, tiles
-from schuss.engines.kernels.binding import addresses
+from schuss.engines.kernels.computed import addresses
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.program.program import COUNT, GRAD, Place, Program
 from schuss.storage.halves import FUNCTIONS, keys, mixed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import islice, product
 from typing import Any
@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schuss.contract import Group, Rule, State, Work
-from schuss.engines.capturing import refusing_reads
+from schuss.contract import Group, State, Work
+from schuss.engines.capturing import refuse_draw
 from schuss.engines.cohorts.contents import Fits, Member, Needs, contents, plain_number
+from schuss.engines.cohorts.on_device import NumbersOnDevice, cloned, is_of_each
 from schuss.engines.cohorts.scalars import Columns, Indices, Scalars, write
 from schuss.engines.cohorts.traces import Part, traced_parts
 from schuss.engines.cohorts.whole import whole_of
@@ -51,7 +52,6 @@ class Cohort:
         aliases: Keys of the state under which the parameters themselves are kept.
         whole: Keys of the state with tensors of another shape, for functions of whole tensors.
         weights: How their weights are kept, if not by the parameters alone.
-        is_capturable: A graph may capture their steps.
         codecs: The codec of each key of the state that is encoded.
         unseen: The tensors, by their `id`, that steps write to without raising their versions,
             because nobody can reach them to compare these.
@@ -92,12 +92,17 @@ class Cohort:
             for axes in islice(product(*along.values()), TRIALS)
         ]
         self.codecs = codecs_of(self.states[0], found.element)
-        self.is_capturable = bool(group["capturable"])
         self.unseen: dict[int, Tensor] = {}
         self.is_broken = False
         self._stale = False
         self._together = True
+        self._on_device = NumbersOnDevice(first.device) if group["capturable"] else None
         self._replays = Replays()
+
+    @property
+    def is_capturable(self) -> bool:
+        """Whether a graph may capture their steps."""
+        return self._on_device is not None
 
     @property
     def layouts(self) -> list[Layout]:
@@ -138,27 +143,26 @@ class Cohort:
 
     def _traced(self, work: Work, group: Group, scalars: State) -> Trace:
         """Return what a rule does with one set of numbers, or with several at once."""
-        tracing = partial(self._traced_anew, work.rule)
+        tracing = partial(self._traced_anew, work)
         if work.pure is None:
             return tracing(scalars, group, work.grad_scale)
         return self._replays.trace(work.pure, tracing, scalars, group, work.grad_scale)
 
     def _traced_anew(
         self,
-        rule: Rule,
+        work: Work,
         scalars: State,
         group: Group,
         scale: float | Tensor | None,
         drawn: Callable[[], Any] = drawn,
     ) -> Trace:
-        if scale is not None or group["maximize"] or self.weights is not None:
-            rule = surrounded(rule, scale, self.weights)
+        drawn = refuse_draw if self.is_capturable else drawn
         while len(self._axes) > 1:
             with suppress(UnfusableError):
-                return self._traced_along(self._axes[0], rule, scalars, group, drawn)
+                return self._traced_along(self._axes[0], work, scalars, group, scale, drawn)
             del self._axes[0]
         try:
-            return self._traced_along(self._axes[0], rule, scalars, group, drawn)
+            return self._traced_along(self._axes[0], work, scalars, group, scale, drawn)
         except UnfusableError:
             known = self.dimensions
             if known.whole is None and (known.single or self._axes[0]):
@@ -168,15 +172,22 @@ class Cohort:
     def _traced_along(
         self,
         axes: dict[str, Axes],
-        rule: Rule,
+        work: Work,
         scalars: State,
         group: Group,
+        scale: float | Tensor | None,
         drawn: Callable[[], Any],
     ) -> Trace:
-        scalars = {k: v.clone() if isinstance(v, Tensor) else v for k, v in scalars.items()}
-        known = (self.like, self.dimensions, axes)
-        with refusing_reads() if self.is_capturable else nullcontext():
-            return trace(rule, self.inputs, self.aliases, scalars, group, *known, drawn)
+        def traced(numbers: State, group: Group, scale: float | Tensor | None) -> Trace:
+            rule = work.rule
+            if scale is not None or group["maximize"] or self.weights is not None:
+                rule = surrounded(rule, scale, self.weights)
+            known = (self.like, self.dimensions, axes)
+            return trace(rule, self.inputs, self.aliases, numbers, group, *known, drawn)
+
+        if self._on_device is None:
+            return traced(cloned(scalars), group, scale)
+        return self._on_device.traced(traced, scalars, group, scale, measures=work.measures)
 
     def take(self, taken: Sequence[Part], skip: Tensor | None = None) -> bool:
         """Take the numbers that a step has left; the states may hold old ones from here on.
@@ -190,8 +201,8 @@ class Cohort:
         Returns:
             Whether the parameters are a cohort still.
         """
-        if self.is_capturable:
-            return self._take_on_device(taken, skip)
+        if self._on_device is not None:
+            return self._take_on_device(self._on_device, taken, skip)
         for part in taken:
             if part.indices is None and part.which is None:
                 self.scalars.take_for_all(part.after)
@@ -206,20 +217,17 @@ class Cohort:
             self._stale = True
         return True
 
-    def _take_on_device(self, taken: Sequence[Part], skip: Tensor | None) -> bool:
-        """Write what a step has left into the tensors of the states, which stay the same ones."""
+    def _take_on_device(
+        self, numbers: NumbersOnDevice, taken: Sequence[Part], skip: Tensor | None
+    ) -> bool:
+        remains = True
         for part in taken:
-            states = [self.states[index] for index in self.indices_of(part).tolist()]
-            for key, value in part.after.items():
-                kept = [state.get(key) for state in states]
-                if not isinstance(value, Tensor) and value == self.scalars.same.get(key):
-                    continue
-                if not isinstance(value, Tensor) or not all(isinstance(x, Tensor) for x in kept):
-                    self._scatter([part])
-                    return False
-                new = value if skip is None else torch.where(skip == 0, value, kept[0])
-                torch._foreach_copy_(kept, [new] * len(kept))
-        return True
+            indices = self.indices_of(part)
+            states = [self.states[index] for index in indices.tolist()]
+            if not numbers.take(states, self.scalars.same, part.after, skip):
+                return self._scatter([part])
+            remains = remains and (len(indices) == len(self.params) or is_of_each(part.after))
+        return remains
 
     def may_put_back(self, part: Part) -> bool:
         """Tell whether `put_back` can undo what `take` does with a part."""

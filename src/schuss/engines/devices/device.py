@@ -54,6 +54,22 @@ class Resources(NamedTuple):
     spilled: int
 
 
+class Numbers(NamedTuple):
+    """The numbers of a launch that another kernel computes first, for each parameter its own.
+
+    Attributes:
+        kernel: This kernel; see `program.computed`.
+        arguments: The numbers of its program.
+        states: For each place of numbers of the states, where that of each parameter is.
+        shared: The tensors of numbers that all parameters share, by the names of their places.
+    """
+
+    kernel: Kernel
+    arguments: Sequence[float]
+    states: Mapping[str, NDArray[np.int64]]
+    shared: Mapping[str, Tensor]
+
+
 class Launch(Protocol):
     """A kernel and the parameters of a cohort, ready to be launched in every step.
 
@@ -76,6 +92,7 @@ class Launch(Protocol):
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
         on_device: Sequence[tuple[int, int, Tensor]] = (),
+        numbers: Numbers | None = None,
     ) -> None:
         """Say what the next run is to do.
 
@@ -85,6 +102,7 @@ class Launch(Protocol):
             arguments: The numbers of the program: one set, or a table of several.
             which: The set of each of these parameters; None if there is only one.
             on_device: Numbers that are on the device: of which set, which number, and the tensor.
+            numbers: The computation of all of them on the device; None if the host knows them.
         """
 
 

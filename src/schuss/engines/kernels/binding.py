@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from schuss.engines.cohorts.cohort import Cohort
@@ -19,6 +18,7 @@ from schuss.engines.devices.cpu.torch_layout import torch_layout, version_of
 from schuss.engines.devices.device import Launch, Run, Tensors, device_for
 from schuss.engines.devices.layout import scales_of
 from schuss.engines.errors import UnfusableError
+from schuss.engines.kernels.computed import NumbersOfCohort, addresses
 from schuss.engines.kernels.kernel import kernel
 from schuss.engines.memory import StridedLike, is_within_storage, strided_like
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
@@ -43,6 +43,7 @@ class Binding:
         likes: The form that a gradient of each parameter has to have.
         places: The names of the places that are bound; a program may write to others.
         kinds: How the numbers at these places are stored.
+        numbers: It tells what computes the numbers of a trace on the device.
 
     Raises:
         UnfusableError: There is no kernel for such tensors.
@@ -66,6 +67,7 @@ class Binding:
         self._launches: dict[object, tuple[Program, Launch]] = {}
         self._runs: dict[Launch, Run] = {}
         self._unseen: frozenset[int] = frozenset()
+        self.numbers = NumbersOfCohort(cohort, self._device)
         bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
         self.places = frozenset(place.name for place in cohort.inputs)
         self._addresses = {place.name: addresses(tensors) for place, tensors in bound.items()}
@@ -259,11 +261,6 @@ def _kinds(cohort: Cohort, dtypes: Mapping[Place, torch.dtype]) -> Kinds:
         kinds[place.name] = KIND_OF[dtype]
     real = KINDS[KIND_OF[param.dtype]].computed
     return Kinds(real, tuple(kinds.items()), KIND_OF[_made_dtype(cohort)])
-
-
-def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
-    """Return where the numbers of tensors begin."""
-    return np.array(list(map(Tensor.data_ptr, tensors)), dtype=np.int64)
 
 
 def is_dense(tensor: Tensor) -> bool:

@@ -13,7 +13,8 @@ from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.errors import UnfusableError
-from schuss.engines.kernels.binding import Binding, addresses
+from schuss.engines.kernels.binding import Binding
+from schuss.engines.kernels.computed import addresses
 from schuss.engines.kernels.gradients import Gradients
 from schuss.engines.kernels.staged import StagedStep
 from schuss.engines.kernels.step import FusedStep

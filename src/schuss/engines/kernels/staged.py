@@ -21,7 +21,8 @@ from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.devices.device import Kernel, Launch
 from schuss.engines.errors import UnfusableError
-from schuss.engines.kernels.binding import Binding, addresses
+from schuss.engines.kernels.binding import Binding
+from schuss.engines.kernels.computed import addresses
 from schuss.engines.program.program import STATE, Program
 from schuss.engines.program.stages import EMPTY, TEMPORARY, Cut, Stage
 

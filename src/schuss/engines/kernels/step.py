@@ -13,7 +13,8 @@ from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.devices.device import Launch
 from schuss.engines.errors import UnfusableError
-from schuss.engines.kernels.binding import Binding, addresses
+from schuss.engines.kernels.binding import Binding
+from schuss.engines.kernels.computed import addresses
 from schuss.engines.program.program import STATE, Place
 from schuss.storage.numbers import NUMBER
 
@@ -103,7 +104,8 @@ class FusedStep:
     def _prepare(self, new: Callable[[Place], NDArray[np.int64]]) -> None:
         """Get ready; `new` tells where the numbers go at places that there are no tensors for."""
         part, launch = self.part, self.launch
-        launch.prepare(self._grads, part.indices, part.arguments, part.which, part.on_device)
+        about = part.indices, part.arguments, part.which, part.on_device
+        launch.prepare(self._grads, *about, self.binding.numbers.of(part.trace))
         for column, place in launch.new_places:
             launch.addresses[column, self._indices] = new(place)
         if self.binding.has_copies:

@@ -66,7 +66,7 @@ class Replay:
         if found is None:
             return None
         arguments, after = found
-        program, _, _, dropped, matrix_axes, axes, on_device, cut = self._trace
+        program, _, _, dropped, matrix_axes, axes, on_device, cut, _ = self._trace
         for number in numbers.values():
             if type(number) is Several:  # and so may be what was computed with it
                 arguments = [x.values if type(x) is Several else x for x in arguments]

@@ -85,7 +85,8 @@ class Tape:
         numbers: Keys of the state whose tensors of one number are real ones, by their identity.
         drawn: Returns a random number from which each element gets its own.
         on_device: For arguments that are kept as tensors, because to read them is to wait for the
-            device that computes them: the tensor, by the argument's position.
+            device that computes them: the tensor, or what stands in for it, by the argument's
+            position.
         blocks: The whole tensors that functions took or returned, if there are any.
     """
 
@@ -108,7 +109,7 @@ class Tape:
         self.like = like
         self.dimensions = dimensions
         self.numbers: dict[int, str] = {}
-        self.on_device: dict[int, Tensor] = {}
+        self.on_device: dict[int, Any] = {}
         self.drawn = drawn
         self.blocks: Blocks | None = None
         self._next = len(inputs)
@@ -267,11 +268,14 @@ class Tape:
         is_made = isinstance(operand, Tensor) and operand.numel() != 1
         return self.constant(self, operand).element if is_made else operand
 
-    def _number(self, tensor: Tensor) -> float:
+    def _number(self, tensor: Any) -> float:
         """Return the number of a tensor, or keep the tensor as the next argument."""
+        if hasattr(type(tensor), "tape"):  # an unknown; see `unknowns`
+            self.on_device[len(self.arguments)] = tensor.tape.copy(tensor)
+            return 0.0
         like = self.like.device
         if tensor.device.type != like.type or not keeps_numbers(like):
-            return tensor.item()
+            return float(tensor.item())
         # A copy, as a number would be: the rule may write to the tensor afterwards.
         kept = tensor.detach().reshape(()).to(like, NUMBER, copy=True)
         self.on_device[len(self.arguments)] = kept

@@ -19,6 +19,7 @@ from schuss.contract import Group, Rule, State
 from schuss.engines.errors import PerTensorState, ShapeRead, UnfusableError, refused_at_the_end
 from schuss.engines.program.as_matrices import MatrixAxes, as_matrices
 from schuss.engines.program.axes import Axes, own_axes
+from schuss.engines.program.computed import Computed
 from schuss.engines.program.cut import cut
 from schuss.engines.program.program import GRAD, PARAM, STATE, Node, Place, Program, program
 from schuss.engines.program.stages import Cut
@@ -42,6 +43,7 @@ class Trace(NamedTuple):
         axes: The axes of the state that has others than its parameter, by key.
         on_device: The arguments that are tensors, by their position; see `Tape`.
         cut: The stages, if the rule works on whole tensors; the program is that of the last.
+        computed: The numbers that a kernel computes first, arguments among them.
     """
 
     program: Program
@@ -50,8 +52,9 @@ class Trace(NamedTuple):
     dropped: frozenset[str]
     matrix_axes: MatrixAxes | None = None
     axes: Mapping[str, Axes] = MappingProxyType({})
-    on_device: Mapping[int, Tensor] = MappingProxyType({})
+    on_device: Mapping[int, Any] = MappingProxyType({})
     cut: Cut | None = None
+    computed: Computed | None = None
 
 
 def trace(

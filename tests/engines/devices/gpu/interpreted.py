@@ -57,6 +57,7 @@ _FUNCTIONS = {
     "power": np.power,
     "atan2": np.arctan2,
     "cube_root_of_any": np.cbrt,
+    "remainder_of_signs": np.fmod,
 }
 
 _TILED = {"NUMBERS": 64, "LINES": 4, "BLOCKS": 2, "BANDS": 3, "SMALLER": 8, "PARTS": 3, "JOINED": 2}

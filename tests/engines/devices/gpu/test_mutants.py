@@ -12,7 +12,7 @@ MUTANTS = {
     "a block loses its last number": ("i < left", "i < left - 1", "adamw"),
     "a chunk begins too early": ("+ 4 * first", "+ 4 * first - 4 * (first > 0)", "adamw"),
     "moments are mistaken": ("p3 = tl.load(addresses + 3", "p3 = tl.load(addresses + 4", "adamw"),
-    "all take the first set of numbers": ("EACH * tl.load(", "0 * tl.load(", "adamw"),
+    "all take the first set of numbers": ("words + tensors + tensor)", "words + tensors)", "adamw"),
     "an argument is another's": ("arguments + 6)", "arguments + 4)", "adamw"),
     "a join ends early": ("range(first, end, WIDTH)", "range(first, first + 1, WIDTH)", "lamb"),
     "a join takes another reduction": ("partials + index * entries", "partials", "lamb"),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from schuss.engines.devices.cpu.printing.text import JOB
 from schuss.engines.devices.cpu.told import Told
-from schuss.engines.devices.device import Kernel, Tensors
+from schuss.engines.devices.device import Kernel, Numbers, Tensors
 from schuss.engines.devices.layout import Pass
 from schuss.engines.devices.tables.chunks import chunks
 from schuss.engines.devices.tables.tiles import numbers, tiles
@@ -89,6 +89,7 @@ class Launch:
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
         on_device: Sequence[tuple[int, int, Tensor]] = (),
+        numbers: Numbers | None = None,
     ) -> None:
         """Say what the next run is to do, see `devices.device.Launch`; no number is on a device."""
         if indices is None:

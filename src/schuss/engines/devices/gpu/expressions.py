@@ -62,3 +62,10 @@ EXPRESSIONS = {
     **{name: f"upper_bits({{0}}, {SHIFTS[kind]})" for kind, name in UPPERS.items()},
     **{name: f"rounds_to({{0}}, {{1}}, {TYPES[kind]})" for kind, name in ROUNDINGS.items()},
 }
+
+OF_NUMBERS = {
+    "cos": "cosine({0})",
+    "float32": "{0}.to(tl.float32).to(REAL)",
+    "remainder": "remainder({0}, {1})",
+}
+"""Operations that only programs of numbers have, see `tracing.unknowns`."""

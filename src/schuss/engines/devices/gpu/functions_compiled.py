@@ -11,7 +11,8 @@ import triton.language as tl
 from triton.language.extra import libdevice
 
 exp, log, tanh, cosine = libdevice.exp, libdevice.log, libdevice.tanh, libdevice.cos
-power, atan2, cube_root_of_any = libdevice.pow, libdevice.atan2, libdevice.cbrt
+power, atan2 = libdevice.pow, libdevice.atan2
+cube_root_of_any, remainder_of_signs = libdevice.cbrt, libdevice.fmod
 
 
 @triton.jit
@@ -54,11 +55,11 @@ def store_one(base, number, KIND: tl.constexpr):
 
 
 @triton.jit
-def arguments_of(upload, begin, words, tensors, tensor, EACH: tl.constexpr, SEVERAL: tl.constexpr):
-    """Return where the arguments of a tensor are: each one's set of numbers, or the only one."""
+def arguments_of(upload, begin, words, tensors, tensor, SEVERAL: tl.constexpr):
+    """Return where the arguments of a tensor are: its own, or the only ones."""
     mine = upload + begin
     if SEVERAL:
-        mine = mine + EACH * tl.load(upload + begin + words + tensors + tensor)
+        mine = tl.load(mine + words + tensors + tensor)
     return mine.to(tl.pointer_type(tl.float64))
 
 
@@ -101,6 +102,13 @@ def root(x):
 def cube_root(x):
     """Return the cube root of a number that is not negative, else NaN."""
     return tl.where(x >= 0, cube_root_of_any(x), float("nan"))
+
+
+@triton.jit
+def remainder(x, y):
+    """Return the remainder of a division, with the sign of the divisor, as Python has it."""
+    left = remainder_of_signs(x, y)
+    return tl.where((left != 0) & ((left < 0) != (y < 0)), left + y, left)
 
 
 @triton.jit
@@ -231,9 +239,7 @@ def joined(lanes, axis: tl.constexpr, NAME: tl.constexpr):
 
 
 @triton.jit
-def joined_parts(
-    base, i, present, apart, parts, NAME: tl.constexpr, AT_ONCE: tl.constexpr
-):  # fmt: skip
+def joined_parts(base, i, present, apart, parts, NAME: tl.constexpr, AT_ONCE: tl.constexpr):
     """Join the partials of a block: the first are at `i`, each next one is `apart` further."""
     part = tl.arange(0, AT_ONCE)[None, None, :]
     at = i[:, :, None] + apart * part

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from schuss.engines.devices.cpu.versions import Versions
-from schuss.engines.devices.device import Kernel, Tensors
+from schuss.engines.devices.device import Kernel, Numbers, Tensors
 from schuss.engines.devices.gpu import functions_compiled as functions
 from schuss.engines.devices.gpu.calls import Calls, current
 from schuss.engines.devices.gpu.codecs import map_of
 from schuss.engines.devices.gpu.matrices import Matrices, Parts
+from schuss.engines.devices.gpu.pinned import Pinned, up
 from schuss.engines.devices.layout import Pass
 from schuss.engines.devices.tables.chunks import chunks
-from schuss.engines.program.program import GRAD, Place
+from schuss.engines.program.computed import SHARED
+from schuss.engines.program.program import Place
 from schuss.storage.numbers import FLAG, NUMBER
 
 BLOCK = 1024
@@ -32,6 +36,9 @@ WARPS = 4
 
 JOIN = 1024
 """Partial reductions that are joined at once."""
+
+
+_NUMBERS = count()
 
 
 class Chunks:
@@ -86,8 +93,14 @@ class Launch:
         addresses: For each of its columns, where the numbers of each parameter begin.
         new_places: The columns of places that there are no tensors for yet.
         is_capturable: A graph may capture the launch.
+        numbers: The computation of its numbers on the device; None if the host knows them.
+        rows: On the device: these numbers and their reciprocals, of each parameter its own.
         words: The words that go up in this step: arguments and their reciprocals, where the
-            gradients begin, and, if there are several sets of arguments, the set of each parameter.
+            gradients begin, and then for each parameter which arguments are its own, and where the
+            numbers are that it shares with others.
+        pinned: Where they lie before they go up, if this launch is the first of its run.
+        computations: The computations of the numbers of this launch and others, see `numbers`.
+        number: No other launch of the process has this one.
     """
 
     def __init__(self, kernel: Kernel, about: Tensors) -> None:
@@ -96,35 +109,37 @@ class Launch:
         self.is_capturable = about.is_capturable
         self._versions = Versions(about.versions, len(about.counts))
         self.new_places: list[tuple[int, Place]] = []
-        source = kernel.source
-        self._tensors = len(about.counts)
+        source, self._tensors = kernel.source, len(about.counts)
         columns = len(source.columns) + len(source.slots)
         self.addresses = np.zeros((columns + len(source.maps), self._tensors), np.int64)
         for column, name in enumerate(source.maps, start=columns):
             self.addresses[column] = map_of(name, self.device).data_ptr()
-        self.grad_column = source.columns.index(Place(GRAD))
+        self._shares = sum(place.name.startswith(SHARED) for place in source.columns)
         self._sent: Tensor | None = None
         self.words = np.zeros(0, dtype=np.int64)
-        self._sets = 0
-        self._several = False
+        self.pinned, self.number = Pinned(), next(_NUMBERS)
+        self.computations: dict[tuple[int, ...], Any] = {}
+        self.numbers: Numbers | None = None
+        self.rows = np.zeros(0, dtype=np.int64), torch.zeros(0)
+        self._sets, self._several = 1, about.is_capturable
         self._on_device: Sequence[tuple[int, int, Tensor]] = ()
         self._places = np.zeros(0, dtype=np.int64), torch.zeros(0, dtype=torch.int64)
         self._call = Calls()
-        self._work: Chunks | Matrices
-        self._work = (
-            self._matrices(about) if source.tiled else Chunks(about.counts, self._up, self._call)
-        )
+        chunks = partial(Chunks, about.counts, self._up, self._call)
+        self._work: Chunks | Matrices = self._matrices(about) if source.tiled else chunks()
         rooms = [len(each.reductions) * self._work.parts(each).entries for each in source.passes]
-        self._partials = self._room(max(rooms, default=0))
+        self._partials = self._room(max([0, *rooms]))
         self._totals = self._room(source.totals * self._tensors)
+        self._compiled: set[bool] = set()
         self._compile()
 
     def _compile(self) -> None:
         """Compile all functions, so that what cannot be compiled runs on another engine."""
-        words, skip = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=FLAG)
+        words = torch.zeros(1, dtype=torch.int64, device=self.device)
         with current(self.device), self._call.compiling():
-            self.run(words.to(self.device), 0, skip.to(self.device))
+            self.run(words, 0, never(self.device))
         self._sent = None  # binding has yet to tell the addresses
+        self._compiled.add(self._several)
 
     def prepare(
         self,
@@ -133,32 +148,85 @@ class Launch:
         arguments: Sequence[float] | NDArray[np.float64],
         which: NDArray[np.int64] | None,
         on_device: Sequence[tuple[int, int, Tensor]] = (),
+        numbers: Numbers | None = None,
     ) -> None:
         """Say what the next run is to do, see `devices.device.Launch`."""
         count, tensors = self.kernel.source.arguments, self._tensors
         self._on_device = [each for each in on_device if each[1] < count]
-        self._several = which is not None
-        self._sets = len(arguments) if which is not None else 1
-        size = 2 * count * self._sets + (1 + self._several) * tensors
+        self.numbers = numbers
+        self._sets = 0 if numbers else 1 if which is None else len(arguments)
+        self._several = which is not None or numbers is not None
+        if self._several not in self._compiled:
+            self._compile()
+        size = self._begin + (1 + self._several + self._shares) * tensors
         if len(self.words) != size:
             self.words = np.zeros(size, dtype=np.int64)
-        of_gradients = self.words[2 * count * self._sets :]
-        pairs = self.words[: 2 * count * self._sets].view(np.float64).reshape(self._sets, count, 2)
+        if numbers is None:
+            self._put_arguments(arguments)
+        elif not len(self.rows[0]):
+            self._make_rows()
+        if indices is None:
+            self.gradients[:] = grads
+        else:
+            self.gradients[:] = 0
+            self.gradients[indices] = grads[indices]
+        if which is not None:
+            self._of_tensors(1)[slice(None) if indices is None else indices] = which
+
+    def _put_arguments(self, arguments: Sequence[float] | NDArray[np.float64]) -> None:
+        count = self.kernel.source.arguments
+        pairs = self.words[: self._begin].view(np.float64).reshape(self._sets, count, 2)
         pairs[:, :, 0] = np.asarray(arguments, dtype=np.float64).reshape(self._sets, -1)[:, :count]
         with np.errstate(all="ignore"):
             np.divide(1.0, pairs[:, :, 0], out=pairs[:, :, 1])
-        if indices is None:
-            of_gradients[:tensors] = grads
-        else:
-            of_gradients[:tensors] = 0
-            of_gradients[indices] = grads[indices]
-        if which is not None:
-            of_gradients[tensors:][slice(None) if indices is None else indices] = which
+
+    def _make_rows(self) -> None:
+        each = 2 * max(self.kernel.source.arguments, 1)
+        room = self._room(each * self._tensors)
+        self.rows = room.data_ptr() + 8 * each * np.arange(self._tensors), room
+
+    def put(self, room: NDArray[np.int64], address: int) -> None:
+        """Write the words down where they are to go up from.
+
+        Args:
+            room: As much room as there are words.
+            address: Where they will be on the device.
+        """
+        room[:] = self.words
+        if self._several:
+            own = room[self._begin + self._tensors :][: self._tensors]
+            if self.numbers is not None:
+                own[:] = self.rows[0]
+            else:  # a set of arguments is 16 bytes for each: itself, and its reciprocal
+                own *= 16 * self.kernel.source.arguments
+                own += address
+
+    @property
+    def _begin(self) -> int:
+        """How many words there are before those of which each parameter has one."""
+        return 2 * self.kernel.source.arguments * self._sets
+
+    def _of_tensors(self, number: int) -> NDArray[np.int64]:
+        """Return words of which each parameter has one."""
+        return self.words[self._begin + number * self._tensors :][: self._tensors]
+
+    @property
+    def gradients(self) -> NDArray[np.int64]:
+        """Where the gradients begin, 0 for none."""
+        return self._of_tensors(0)
+
+    def share(self, number: int) -> NDArray[np.int64]:
+        """Return room for the addresses of a number that parameters share, for each of them."""
+        return self._of_tensors(2 + number)
+
+    @property
+    def memory(self) -> tuple[object, ...]:
+        """The memory on the device that a launch reads, and another one may not."""
+        return self._sent, self._places, self.rows
 
     def versions_are_raised(self) -> bool:
         """Raise the versions of all that was written to, and tell whether that was done."""
-        grads = self.words.ctypes.data + 16 * self.kernel.source.arguments * self._sets
-        return self._versions.are_raised(grads)
+        return self._versions.are_raised(self.gradients.ctypes.data)
 
     def run(self, upload: Tensor, begin: int, skip: Tensor) -> None:
         """Launch the kernel; nothing here waits for the device.
@@ -173,8 +241,7 @@ class Launch:
         if self._on_device:
             self._put(upload, begin)
         kernel = self.kernel
-        words = 2 * kernel.source.arguments * self._sets
-        common = (self._sent, upload, begin, words, skip)
+        common = (self._sent, upload, begin, self._begin, skip)
         memory = self._partials, self._totals
         for function, about in zip(kernel.passes, kernel.source.passes, strict=True):
             self._work.launch(function, about, common, memory, SEVERAL=self._several)
@@ -210,14 +277,13 @@ class Launch:
         return found
 
     def _up(self, array: NDArray[np.int64]) -> Tensor:
-        """Return a copy on the device, made without waiting for it."""
-        staged = torch.empty(array.shape, dtype=torch.int64, pin_memory=_is_pinned(self.device))
-        staged.numpy()[...] = array
-        return staged.to(self.device, non_blocking=True)
+        return up(array, self.device)
 
     def _room(self, count: int) -> Tensor:
         return torch.zeros(max(count, 1), dtype=NUMBER, device=self.device)
 
 
-def _is_pinned(device: torch.device) -> bool:
-    return device.type != "cpu"
+@cache
+def never(device: torch.device) -> Tensor:
+    """Return the number with which no step is left out."""
+    return torch.zeros(1, dtype=FLAG, device=device)

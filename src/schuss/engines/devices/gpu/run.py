@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from schuss.engines.devices.gpu.calls import current
-from schuss.engines.devices.gpu.launch import Launch
-from schuss.storage.numbers import FLAG
+from schuss.engines.devices.gpu.launch import Launch, never
+from schuss.engines.devices.gpu.numbers import numbers_first
+from schuss.engines.devices.gpu.pinned import is_captured, keep
 
 
 class Run:
@@ -44,12 +45,9 @@ class Run:
         """
         for device, launches in self._by_device.items():
             with current(device):
-                is_captured = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
-                if is_captured:
+                if is_captured(device):
                     self._check_capturable()
-                words = _launch(device, launches, skip)
-                if is_captured:
-                    _captured.append((self, words))
+                _launch(device, launches, skip)
         self._is_done = True
         raised = [launch.versions_are_raised() for launch in self.launches]
         return all(raised)
@@ -67,29 +65,19 @@ class Run:
             )
 
 
-_captured: list[tuple[Run, Tensor]] = []
-"""Runs and the words that went up with them: a graph may repeat them as long as the process lives.
-"""
-
-
-def _launch(device: torch.device, launches: Sequence[Launch], skip: Tensor | None) -> Tensor:
-    """Send the words of some launches to their device, launch them there, and return the words."""
-    size = sum(len(launch.words) for launch in launches)
-    # From torch's cache of pinned memory, which hands a block out again when it has been read.
-    staged = torch.empty(size, dtype=torch.int64, pin_memory=device.type != "cpu")
-    room = staged.numpy()
-    begins, begin = [], 0
-    for launch in launches:
-        begins.append(begin)
-        room[begin : begin + len(launch.words)] = launch.words
-        begin += len(launch.words)
-    upload = staged.to(device, non_blocking=True)
-    skip = _never(device) if skip is None else skip.to(device, non_blocking=True)
-    for launch, begin in zip(launches, begins, strict=True):
+def _launch(device: torch.device, launches: Sequence[Launch], skip: Tensor | None) -> None:
+    """Send the words of some launches to their device, and launch them there."""
+    together = [*numbers_first(launches), *launches]
+    ends = np.cumsum([len(launch.words) for launch in together]).tolist()
+    spares = all(launch.is_capturable for launch in launches)
+    staged = launches[0].pinned.room(ends[-1], device, spares=spares)
+    upload = torch.empty(ends[-1], dtype=torch.int64, device=device)
+    room, begins, address = staged.numpy(), [0, *ends], upload.data_ptr()
+    for launch, begin, end in zip(together, begins, ends, strict=False):
+        launch.put(room[begin:end], address + 8 * begin)
+    upload.copy_(staged, non_blocking=True)
+    skip = never(device) if skip is None else skip.to(device, non_blocking=True)
+    for launch, begin in zip(together, begins, strict=False):
         launch.run(upload, begin, skip)
-    return staged
-
-
-@cache
-def _never(device: torch.device) -> Tensor:
-    return torch.zeros(1, dtype=FLAG, device=device)
+    if is_captured(device):
+        keep(staged, *(launch.memory for launch in together))

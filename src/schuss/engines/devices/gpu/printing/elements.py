@@ -42,7 +42,7 @@ def {name}(
     first = tl.load(table + 3 * entry + 1)
     count = tl.load(table + 3 * entry + 2).to(tl.int32)
     count = tl.where(is_stepped(upload, begin, words, tensor, skip), count, 0)
-    arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
+    arguments = arguments_of(upload, begin, words, tensors, tensor, SEVERAL)
 {bases}
     if (count % 8 == 0) & (({aligned}) % 16 == 0):
         {name}_blocks({given}tensor, first, count, entry, addresses, arguments, partials, totals, entries, tensors, BLOCK, True)
@@ -57,7 +57,7 @@ def closing(addresses, upload, begin, words, skip, totals, tensors, {shapes}SEVE
     """Write what there is one number of for each tensor."""
     tensor = tl.program_id(0)
     one = tl.full([], 1.0, REAL)
-    arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
+    arguments = arguments_of(upload, begin, words, tensors, tensor, SEVERAL)
     if is_stepped(upload, begin, words, tensor, skip):
 {body}
 '''
@@ -87,7 +87,6 @@ def function(statements: Statements, about: Pass, made: Function) -> str:
     return _PASS.format(
         name=about.name,
         does=about.does,
-        each=statements.each,
         given="".join(f"{name}, " for name in given),
         aligned=" | ".join(aligned),
         bases=indented(1, (f"{name} = {address}" for name, address in given.items())),
@@ -118,7 +117,7 @@ def closing(
         )
         body.append(f"store_one({address}, {number}, {statements.kind(place)})")
     given = "shapes, " if shapes else ""
-    return _CLOSING.format(each=statements.each, body=indented(2, body), shapes=given)
+    return _CLOSING.format(body=indented(2, body), shapes=given)
 
 
 def indented(depth: int, lines: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ def {name}(
     one = tl.full([], 1.0, REAL)
     m = tl.arange(0, MATRICES)[:, None]
     n = tl.arange(0, NUMBERS)[None, :]
-    arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
+    arguments = arguments_of(upload, begin, words, tensors, tensor, SEVERAL)
 {shape}
     each = {size}
     if is_stepped(upload, begin, words, tensor, skip):
@@ -76,7 +76,6 @@ class Smaller(Printer):
         return _SMALLER.format(
             name=about.name,
             does=about.does,
-            each=self.statements.each,
             size=_SIZES[form],
             shape=indented(1, shape()),
             head=indented(2, bases + self.head()),

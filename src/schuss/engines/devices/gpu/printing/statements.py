@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from schuss.engines.devices.gpu.expressions import EXPRESSIONS, TYPES
+from schuss.engines.devices.gpu.expressions import EXPRESSIONS, OF_NUMBERS, TYPES
 from schuss.engines.devices.layout import Layout
 from schuss.engines.devices.tables.tiles import SHAPE
 from schuss.engines.program import names
+from schuss.engines.program.computed import SHARED
 from schuss.engines.program.operations import DRAWS, SIZES, SPREADS, takes_predicate
 from schuss.engines.program.program import COUNT, GRAD, Place
 from schuss.storage.kinds import KINDS
@@ -19,15 +20,15 @@ class Statements:
     Attributes:
         layout: The memory that the kernel takes.
         program: The program.
-        each: How many words a set of arguments has: themselves, and their reciprocals.
         real_size: How many bytes a number has that the kernel computes with.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.program = layout.program
-        self.each = 2 * layout.arguments
         self.real_size = KINDS[layout.real].bytes
+        columns = enumerate(layout.columns)
+        self._shared = [column for column, place in columns if place.name.startswith(SHARED)]
 
     def computed(self, value: int, shape: str, element: str = "") -> str:
         """Print how a value that is no input is computed.
@@ -52,7 +53,8 @@ class Statements:
         if operation == "div" and operands[1] < 0:
             return f"{self.operand('mul', 0, operands[0])} * {names.reciprocal(~operands[1])}"
         texts = (self.operand(operation, place, o) for place, o in enumerate(operands))
-        return EXPRESSIONS[operation].format(*texts, shape=shape, element=element)
+        expression = EXPRESSIONS.get(operation) or OF_NUMBERS[operation]
+        return expression.format(*texts, shape=shape, element=element)
 
     def whole(self, value: int) -> str:
         """Print how what there is one number of for a tensor is read or computed."""
@@ -96,6 +98,9 @@ class Statements:
         """Print where what a column of the addresses is of begins."""
         if column < len(self.layout.columns) and self.layout.columns[column] == Place(GRAD):
             return "tl.load(upload + begin + words + tensor)"
+        if column in self._shared:  # behind those of gradients and of arguments
+            which = names.of_tensor(2 + self._shared.index(column))
+            return f"tl.load(upload + begin + words + {which})"
         return f"tl.load(addresses + {names.of_tensor(column)})"
 
     def reduction(self, value: int) -> str:

@@ -60,7 +60,7 @@ def {name}(
 {tile}
     many, lines = (end_matrix - first_matrix).to(tl.int32), (end_line - first_line).to(tl.int32)
 {shape}
-    arguments = arguments_of(upload, begin, words, tensors, tensor, {each}, SEVERAL)
+    arguments = arguments_of(upload, begin, words, tensors, tensor, SEVERAL)
     if is_stepped(upload, begin, words, tensor, skip):
 {bases}
         if (columns % 8 == 0) & (width % 8 == 0) & (({aligned}) % 16 == 0):
@@ -91,7 +91,6 @@ class Elements(Printer):
         return _ELEMENTS.format(
             name=about.name,
             does=about.does,
-            each=statements.each,
             words=len(WORDS),
             given="".join(f"{name}, " for name in given),
             aligned=" | ".join(given),

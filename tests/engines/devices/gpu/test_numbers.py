@@ -1,0 +1,123 @@
+"""Numbers that a graph computes anew are those of Python, for each parameter its own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from schuss import Adam, AdamW, RAdam
+from schuss.engines.devices.gpu import pinned, run
+from tests.algorithms import TRACED
+from tests.covers import EXHAUSTIVE
+from tests.engines.devices.gpu.machine_code import compiled
+from tests.engines.devices.gpu.stubbed import stubbed_gpu
+from tests.engines.devices.gpu.test_compiled import MOST_REGISTERS, launched
+
+READ_BY_PYTHON = ("prodigy", "dadaptadam", "dadaptlion", "dadaptsgd")
+"""Rules with estimates of the learning rate that Python makes of sums."""
+
+CAPTURED = [name for name in TRACED if name not in READ_BY_PYTHON]
+SOME = ("adamw", "radam", "nadam", "ademamix", "asgd", "adamwarmupcosinedecay")
+
+
+@pytest.mark.parametrize("name", CAPTURED if EXHAUSTIVE else SOME)
+def test_numbers_are_those_of_python(name, interpreter):
+    interpreter("numbers", "are_those_of_python", name, name != "dog")
+
+
+def test_torch_computes_what_no_kernel_can(interpreter):
+    interpreter("numbers", "are_those_of_python", "tripling", False)
+
+
+def test_all_groups_share_one_launch(interpreter):
+    launches = interpreter("numbers", "last_launches", "adamw")
+    assert launches == [("numbers", 3), ("step", 2), ("step", 1)]
+
+
+def test_a_draw_would_be_repeated(interpreter):
+    told = interpreter("numbers", "refusal", "noisy")
+    assert "Noisy with capturable=True: the rule draws random numbers" in told
+
+
+@pytest.mark.parametrize(("name", "arch"), [("nadam", 80), ("radam", 90), ("ademamix", 100)])
+def test_the_kernel_of_numbers_compiles(name, arch):
+    found = [
+        function
+        for function in launched(name, torch.float32, capturable=True)
+        if function.name == "closing" and "REAL = tl.constexpr(tl.float64)" in function.text
+    ]
+    assert found
+    for function in found:
+        made = compiled(function, arch)
+        assert not made.spilled
+        assert made.registers <= MOST_REGISTERS
+
+
+@pytest.fixture
+def captures(monkeypatch):
+    """Let a graph capture what comes after a call of this, and count what is pinned meanwhile."""
+    pinnings = []
+
+    def capture():
+        monkeypatch.setattr(pinned, "is_captured", lambda _: True)
+        monkeypatch.setattr(run, "is_captured", lambda _: True)
+        monkeypatch.setattr(pinned, "_pinned", lambda *_: pinnings.append(1))
+        return pinnings
+
+    return capture
+
+
+def stepped(optimizer_class, steps=3, **options):
+    """Return an optimizer after some steps, and its parameters."""
+    params = [nn.Parameter(torch.ones(5)) for _ in range(3)]
+    optimizer = optimizer_class(params, lr=0.1, capturable=True, **options)
+    for param in params:
+        param.grad = torch.ones(5)
+    for _ in range(steps):
+        optimizer.step()
+    return optimizer, params
+
+
+def test_nothing_is_pinned_while_a_graph_is_captured(captures, monkeypatch):
+    with stubbed_gpu():
+        optimizer, _ = stepped(AdamW)
+        kept = len(pinned._captured)
+        rooms = []
+        of_all = pinned.Pinned.room
+
+        def room(*args, **options):
+            rooms.append(of_all(*args, **options))
+            return rooms[-1]
+
+        monkeypatch.setattr(pinned.Pinned, "room", room)
+        pinnings = captures()
+        for _ in range(pinned.SPARES):
+            optimizer.step()
+        assert not pinnings
+        assert len({words.data_ptr() for words in rooms}) == pinned.SPARES  # each graph has its own
+        assert list(map(id, rooms)) == [id(memory[0]) for memory in pinned._captured[kept:]]
+        with pytest.raises(RuntimeError, match="take two steps before"):
+            optimizer.step()
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_step_that_has_to_be_planned_is_not_captured(steps, captures):
+    with stubbed_gpu():
+        optimizer, params = stepped(RAdam, steps)
+        _ = optimizer.state[params[0]]
+        captures()
+        with pytest.raises(RuntimeError, match="a graph is captured in a step that has to be pl"):
+            optimizer.step()
+
+
+def test_numbers_of_python_are_not_captured(captures):
+    params = [nn.Parameter(torch.ones(5))]
+    params[0].grad = torch.ones(5)
+    with stubbed_gpu():
+        optimizer = Adam(params)
+        optimizer.step()
+        optimizer.step()
+        captures()
+        with pytest.raises(RuntimeError, match="step count would stand still"):
+            optimizer.step()

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import schuss
-from schuss.declarations import arguments
+from schuss.declarations import arguments, required
 from schuss.domains import at_least
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 CALLS = """\
 import schuss
 import torch
+from schuss.declarations import required
+from schuss.domains import at_least
 from schuss.composite import Route, embeddings, everything, named, ndim, norms
 from torch import nn
 
@@ -38,6 +40,10 @@ class Smaller(schuss.Lion):
     lr: float | torch.Tensor = schuss.rate(default=1e-5)
 
 
+class Needing(Mine):
+    share: float = required("s", "of the step", at_least(0), kw_only=True)
+
+
 class Older(schuss.SGD):
     def __init__(self, params: list[nn.Parameter], rate: float) -> None:
         super().__init__(params, lr=rate)
@@ -51,6 +57,7 @@ schuss.Accumulate(4)
 Mine(params, 0.1, maximize=True)
 Smaller(params, betas=(0.9, 0.99))
 Older(params, 0.1)
+Needing(params, 0.1, share=0.5)
 Smaller(weight_decay=0.1).param_groups  # without parameters: a recipe
 route: Route = [("rest", embeddings | norms | ndim < 2, {"lr": 1e-4}), ("hidden", everything)]
 schuss.Composite(model, hidden=schuss.Muon(lr=0.02), rest=Mine(lr=1e-3), route=route, fused=True)
@@ -68,6 +75,8 @@ schuss.Accumulate()  # wrong
 schuss.EMA(ema_decay="long")  # wrong
 Mine(params, eps=1e-8)  # wrong
 Older(params, lr=0.1)  # wrong
+Needing(params, 0.1)  # wrong
+Needing(params, 0.1, 0.5)  # wrong
 """
 
 CHECKERS = {
@@ -128,6 +137,50 @@ def test_a_class_is_constructed_as_it_declares():
         Declared([weight()], speed=1)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="Invalid share value: -1"):
         Declared([weight()], share=-1)
+
+
+def test_a_hyper_parameter_without_a_default_is_given_by_name():
+    class Needing(Declared):
+        part: float = required("p", "of it", at_least(0), kw_only=True)
+
+    (group,) = Needing([weight()], 0.1, part=2.0).param_groups
+    assert (group["lr"], group["part"]) == (0.1, 2.0)
+    with pytest.raises(TypeError, match="missing a required .*'part'"):
+        Needing([weight()])  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="Positional: non-default .* declare it with kw_only=True"):
+        type("Positional", (Declared,), {"part": required("p", "of it", at_least(0))})
+
+
+def test_no_optimizer_changes_the_default_of_another():
+    class Tensorial(Declared):
+        lr: float | torch.Tensor = schuss.rate(default=torch.tensor(0.5))  # type: ignore[assignment]
+
+    first = Tensorial([weight()])
+    first.param_groups[0]["lr"].fill_(0.1)  # as schedulers do
+    assert group_of(Tensorial([weight()])) == (0.5, 1.0)
+
+
+class Noted:
+    def __init__(self, *args, note="", **options):
+        super().__init__(*args, **options)
+        self.note = note
+
+
+class Mixed(Noted, Redeclared):
+    pass
+
+
+class OfBoth(Redeclared, WithConstructor):
+    part: float = schuss.hyper("p", "of it", at_least(0), default=0.25)
+
+
+def test_classes_that_inherit_from_several_are_constructed_by_the_first_constructor():
+    mixed = Mixed([weight()], 0.1, note="mine")  # type: ignore[call-arg]
+    assert (group_of(mixed), mixed.note) == ((0.1, 2.0), "mine")
+    twin = pickle.loads(pickle.dumps(mixed))
+    assert (group_of(twin), twin.note) == ((0.1, 2.0), "mine")
+    assert list(inspect.signature(OfBoth).parameters)[:4] == [*("params", "lr", "share", "part")]
+    assert OfBoth([weight()], 0.1, 0.2, 0.3).param_groups[0]["part"] == 0.3
 
 
 def test_a_declaration_that_is_made_again_keeps_its_place():

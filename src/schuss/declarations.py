@@ -18,6 +18,7 @@ A class may have an `__init__` of its own instead.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature
@@ -129,9 +130,9 @@ def hyper(symbol: str, meaning: str, domain: Domain, *, default: T, kw_only: boo
     return Hyper(default, symbol, meaning, domain, kw_only=kw_only)  # type: ignore[return-value]
 
 
-def required(symbol: str, meaning: str, domain: Domain) -> Any:
-    """Declare a hyper-parameter that has no default; see `hyper`."""
-    return Hyper(Parameter.empty, symbol, meaning, domain)
+def required(symbol: str, meaning: str, domain: Domain, *, kw_only: bool = False) -> Any:
+    """Declare a hyper-parameter without a default; see `hyper`. Of an optimizer it is `kw_only`."""
+    return Hyper(Parameter.empty, symbol, meaning, domain, kw_only=kw_only)
 
 
 def rate(meaning: str = "", *, default: T) -> T:
@@ -260,7 +261,10 @@ def _gathered(cls: type) -> dict[str, Hyper]:
 def _constructor(cls: type[Declared]) -> Callable[..., None]:
     """Return an `__init__` that takes what a class declares."""
     instance = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-    signature = Signature([instance, *(each.parameter for each in arguments(cls))])
+    try:
+        signature = Signature([instance, *(each.parameter for each in arguments(cls))])
+    except ValueError as error:  # an optimizer has params=None first
+        raise TypeError(f"{cls.__name__}: {error}; declare it with kw_only=True") from None
     fixed_values = {name: each.default for name, each in cls.hypers.items() if not each.is_argument}
 
     def constructor(self: Declared, *args: Any, **kwargs: Any) -> None:
@@ -273,6 +277,8 @@ def _constructor(cls: type[Declared]) -> Callable[..., None]:
         bound.apply_defaults()
         values = {**fixed_values, **bound.arguments}
         del values["self"]
+        # Copies, so that no optimizer writes into what another one begins with (a tensor, say).
+        values |= copy.deepcopy({key: values[key] for key in values.keys() - given})
         others = {key: value for key, value in kwargs.items() if key not in known}
         self._construct(values, given, others)
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
-from schuss.cli.bench.markdown import read_document, write_section
+from schuss.cli.bench.printed import launch
 from schuss.matrices import SETS, orthogonalized
 
 ORTHOGONAL: Final = "orthogonal"
@@ -123,9 +122,4 @@ def launch_orthogonal(document: Path | None) -> None:
     Args:
         document: A document, whose section `orthogonal` takes the tables.
     """
-    if document is not None:
-        read_document(document, ORTHOGONAL)
-    text = "\n".join([f"    schuss bench {ORTHOGONAL}", "", *lines()])
-    Console().print(text, markup=False, soft_wrap=True)
-    if document is not None:
-        write_section(document, ORTHOGONAL, text)
+    launch(ORTHOGONAL, [], lambda _: lines(), document)

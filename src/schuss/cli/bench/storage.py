@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -11,13 +10,12 @@ from statistics import median, quantiles
 from typing import Final, NamedTuple
 
 import torch
-from rich.console import Console
 from torch import nn
 
 from schuss.cli.bench.contenders import NotAvailableError
 from schuss.cli.bench.heats import Heat, Settings, Step, Watcher, run_heat
-from schuss.cli.bench.markdown import read_document, write_section
-from schuss.cli.bench.progress import shown_progress
+from schuss.cli.bench.printed import launch_timed
+from schuss.cli.bench.progress import Progress
 from schuss.cli.bench.workloads import WORKLOADS, Workload
 from schuss.optimizers import AdamW
 
@@ -145,8 +143,16 @@ def lines(workload: Workload, heats: dict[str, Heat]) -> list[str]:
     return [*found, ""]
 
 
+def measured(places: Sequence[str], settings: Settings, progress: Progress) -> Iterator[str]:
+    """Measure on workloads, and yield what came of it, line by line."""
+    for place in places:
+        workload = WORKLOADS[place]
+        progress.begins(workload.title, 0)
+        yield from lines(workload, measure_storage(workload, settings, progress))
+
+
 def launch_storage(
-    places: list[str], rounds: int, threads: int | None, document: Path | None
+    places: Sequence[str], rounds: int, threads: int | None, document: Path | None
 ) -> None:
     """Measure AdamW with state and weights in fewer bytes, and show what came of it.
 
@@ -156,17 +162,5 @@ def launch_storage(
         threads: How many threads they may use; as many as torch takes, if None.
         document: A document, whose section `storage` takes the tables.
     """
-    if document is not None:
-        read_document(document, STORAGE)
-    torch.set_num_threads(threads or torch.get_num_threads())
-    settings = Settings(rounds, torch.get_num_threads(), _BLOCK)
-    console = Console()
-    words = ["schuss", "bench", STORAGE, "--rounds", str(rounds), "--threads"]
-    text = [f"    {shlex.join([*words, str(settings.threads)])}", ""]
-    with shown_progress(console) as progress:
-        for place in places:
-            progress.begins(WORKLOADS[place].title, 0)
-            text += lines(WORKLOADS[place], measure_storage(WORKLOADS[place], settings, progress))
-    console.print("\n".join(text), markup=False, soft_wrap=True)
-    if document is not None:
-        write_section(document, STORAGE, "\n".join(text))
+    settings = Settings(rounds, threads or torch.get_num_threads(), _BLOCK)
+    launch_timed(STORAGE, settings, partial(measured, places), document)

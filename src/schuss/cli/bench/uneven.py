@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import random
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from schuss.cli.bench.heats import Heat, Settings, Step, Watcher, run_heat
-from schuss.cli.bench.markdown import read_document, write_section
-from schuss.cli.bench.progress import shown_progress
+from schuss.cli.bench.printed import launch_timed
+from schuss.cli.bench.progress import Progress
 from schuss.optimizers import AdamW
 
 UNEVEN: Final = "uneven"
@@ -111,6 +109,13 @@ def lines(title: str, heat: Heat) -> list[str]:
     return [*found, ""]
 
 
+def measured(settings: Settings, progress: Progress) -> Iterator[str]:
+    """Measure, and yield what came of it, line by line."""
+    progress.begins("AdamW, unevenly", 0)
+    for title, heat in measure_uneven(settings, progress):
+        yield from lines(title, heat)
+
+
 def launch_uneven(rounds: int, threads: int | None, document: Path | None) -> None:
     """Measure steps of parameters that come and go, and show what came of it.
 
@@ -119,17 +124,5 @@ def launch_uneven(rounds: int, threads: int | None, document: Path | None) -> No
         threads: How many threads they may use; as many as torch takes, if None.
         document: A document, whose section `uneven` takes the tables.
     """
-    if document is not None:
-        read_document(document, UNEVEN)
-    torch.set_num_threads(threads or torch.get_num_threads())
-    settings = Settings(rounds, torch.get_num_threads(), _BLOCK)
-    console = Console()
-    words = ["schuss", "bench", UNEVEN, "--rounds", str(rounds), "--threads", str(settings.threads)]
-    text = [f"    {shlex.join(words)}", ""]
-    with shown_progress(console) as progress:
-        progress.begins("AdamW, unevenly", 0)
-        for title, heat in measure_uneven(settings, progress):
-            text += lines(title, heat)
-    console.print("\n".join(text), markup=False)
-    if document is not None:
-        write_section(document, UNEVEN, "\n".join(text))
+    settings = Settings(rounds, threads or torch.get_num_threads(), _BLOCK)
+    launch_timed(UNEVEN, settings, measured, document)

@@ -9,8 +9,8 @@ the addresses that a kernel takes. Here they are made for value 3, argument 3 an
 | `a3` | the argument |
 | `r3` | the reciprocal of the argument, if something is divided by it |
 | `p3` | the address where the numbers of a place begin: of a tensor, or of a chunk of it |
-| `d3` | the address where the numbers of a place are decoded, a strip at a time |
-| `room_3` | the room for the decoded numbers of such a strip |
+| `d3` | the address where the numbers of a place are decoded, a portion at a time |
+| `room_3` | the room for the decoded numbers of such a portion |
 | `s3` | the address of the partial statistics that tiles leave of the value |
 | `c3` | within these, the address of what one tile leaves of columns |
 | `k3` | the address where the value is kept for the functions that come after |
@@ -25,10 +25,10 @@ tensor are in `JOB`, `WORDS` and `SHAPE`, beside what they stand for.
 | `entry`, `entries` | the number of the entry of the table that is gone through, and their number |
 | `first` | the number of an element in its tensor, from which `i` counts |
 | `i` | the number of an element in its chunk, or in the line of its tile |
-| `count` | how many elements a chunk has, or a strip |
-| `begin`, `end` | the numbers of the first element of a chunk or a strip, and of that behind it |
+| `count` | how many elements a chunk has, or a portion |
+| `begin`, `end` | the numbers of the first element of a chunk or a portion, and of that behind it |
 | `last` | the number of the element behind a tile that is as wide as its matrix |
-| `at`, `until` | where a strip begins and ends in the line of a tile |
+| `at`, `until` | where a portion begins and ends in the line of a tile |
 | `matrix`, `line`, `column` | the numbers of these, counted from the first of the tensor |
 | `addresses` | a table: for each column, one address for each tensor |
 | `arguments` | the arguments of a tensor |
@@ -73,7 +73,7 @@ def decoded(column: int) -> str:
 
 
 def room(column: int) -> str:
-    """Return the name of the room for the decoded numbers of a strip."""
+    """Return the name of the room for the decoded numbers of a portion."""
     return f"room_{column}"
 
 

@@ -16,13 +16,13 @@ from schuss.storage.codecs import CODECS, Codec
 OF_ROOTS = ("int8", "uint8", "flash_uint8")
 """Codecs with a root, whose last place may be another one in torch: it asks MKL."""
 
-ROOM = codecs.STRIP + 64  # kernels put zeros behind the last number
+ROOM = codecs.PORTION + 64  # kernels put zeros behind the last number
 
 
 def given(codec: Codec, case: int) -> Tensor:
-    """Return numbers of many sizes and kinds, as many as fit into a strip."""
+    """Return numbers of many sizes and kinds, as many as fit into a portion."""
     generator = torch.Generator().manual_seed(case)
-    count = int(torch.randint(1, codecs.STRIP + 1, (), generator=generator))
+    count = int(torch.randint(1, codecs.PORTION + 1, (), generator=generator))
     numbers = torch.randn(count, generator=generator)
     match case % 6:
         case 0:  # of many magnitudes
@@ -57,7 +57,7 @@ def test_kernels_have_the_codes_and_the_numbers_of_the_specification(name):
         codes, scales = codec.encoded(numbers)
         room, back = torch.zeros(ROOM), torch.zeros(ROOM)
         room[:count] = numbers
-        found = torch.full((codecs.STRIP,), 77, dtype=codec.code)
+        found = torch.full((codecs.PORTION,), 77, dtype=codec.code)
         found_scales = torch.zeros(len(scales), dtype=codec.scale)
         memory = (each.data_ptr() for each in (found, found_scales, room, back))
         there_and_back(*memory, count)

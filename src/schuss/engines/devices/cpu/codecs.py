@@ -1,6 +1,6 @@
 """The codecs as kernels call them, with the bits of `storage.codecs`.
 
-A kernel goes through a chunk in strips that fit into the fastest cache. Before a strip
+A kernel goes through a chunk in portions that fit into the fastest cache. Before a portion
 `decode_NAME(codes, scales, numbers, count)` decodes it into float32 numbers, with which the program
 computes, and after it `encode_NAME` encodes what the program left there. All take addresses.
 """
@@ -20,7 +20,7 @@ from schuss.engines.devices.cpu import numbers as in_memory
 from schuss.engines.devices.cpu.coding import CODINGS, Coding
 from schuss.engines.devices.cpu.vectors import LANES, Vectors
 
-STRIP = 1024
+PORTION = 1024
 """How many numbers are decoded at once: a multiple of every block."""
 
 _INT8, _INT64, _FLOAT = ir.IntType(8), ir.IntType(64), ir.FloatType()
@@ -46,8 +46,8 @@ def _room(kind: Any, count: int) -> Any:
     return room
 
 
-room_of_strip = _room(_FLOAT, STRIP + _SPREAD)
-"""The room for the numbers of a strip."""
+room_of_portion = _room(_FLOAT, PORTION + _SPREAD)
+"""The room for the numbers of a portion."""
 
 _vector = _room(_INT8, LANES)
 
@@ -108,7 +108,7 @@ def _strip_decoder(coding: Coding) -> Any:
 
 
 def _map_decoder(coding: Coding) -> Any:
-    """Return a decoder of strips that looks all numbers up before it goes on with vectors.
+    """Return a decoder of portions that looks all numbers up before it goes on with vectors.
 
     A vector that was stored in parts is not there for a load until these are through.
     """
@@ -166,7 +166,7 @@ def _strip_encoder(coding: Coding) -> Any:
 
 
 def _short_decoder(coding: Coding) -> Any:
-    """Return a decoder of strips for blocks of one vector: a loop with nothing to be decided."""
+    """Return a decoder of portions for blocks of one vector: a loop with nothing to be decided."""
     decode, load_scale = coding.decode, getattr(in_memory, f"load_{coding.scale}")
 
     @numba.njit(inline="always")
@@ -184,7 +184,7 @@ def _short_decoder(coding: Coding) -> Any:
 
 
 def _short_encoder(coding: Coding) -> Any:
-    """Return an encoder of strips for blocks of one vector."""
+    """Return an encoder of portions for blocks of one vector."""
     encode, factor = coding.encode, coding.factor
     scale_of, is_exact = coding.scale_of, coding.is_exact
     load_scale = getattr(in_memory, f"load_{coding.scale}")

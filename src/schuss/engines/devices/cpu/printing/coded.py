@@ -1,6 +1,6 @@
-"""Prints how strips of encoded places are decoded before a loop over elements, and encoded after.
+"""Prints how portions of encoded places are decoded before a loop over elements, and encoded after.
 
-A strip is a stretch of a tensor that begins with a block and ends with one, or where the tensor
+A portion is a stretch of a tensor that begins with a block and ends with one, or where the tensor
 ends.
 """
 
@@ -16,7 +16,7 @@ from schuss.engines.program.schedule import Function
 
 
 class Coded:
-    """Prints the strips of the encoded places of a function.
+    """Prints the portions of the encoded places of a function.
 
     Args:
         statements: Prints the statements of the program.
@@ -36,11 +36,11 @@ class Coded:
         self.places = [p for p in columns if p in used and statements.layout.codec(p)]
 
     def rooms(self) -> list[str]:
-        """Print the taking of room for the numbers of a strip of each place."""
-        return [f"{self._room(place)} = room_of_strip()" for place in self.places]
+        """Print the taking of room for the numbers of a portion of each place."""
+        return [f"{self._room(place)} = room_of_portion()" for place in self.places]
 
     def opened(self, first: str) -> list[str]:
-        """Print where codes and scales of a strip are, and the decoding of those that are read.
+        """Print where codes and scales of a portion are, and the decoding of those that are read.
 
         Args:
             first: The name of the number of its first element; `count` is how many it has.
@@ -52,11 +52,11 @@ class Coded:
         ]
 
     def closed(self) -> list[str]:
-        """Print the encoding of a strip at the places that are written to."""
+        """Print the encoding of a portion at the places that are written to."""
         return self._called("encode", self._written)
 
     def bases(self, first: str = "") -> list[str]:
-        """Print where the numbers of a strip lie if they are counted from the tensor's first.
+        """Print where the numbers of a portion lie if they are counted from the tensor's first.
 
         Args:
             first: The name of the number of its first element; nothing if they are counted from it.

@@ -44,7 +44,7 @@ def body(statements: Statements, function: Function) -> list[str]:
 
 
 def _loops(statements: Statements, function: Function) -> list[str]:
-    """Print the loop over the elements of a chunk, or over the strips of it and their elements."""
+    """Print the loop over the elements of a chunk, or over its portions and their elements."""
     values, layout = statements.program.values, statements.layout
     single = [v for v in function.needed if not values[v].per_tensor]
     inputs = statements.program.inputs
@@ -63,8 +63,8 @@ def _loops(statements: Statements, function: Function) -> list[str]:
         *coded.rooms(),
         *coded.bases(),
         "begin, end = first, first + count",
-        "for first in range(begin, end, STRIP):",
-        "    count = STRIP if first + STRIP < end else end - first",
+        "for first in range(begin, end, PORTION):",
+        "    count = PORTION if first + PORTION < end else end - first",
         *indented(1, [*bases, *coded.opened("first"), *elements, *coded.closed()]),
     ]
 

@@ -168,24 +168,24 @@ class _Elements(_Printer):
             "first = line * width + first_column",
             *self.started(Form.ROW),
             *(
-                self._strips(elements)
+                self._portions(elements)
                 if self.coded.places
                 else ["for i in range(columns):", *elements]
             ),
             *map(self._of_line, self.reduced(Form.ROW)),
         ]
 
-    def _strips(self, elements: Sequence[str]) -> list[str]:
-        """Print the loop over the parts of a line that lie in different strips.
+    def _portions(self, elements: Sequence[str]) -> list[str]:
+        """Print the loop over the parts of a line that lie in different portions.
 
-        A strip goes on in the next line if the tile is as wide as the matrix, so that lines need
+        A portion goes on in the next line if the tile is as wide as the matrix, so that lines need
         not be made of whole blocks.
         """
         closed = self.coded.closed()
         opening = [
             "begin = first + at",
             "end = last if columns == width else first + columns",
-            "end = begin + STRIP if begin + STRIP < end else end",
+            "end = begin + PORTION if begin + PORTION < end else end",
             "count = end - begin",
             *self.coded.opened("begin"),
             *self.coded.bases("begin"),

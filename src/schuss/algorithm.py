@@ -190,8 +190,8 @@ class Algorithm(Checked):
             TypeError: One is of the wrong type.
         """
         super().check_group(group)
-        # ZeRO puts those of the optimizer into every group.
-        if tuple(group.get("transforms", self.transforms)) != self._chain.transforms:
+        # ZeRO puts those of the optimizer into every group, and copies of them into checkpoints.
+        if repr([*group.get("transforms", self.transforms)]) != repr([*self.transforms]):
             raise ValueError(
                 "the group has transforms, which are of all groups; give them to the optimizer, "
                 "and the group their hyper-parameters"

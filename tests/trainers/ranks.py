@@ -44,19 +44,22 @@ SHARDED: dict[str, Create] = {
     "half, kahan": partial(AdamW, lr=0.01, rounding="kahan"),
     "half, stochastic": partial(AdamW, lr=0.01, rounding="stochastic"),
 }
-RESUMED: dict[str, Callable[..., Optimizer]] = {
-    "adamw": AdamW,
-    "lamb": schuss.LAMB,
-    "adafactor": schuss.Adafactor,
-    "schedule-free": schuss.AdamWScheduleFree,
-    "mean": lambda params, **options: AdamW(params, transforms=[EMA(0.9)], **options),
+RESUMED: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
+    "adamw": (AdamW, {}),
+    "lamb": (schuss.LAMB, {}),
+    "adafactor": (schuss.Adafactor, {}),
+    "schedule-free": (schuss.AdamWScheduleFree, {}),
+    "mean": (AdamW, {"transforms": [EMA(0.9)]}),
+    "codes": (AdamW, {"state_storage": "8bit"}),
 }
+WIDE = (6, 700, 1)
+"""The sizes of a network with so many numbers in a parameter that their state is encoded."""
 
 
-def network(dtype: torch.dtype = torch.float32) -> nn.Sequential:
+def network(dtype: torch.dtype = torch.float32, sizes: tuple[int, ...] = SIZES) -> nn.Sequential:
     torch.manual_seed(0)
     layers: list[nn.Module] = []
-    for into, out in pairwise(SIZES):
+    for into, out in pairwise(sizes):
         layers += [nn.Linear(into, out), nn.Tanh()]
     return nn.Sequential(*layers[:-1]).to(dtype)
 
@@ -162,7 +165,8 @@ class Rank:
         """Train with ZeRO, in one go and from a checkpoint after two steps."""
 
         def create(model: nn.Module) -> Any:
-            return ZeroRedundancyOptimizer(model.parameters(), RESUMED[name], lr=0.01)
+            made, options = RESUMED[name]
+            return ZeroRedundancyOptimizer(model.parameters(), made, lr=0.01, **options)
 
         def train(model: nn.Module, optimizer: Any) -> None:
             for _ in range(2):
@@ -170,7 +174,7 @@ class Rank:
                 learn(model, slice(8))
                 optimizer.step()
 
-        whole, resumed = network(), network()
+        whole, resumed = (network(sizes=WIDE if name == "codes" else SIZES) for _ in range(2))
         optimizer = create(whole)
         train(whole, optimizer)
         optimizer.consolidate_state_dict(to=0)

@@ -18,6 +18,7 @@ from schuss.engines.loop import initial_state, stream_of
 from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage import master
 from schuss.storage.codecs.policy import keep
+from schuss.storage.codecs.saved import put_together_within
 from schuss.storage.precision import state_dtypes
 
 Kind: TypeAlias = tuple[Any, ...]
@@ -225,6 +226,7 @@ def _initial(
 
 def _mend(optimizer: Stateful, group: Group, param: Tensor, state: State) -> None:
     """Change a state to the form that rules expect, where it is not in that form."""
+    put_together_within(f"a parameter of shape {tuple(param.shape)}", param.shape, state)
     master.mend(state, group, param, partial(stream_of, optimizer, param))
     for key, value in state.items():
         state[key] = plain_number(value)

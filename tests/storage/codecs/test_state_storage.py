@@ -334,3 +334,20 @@ def test_a_step_under_torch_compile_is_the_same():
             param.grad = torch.randn(param.shape, generator=generator)
         take()
     assert (params[0] - others[0]).abs().max() < 1e-6
+
+
+def test_codes_and_scales_that_a_loader_has_put_into_the_state_are_one_tensor_again():
+    # As ZeroRedundancyOptimizer does: it writes what was saved into the state itself.
+    ends = []
+    for by_hand in (False, True):
+        weight = nn.Parameter(torch.linspace(-1, 1, 4096).reshape(64, 64))
+        optimizer = schuss.AdamW([weight], state_storage="8bit")
+        for number in range(4):
+            if number == 2 and by_hand:
+                optimizer.state[weight] = optimizer.state_dict()["state"][0]
+                assert "exp_avg.int8.codes" in optimizer.state[weight]
+            weight.grad = weight.detach().mul(number + 1).sin()
+            optimizer.step()
+        assert isinstance(optimizer.state[weight]["exp_avg"], Encoded)
+        ends.append(weight.detach())
+    assert torch.equal(*ends)

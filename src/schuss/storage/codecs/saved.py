@@ -3,6 +3,8 @@
 A state that keeps `exp_avg` by the codec `int8` is saved with the keys `exp_avg.int8.codes` and
 `exp_avg.int8.scales`, so that any file format for tensors can hold it, and no other library takes
 codes for numbers.
+
+`ZeroRedundancyOptimizer` of torch puts both keys into the state itself when it loads.
 """
 
 from __future__ import annotations
@@ -71,6 +73,17 @@ def _in_one(saved: State) -> State:
         if not isinstance(value, Mapping) or not value.keys() & CODECS.keys():
             found[key] = value
     return found
+
+
+def put_together_within(where: str, shape: torch.Size, state: State) -> None:
+    """Put an encoded tensor in the place of codes and scales that a loader has put into a state.
+
+    Takes and raises what `put_together` does.
+    """
+    if any(str(key).endswith((f".{_CODES}", f".{_SCALES}")) for key in state):
+        found = put_together(where, shape, state)
+        state.clear()
+        state.update(found)
 
 
 def _encoded(where: str, shape: torch.Size, key: str, name: str, saved: State) -> Encoded:

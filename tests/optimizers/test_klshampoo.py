@@ -71,6 +71,17 @@ def test_a_root_has_a_bound():
     assert torch.allclose(-param.detach() / 0.1, torch.eye(2).double() * 1e-7)
 
 
+def test_an_eigenvalue_goes_on_from_its_bound():
+    param = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))
+    optimizer = KLShampoo([param], betas=(0.0, 0.5), init_factor=1e-12, **PLAIN)
+    for grad in (torch.eye(2), torch.zeros(2, 2)):
+        param.grad = grad.double()
+        optimizer.step()
+    # Half of 1 / 10², which belongs to the bound of 10, and not of the 1e-12 that there was.
+    values = optimizer.state[param]["left_values"]
+    assert torch.allclose(values, torch.full_like(values, 0.005), rtol=1e-12)
+
+
 def test_every_matrix_of_a_parameter_moves_as_it_does_alone():
     start, grads = random(6, 3, seed=9), [random(6, 3, seed=seed) for seed in range(5)]
     options = {"precondition_frequency": 2, **PLAIN}

@@ -16,7 +16,8 @@ The direction of Muon is divided by the root of its mean square, number by numbe
 the gradient. The result has a root of its mean square of $r$ in an m by n matrix, so that learning
 rate and decay may be AdamW's. The signs of the momentum are orthogonalized, because they do
 not depend on the scale of its rows and columns; `sign=False` leaves them out, as other packages do.
-$\epsilon$ is $10^{-8}$.
+The authors' code does so too, and its second moment has a decay rate of its own, 0.999, and a
+corrected bias. $\epsilon$ is $10^{-8}$.
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ the inverses out and has to make up for it by the norm of another optimizer. The
 followed in every step, in the basis that there is.
 
 The first step only finds the first basis. The eigenvalues start at `init_factor`, and a number of
-$d^{-1/2}$ is at most 10, or the length of its side if that is more, and 4000 at the most. A side
-that is longer than `max_dim` has eigenvalues and no basis. The authors' code computes in bfloat16
-and decays after the step; here it is in float32, and the decay is that of AdamW.
+$d^{-1/2}$ is at most 10, or the length of its side if that is more, and 4000 at the most. Where
+this bound holds, the mean goes on from the eigenvalue that belongs to it, as in the authors' code.
+A side that is longer than `max_dim` has eigenvalues and no basis. The authors' code computes in
+bfloat16 and decays after the step; here it is in float32, and the decay is that of AdamW.
 """
 
 from __future__ import annotations
@@ -143,13 +144,17 @@ class KLShampoo(MatrixOptimizer):
         for name, root, dim in ((LEFT, right, -1), (RIGHT, left, -2)):
             values = state[_of_values(name, index)]
             squares = (turned * root).square().mean(dim)
-            values.lerp_(squares, 1 - group["betas"][1])
+            values.clamp_(min=bound(values) ** -2).lerp_(squares, 1 - group["betas"][1])
 
 
 def inverse_root(values: Tensor) -> Tensor:
     """Return the inverse roots of eigenvalues, within the bounds of the authors' code."""
-    bound = max(LEAST_BOUND, min(values.shape[-1], LARGEST_BOUND))
-    return values.rsqrt().clamp(max=bound)
+    return values.rsqrt().clamp(max=bound(values))
+
+
+def bound(values: Tensor) -> int:
+    """Return the largest inverse root of the eigenvalues of a side."""
+    return max(LEAST_BOUND, min(values.shape[-1], LARGEST_BOUND))
 
 
 def _of_values(name: str, index: int) -> str:

@@ -26,6 +26,8 @@ whose root of the mean square is above 1.1 is shortened to that.
 The factors change every `precondition_frequency` steps. The noise $V$ is drawn by a generator that
 begins anew with the number of the step, so that a checkpoint continues bit for bit. The spectral
 norm is a lower bound, as in the author's code. A side that is longer than `max_dim` has no factor.
+Packages for torch change the factors ever more rarely as a training goes on, and once in a hundred
+changes give both factors numbers of one size, which changes their product by rounding only.
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ steps. The factor of an m by n matrix lets one learning rate serve all widths. T
 after it was used, so that the first step is that of the sign itself.
 
 The decay is multiplied by the same factor as the step. The paper evaluates a mean of the weights:
-add `EMA(0.999)` to the transforms.
+add `EMA(0.999)` to the transforms. The authors' code for torch has a fourth of the paper's factor,
+so that a learning rate of theirs is four times one of here. It decays after the step, and moves
+vectors by signs.
 """
 
 from __future__ import annotations

@@ -69,8 +69,9 @@ def klshampoo(s: dict[str, Any], x: Array, g: Array, t: int, h: dict[str, Any]) 
     of_right = (s["QL"].T @ g) * left
     s["L"] = 0.98 * s["L"] + 0.02 / cols * of_left @ of_left.T
     s["R"] = 0.98 * s["R"] + 0.02 / rows * of_right.T @ of_right
-    s["dL"] = 0.98 * s["dL"] + 0.02 * ((turned * right) ** 2).mean(axis=1)
-    s["dR"] = 0.98 * s["dR"] + 0.02 * ((turned * left) ** 2).mean(axis=0)
+    # Kept as inverse roots, so within their bounds.
+    s["dL"] = 0.98 / left[:, 0] ** 2 + 0.02 * ((turned * right) ** 2).mean(axis=1)
+    s["dR"] = 0.98 / right[0] ** 2 + 0.02 * ((turned * left) ** 2).mean(axis=0)
     if (t - 1) % 3 == 0:
         s["QL"], s["QR"] = np.linalg.qr(s["L"] @ s["QL"])[0], np.linalg.qr(s["R"] @ s["QR"])[0]
     return x - h["lr"] * u

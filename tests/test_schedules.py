@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -223,3 +224,26 @@ def test_the_presets_accept_what_labmls_could_not():
     assert math.isfinite(param.item())
     # labml's rate is back at 97 % of its start after twice the steps.
     assert schedules.warmup_cosine(200, 0, 100) == 0.1
+
+
+@pytest.mark.parametrize("step", [0, -3])
+def test_what_comes_before_the_first_step_counts_as_the_first(step: int) -> None:
+    for schedule in (
+        partial(schedules.warmup, warmup_steps=4),
+        partial(schedules.warmup_cosine, warmup_steps=4, total_steps=9),
+        partial(schedules.noam, warmup_steps=0),
+        partial(schedules.noam, warmup_steps=4),
+        partial(schedules.warmup_stable_decay, warmup_steps=4, total_steps=9, decay_steps=2),
+    ):
+        assert schedule(step) == schedule(1) > 0
+
+
+def test_a_floor_that_is_a_tensor_leaves_rates_numbers() -> None:
+    for made in (schedules.WarmupCosineLR, schedules.WarmupStableDecayLR):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        floor: Any = torch.tensor(0.5)
+        scheduler = made(optimizer, total_steps=1, min_lr_ratio=floor)
+        optimizer.step()
+        scheduler.step()
+        assert optimizer.param_groups[0]["lr"] == 0.25
+        assert type(optimizer.param_groups[0]["lr"]) is float

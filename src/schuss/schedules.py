@@ -2,7 +2,8 @@ r"""Schedules of the learning rate, for any optimizer.
 
 Each is a factor of the step count $t = 1, 2, \ldots$, a plain function, and an `LRScheduler` that
 multiplies the learning rate of every group by it. The first step of an optimizer is $t = 1$; call
-`step()` after each of its steps.
+`step()` after each of its steps. A step before the first one counts as the first, as in
+`LambdaLR(optimizer, lambda t: noam(t, 4000))`, where torch begins at 0.
 
 | function | factor | source |
 |---|---|---|
@@ -46,7 +47,7 @@ def warmup(step: float, warmup_steps: float) -> float:
         >>> [warmup(step, 4) for step in (1, 2, 4, 100)]
         [0.25, 0.5, 1.0, 1.0]
     """
-    return smaller(step / warmup_steps, 1.0) if warmup_steps > 0 else 1.0
+    return smaller(larger(step, 1) / warmup_steps, 1.0) if warmup_steps > 0 else 1.0
 
 
 def warmup_cosine(
@@ -71,6 +72,7 @@ def noam(step: float, warmup_steps: float, d_model: float = 512) -> float:
         >>> [round(noam(step, 4, d_model=1), 3) for step in (1, 4, 16)]
         [0.125, 0.5, 0.25]
     """
+    step = larger(step, 1)
     factor: float = step**-0.5
     if warmup_steps > 0:
         factor = smaller(factor, step * warmup_steps**-1.5)
@@ -169,7 +171,8 @@ class WarmupCosineLR(_FactorLR):
         last_epoch: int = -1,
     ) -> None:
         _DOMAINS.check({"total_steps": total_steps, "warmup": warmup, "min_lr_ratio": min_lr_ratio})
-        self.total_steps, self.warmup, self.min_lr_ratio = total_steps, warmup, min_lr_ratio
+        self.total_steps, self.warmup = total_steps, warmup
+        self.min_lr_ratio = float(min_lr_ratio)
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
@@ -217,7 +220,7 @@ class WarmupStableDecayLR(_FactorLR):
         decay_steps = total_steps // 5 if decay_steps is None else decay_steps
         _DOMAINS.check({"decay_steps": decay_steps, "min_lr_ratio": min_lr_ratio})
         self.total_steps, self.decay_steps, self.warmup = total_steps, decay_steps, warmup
-        self.min_lr_ratio = min_lr_ratio
+        self.min_lr_ratio = float(min_lr_ratio)
         if warmup + decay_steps > total_steps:
             raise ValueError(
                 f"warmup = {warmup} and decay_steps = {decay_steps} do not fit into "

@@ -69,7 +69,7 @@ class Loaded(NamedTuple):
         groups: The groups.
         state: The states.
         trained: The new values of parameters.
-        recoded: Tensors of the state that were encoded.
+        recoded: Tensors of the state that are kept in fewer bytes, and were saved otherwise.
     """
 
     groups: list[Group]

@@ -7,6 +7,7 @@ the arguments and the meaning that they have there: parameters are told by their
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -54,7 +55,8 @@ class Checkpointed(torch.optim.Optimizer):
         Tensors are copied, to the precision in which this optimizer keeps them. How a step is run
         (`foreach`, `fused`, `capturable`, `differentiable`) stays as it was constructed. If it was
         taken while evaluating, the parameters become what was trained. Loading ends evaluating. An
-        error leaves everything as it was.
+        error leaves everything as it was. A warning tells how much has changed of state that is
+        kept in fewer bytes, and was saved in another way.
 
         Args:
             state_dict: The dictionary that `state_dict` returned.
@@ -68,7 +70,12 @@ class Checkpointed(torch.optim.Optimizer):
             TypeError: It is no `state_dict`.
             RuntimeError: The optimizer is evaluating, and the model has not been loaded before.
         """
-        self._load(self._unwrapped(state_dict), keep, {})
+        made = self._load(self._unwrapped(state_dict), keep, {})
+        if made.recoded:
+            lines = "; ".join(loading.told(made.recoded))
+            warnings.warn(
+                f"the state was saved otherwise than state_storage keeps it: {lines}", stacklevel=2
+            )
 
     def load_by_name(
         self,

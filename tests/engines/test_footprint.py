@@ -60,6 +60,19 @@ def test_options_and_transforms_are_told_too(option):
     assert_told_before(OPTIONS[option](parameters((5,), (4, 4), dtype=torch.bfloat16)))
 
 
+MAKING = {"adopt": {}, "mars": {}, "sgd": {"momentum": 0.9}, "sm3": {"momentum": 0.9}}
+"""Optimizers that make state in their first step, with options for it."""
+
+
+@pytest.mark.parametrize("name", MAKING)
+def test_state_that_a_step_makes_is_told_as_the_next_one_keeps_it(name):
+    options: Any = MAKING[name]
+    params = parameters((64, 100), (5,))
+    assert_told_before(
+        schuss.create_optimizer(name, params, state_storage={"*": "int8"}, **options)
+    )
+
+
 @pytest.mark.parametrize(("storage", "bytes_a_number"), [("bf16", 2), ("8bit", 1 + 2 / 32)])
 def test_state_that_is_kept_in_fewer_bytes_is_told_as_it_is_kept(storage, bytes_a_number):
     optimizer = AdamW(parameters((64, 100), (5,)), state_storage=storage)

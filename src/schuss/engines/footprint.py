@@ -16,6 +16,7 @@ from schuss.engines.engine import Engine
 from schuss.engines.sums import measuring
 from schuss.engines.trial import tried
 from schuss.storage.codecs import Encoded, parts_of
+from schuss.storage.codecs.policy import keep
 from schuss.storage.precision import computed_dtype, real_count
 
 if TYPE_CHECKING:
@@ -213,12 +214,17 @@ class _Twins:
 def _after_a_step(
     optimizer: Stateful, rule: Rule, measures: Sequence[Measure], group: Group, param: Tensor
 ) -> State:
-    """Return the state of a parameter after its first step, or before if none can be tried."""
+    """Return the state of a parameter after its first step, or before if none can be tried.
+
+    State that the rule has made in the step is kept here as the next step is going to keep it.
+    """
+    twin = torch.empty_like(param, device="meta", requires_grad=False)
     try:
-        return tried(optimizer, rule, measures, group, param, {})
+        state = tried(optimizer, rule, measures, group, param, {})
     except Exception:  # noqa: BLE001  # a stranger's rule raises what it likes
-        twin = torch.empty_like(param, device="meta", requires_grad=False)
         return loop.initial_state(optimizer, group, twin)
+    keep(state, group, twin)
+    return state
 
 
 def _twin(value: Any) -> Any:

@@ -34,6 +34,7 @@ from schuss.engines.kernels.staged import CHUNK as STAGED
 from schuss.engines.program.program import Program
 from schuss.engines.program.schedule import schedule
 from schuss.engines.stacked.step import StackedStep
+from schuss.storage.codecs.encoded import pieces_as_on
 from schuss.storage.kinds import Kinds
 from schuss.storage.precision import real_count
 
@@ -76,7 +77,7 @@ def scratch(
     params = [param for param in states if param.numel()]
     batch = Batch(group, params, [torch.empty_like(param) for param in params])
     for name in wanted(group):
-        with suppress(UnfusableError):
+        with suppress(UnfusableError), pieces_as_on(device):
             try:
                 return Scratch(name, *_on(name, optimizer, rule, batch, states, device))
             except UnfusableError:

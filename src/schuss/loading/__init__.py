@@ -18,7 +18,7 @@ from schuss.loading.groups import (
     read,
 )
 from schuss.loading.names import Rename, matched, own_names, saved_names
-from schuss.loading.report import LoadReport, Recoded
+from schuss.loading.report import LoadReport, Recoded, told
 from schuss.loading.rules import RULE, check_rule, rule_of
 from schuss.loading.state import States
 
@@ -44,4 +44,5 @@ __all__ = [
     "read",
     "rule_of",
     "saved_names",
+    "told",
 ]

@@ -16,13 +16,13 @@ _SHOWN: Final = 12  # names of one kind; a report of a large model remains on on
 
 @dataclass(frozen=True)
 class Recoded:
-    """A tensor of a state that was encoded when it was loaded.
+    """A tensor of a state that is kept in fewer bytes, and was saved in another way.
 
     Attributes:
         parameter: A description of its parameter.
         key: Its key.
         before: The codec or the dtype that it was saved with.
-        after: The codec that keeps it now.
+        after: The codec or the dtype that keeps it now.
         error: The norm of the change over the norm of the tensor.
     """
 
@@ -33,7 +33,7 @@ class Recoded:
     error: float
 
 
-def recoded(parameter: str, key: str, saved: Tensor, before: Tensor, after: Encoded) -> Recoded:
+def recoded(parameter: str, key: str, saved: Tensor, before: Tensor, after: Tensor) -> Recoded:
     """Return how a tensor has changed.
 
     Args:
@@ -43,11 +43,26 @@ def recoded(parameter: str, key: str, saved: Tensor, before: Tensor, after: Enco
         before: Its numbers.
         after: The tensor as it is kept.
     """
-    dtype = str(saved.dtype).removeprefix("torch.")
-    name = saved.codec.name if isinstance(saved, Encoded) else dtype
     size, change = (float(whole(each.norm())) for each in (before, after - before))
     error = change / size if size else 0.0
-    return Recoded(parameter, key, name, after.codec.name, error)
+    return Recoded(parameter, key, _way(saved), _way(after), error)
+
+
+def _way(tensor: Tensor) -> str:
+    """Return the name of the codec or of the dtype that keeps a tensor."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return tensor.codec.name if isinstance(tensor, Encoded) else dtype
+
+
+def told(recoded: Iterable[Recoded]) -> list[str]:
+    """Return a line for all tensors with one key that have changed in one way."""
+    ways: dict[tuple[str, str, str], list[float]] = {}
+    for each in recoded:
+        ways.setdefault((each.key, each.before, each.after), []).append(each.error)
+    return [
+        f"{key} of {len(errors)} encoded: {before} as {after}, {max(errors):.2g} off at most"
+        for (key, before, after), errors in ways.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class LoadReport:
         new: Parameters that the checkpoint does not have. They keep the state that they had, which
             in a new optimizer is none.
         dropped: Parameters of the checkpoint that the optimizer does not have.
-        recoded: Tensors that are kept in codes, and were saved as numbers or in other codes.
+        recoded: Tensors that are kept in fewer bytes, and were saved in another way.
 
     Example:
         >>> import torch
@@ -88,13 +103,7 @@ class LoadReport:
         lines = [f"{count}, {len(moved)} of them renamed{listed(moved)}" if moved else count]
         lines += [f"{len(self.new)} new{listed(self.new)}"]
         lines += [f"{len(self.dropped)} dropped{listed(self.dropped)}"]
-        ways: dict[tuple[str, str, str], list[float]] = {}
-        for each in self.recoded:
-            ways.setdefault((each.key, each.before, each.after), []).append(each.error)
-        lines += [
-            f"{key} of {len(errors)} encoded: {before} as {after}, {max(errors):.2g} off at most"
-            for (key, before, after), errors in ways.items()
-        ]
+        lines += told(self.recoded)
         return "\n".join(lines)
 
 

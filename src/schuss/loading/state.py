@@ -21,7 +21,7 @@ from schuss.loading.report import Recoded, recoded
 from schuss.loading.values import alike, carried, fitted
 from schuss.storage import master
 from schuss.storage.codecs import Encoded
-from schuss.storage.codecs.policy import keep, wanted
+from schuss.storage.codecs.policy import HALVES, keep, wanted
 from schuss.storage.precision import computed_dtype
 
 _WAY_OUT: Final = "load_by_name leaves a parameter out with rename={its name: None}, strict=False"
@@ -38,7 +38,7 @@ class States:
         foreign: Hyper-parameters of the checkpoint that the optimizer does not have.
 
     Attributes:
-        recoded: The tensors that were encoded, from numbers or from other codes.
+        recoded: The tensors that a group keeps in fewer bytes, and that were saved otherwise.
     """
 
     def __init__(
@@ -109,13 +109,19 @@ class States:
     def _encode(
         self, where: str, state: State, group: Group, param: Tensor, saved: Mapping[str, Any]
     ) -> None:
-        """Encode tensors of which the group wants codes, and note what that has changed."""
+        """Encode tensors of which the group wants codes, and note what fewer bytes have changed."""
         plain = {key: v for key, v in state.items() if not isinstance(v, Encoded)}
         keep(state, group, param)
         for key, before in plain.items():
-            after = state[key]
-            if isinstance(after, Encoded) and key in saved:
-                self.recoded.append(recoded(where, key, saved[key], before, after))
+            after, value = state[key], saved.get(key)
+            if not isinstance(value, Tensor) or not isinstance(after, Tensor):
+                continue
+            if isinstance(after, Encoded):
+                self.recoded.append(recoded(where, key, value, before, after))
+            elif after.dtype is not value.dtype and wanted(key, after, group, param) in HALVES:
+                numbers = value.decoded() if isinstance(value, Encoded) else value
+                numbers = numbers.to(after.device).view(after.shape)
+                self.recoded.append(recoded(where, key, value, numbers, after))
 
     def fitted(self, where: str, key: str, value: Any, form: Tensor) -> Tensor:
         """Return a copy of a loaded tensor, like the one that it will be copied to.

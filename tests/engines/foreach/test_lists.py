@@ -10,6 +10,7 @@ from torch import Tensor
 
 from schuss.engines.foreach import lists
 from schuss.engines.foreach.lists import (
+    Generators,
     drawn,
     function_of,
     has_function,
@@ -124,14 +125,24 @@ def test_numbers_are_on_no_default_device(call):
 
 def test_random_numbers_differ_by_tensor_and_seed_and_are_the_same_again():
     like = [torch.empty(4) for _ in range(3)]
-    first, second, third = drawn("normal", [1.0, 1.0, 2.0], like)
+    first, second, third = drawn(0, "normal", [1.0, 1.0, 2.0], like, {})
     assert not torch.equal(first, second)
     assert not torch.equal(first, third)
-    again = drawn("normal", [1.0, 1.0, 2.0], like)
+    again = drawn(0, "normal", [1.0, 1.0, 2.0], like, {})
     assert all(map(torch.equal, again, [first, second, third]))
-    of_one = drawn("normal", 1.0, like)
+    of_one = drawn(0, "normal", 1.0, like, {})
     assert torch.equal(of_one[0], first)
     assert torch.equal(of_one[1], second)
+
+
+def test_random_numbers_go_on_from_one_piece_to_the_next():
+    like = [torch.empty(4) for _ in range(3)]
+    at_once = drawn(0, "normal", 1.0, like, {})
+    generators: Generators = {}
+    pieces = [drawn(0, "normal", 1.0, [each], generators)[0] for each in like]
+    assert all(map(torch.equal, pieces, at_once))
+    of_another = drawn(1, "normal", 1.0, like[:1], generators)
+    assert torch.equal(of_another[0], at_once[0])
 
 
 @pytest.mark.parametrize("over", [None, 0])

@@ -164,7 +164,7 @@ def check(made: Program, arguments: list[float], shapes: list[tuple[int, int, in
     inputs = [counts if p == COUNT else [x.clone() for x in start[p]] for p in made.inputs]
     plan = instructions(made)
     numbers = plan.contracted.numbers(arguments)
-    values = play(plan, numbers, {n: inputs[n] for n in plan.inputs}, inputs[1], views)
+    values = play(plan, numbers, {n: inputs[n] for n in plan.inputs}, inputs[1], {}, views)
     expected = {place: x for (place, _), x in zip(made.outputs, values, strict=True)}
     at: dict[Place, list[Any]] = {place: [x.clone() for x in start[place]] for place in places}
     for place, _ in made.outputs:

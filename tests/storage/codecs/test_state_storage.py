@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any
 
 import pytest
@@ -265,13 +266,18 @@ def test_a_checkpoint_is_read_into_the_precision_of_the_optimizer(before, after)
     params, optimizer = made(before)
     step(params, optimizer)
     others, resumed = made(after)
-    resumed.load_state_dict(optimizer.state_dict())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        resumed.load_state_dict(optimizer.state_dict())
+    names = {None: "float32", "bf16": "bfloat16", "8bit": "int8"}
+    told = f"exp_avg of 1 encoded: {names[before]} as {names[after]}, 0.00"
+    is_told = any(told in str(each.message) and each.filename == __file__ for each in said)
+    assert is_told == (after is not None and before != after)
     assert resumed.param_groups[0]["state_storage"] == after
     mine, other = optimizer.state[params[0]]["exp_avg"], resumed.state[others[0]]["exp_avg"]
     assert (mine - other).abs().max() < 0.01
     step(others, resumed)
-    expected = {None: "float32", "bf16": "bfloat16", "8bit": "int8"}[after]
-    assert forms(resumed, others[0])["exp_avg"] == expected
+    assert forms(resumed, others[0])["exp_avg"] == names[after]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from schuss.engines.foreach.contracted import Contracted, contracted
 from schuss.engines.foreach.lists import function_of, has_function, takes_tensor
-from schuss.engines.program.operations import DRAWS, SIZES, SPREADS
+from schuss.engines.program.operations import SIZES, SPREADS
 from schuss.engines.program.program import Node, Place, Program
 
 _COMMUTATIVE = frozenset({"add", "maximum", "minimum", "mul"})
@@ -64,7 +64,6 @@ class Instructions(NamedTuple):
         outputs: The places that are written, and the numbers of their values.
         contracted: The operations, and the numbers beside the arguments.
         singles: The numbers that are needed as tensors.
-        draws: Whether it has random numbers.
     """
 
     inputs: dict[int, Place]
@@ -72,7 +71,6 @@ class Instructions(NamedTuple):
     outputs: tuple[Output, ...]
     contracted: Contracted
     singles: tuple[int, ...]
-    draws: bool
 
 
 @lru_cache(maxsize=1024)
@@ -116,9 +114,7 @@ class _Memory:
             home = self._homes.get(number)
             outputs.append(Output(place, number, home not in (None, place), home == place))
         inputs = {n: p for n, p in enumerate(self._program.inputs) if n in self._last}
-        draws = any(call.operation in DRAWS for call in calls)
-        found = self._contracted, tuple(self._singles), draws
-        return Instructions(inputs, calls, tuple(outputs), *found)
+        return Instructions(inputs, calls, tuple(outputs), self._contracted, tuple(self._singles))
 
     def _call(self, number: int, node: Node) -> Instruction:
         operation, *operands = node

@@ -116,15 +116,28 @@ def one_by_one(operation: str, operands: Sequence[Operand], real: torch.dtype) -
     return [function(*each) for each in zip(*columns, strict=True)]
 
 
-def drawn(operation: str, seeds: Operand, like: list[Tensor]) -> list[Tensor]:
-    """Return random numbers for every element, the same for the same seed."""
-    generators: dict[int, torch.Generator] = {}
+Generators: TypeAlias = "dict[tuple[int, int], torch.Generator]"
+"""The sources of the random numbers of a step, by the operation that draws, and a seed."""
+
+
+def drawn(
+    number: int, operation: str, seeds: Operand, like: list[Tensor], generators: Generators
+) -> list[Tensor]:
+    """Return random numbers for every element, the same for the same seed.
+
+    Args:
+        number: The number of the operation in its program.
+        operation: The operation.
+        seeds: The seed of each parameter, or of all.
+        like: The parameters.
+        generators: The generators of earlier parameters, from which later ones draw on.
+    """
     function = torch.rand if operation == "uniform" else torch.randn
     made = []
     for index, x in enumerate(like):
         seed = int(seeds[index] if isinstance(seeds, list) else seeds)
-        if seed not in generators:
-            generators[seed] = torch.Generator(x.device).manual_seed(seed)
-        of = generators[seed]
+        if (number, seed) not in generators:
+            generators[number, seed] = torch.Generator(x.device).manual_seed(seed)
+        of = generators[number, seed]
         made.append(function(x.shape, generator=of, dtype=x.dtype, device=x.device))
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -10,7 +9,9 @@ from torch import Tensor
 
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
+from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, STATE, Place
+from schuss.storage.codecs import Encoded
 from schuss.storage.kinds import CODES
 from schuss.storage.precision import computable, gradient, is_computable, real_count
 
@@ -38,30 +39,47 @@ class Members:
         cohort: The cohort.
         positions: The positions of these parameters among those that a step is for.
         indices: Their positions in the cohort.
+        stretch: The numbers of a large parameter that are stepped, as they lie in memory; None for
+            all numbers of all parameters.
 
     Attributes:
         cohort: The cohort.
         positions: As above.
         indices: As above.
         params: The parameters.
+        done: How many parameters of a step have been stepped when these have.
     """
 
-    def __init__(self, cohort: Cohort, positions: slice, indices: list[int]) -> None:
+    def __init__(
+        self, cohort: Cohort, positions: slice, indices: list[int], stretch: slice | None = None
+    ) -> None:
         self.cohort = cohort
         self.positions = positions
         self.indices = indices
         self.params = [cohort.params[index] for index in indices]
+        is_last = stretch is None or stretch.stop == self.params[0].numel()
+        self.done = positions.stop if is_last else positions.start
+        self._stretch = stretch
         self._lists: dict[Place, list[Tensor]] = {}
 
     def tensors(self, place: Place) -> list[Tensor]:
         """Return the tensors at a place of the parameters or of the states."""
         if not place.name.startswith(STATE):
-            return self.params
+            return self._stretched(self.params)
         found = self._lists.get(place)
         if found is None:
             key, states = place.name.removeprefix(STATE), self.cohort.states
             found = self._lists[place] = [states[index][key] for index in self.indices]
-        return found
+        return found if place.per_tensor else self._stretched(found)
+
+    def _stretched(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Return the numbers of large tensors that are stepped. These views are not kept."""
+        at = self._stretch
+        if at is None:
+            return tensors
+        return [
+            x.stretch(at) if isinstance(x, Encoded) else x.detach().view(-1)[at] for x in tensors
+        ]
 
     def seen(self, place: Place, grads: Sequence[Tensor | None]) -> list[Tensor]:
         """Return the tensors at a place as a rule sees them.
@@ -72,6 +90,7 @@ class Members:
         """
         if place.name == GRAD:
             own = [grad for index in self.indices if (grad := grads[index]) is not None]
+            own = self._stretched(own)
             if not self.params[0].is_complex() and _are(own, self.cohort.like.dtype):
                 return own
             pairs = zip(own, self.params, strict=True)
@@ -91,19 +110,54 @@ Kept = dict[tuple[bytes, bool], list[Members]]
 """Pieces of a cohort by the parameters in them, from step to step; see `pieces`."""
 
 
-def pieces(cohort: Cohort, indices: Indices, kept: Kept, *, whole: bool) -> list[Members]:
+def pieces(
+    cohort: Cohort,
+    indices: Indices,
+    kept: Kept,
+    grads: Sequence[Tensor | None],
+    *,
+    by_number: bool = False,
+) -> list[Members]:
     """Return parameters in pieces, those that are kept if there are any.
 
-    Random numbers come from one generator for all of them, and so they are one piece then.
+    Args:
+        cohort: The cohort.
+        indices: The positions of the parameters.
+        kept: The pieces that are kept.
+        grads: The gradients of all parameters of the cohort.
+        by_number: Whether the step of a number needs no other number of its parameter, so that a
+            large parameter may be divided.
     """
-    key = indices.tobytes(), whole
+    key = indices.tobytes(), by_number
     if key not in kept:
         if len(kept) == KEPT:
             kept.clear()
-        most = sys.maxsize if whole else PIECE.get(cohort.like.device.type, ELSEWHERE)
+        most = PIECE.get(cohort.like.device.type, ELSEWHERE)
         counts = [cohort.params[index].numel() for index in indices.tolist()]
-        kept[key] = [Members(cohort, at, indices[at].tolist()) for at in _slices(counts, most)]
+        found = kept[key] = []
+        for at in _slices(counts, most):
+            own, count = indices[at].tolist(), counts[at.start] if counts else 0
+            if by_number and count > most and _lies_in_a_row(cohort, own[0], grads[own[0]]):
+                found += [Members(cohort, at, own, part) for part in _stretches(count, most)]
+            else:
+                found.append(Members(cohort, at, own))
     return kept[key]
+
+
+def _lies_in_a_row(cohort: Cohort, index: int, grad: Tensor | None) -> bool:
+    """Tell whether the numbers of a parameter and all that belongs to it are in one order."""
+    param, state = cohort.params[index], cohort.states[index]
+    names = [place.name for place in cohort.inputs if place.form is Form.ELEMENT]
+    own = [state[name.removeprefix(STATE)] for name in names if name.startswith(STATE)]
+    return all(
+        isinstance(x, Encoded) or (x.shape == param.shape and x.is_contiguous())
+        for x in (param, *own, *([] if grad is None else [grad]))
+    )
+
+
+def _stretches(count: int, most: int) -> Iterator[slice]:
+    for begin in range(0, count, most):
+        yield slice(begin, min(begin + most, count))
 
 
 def _slices(counts: Sequence[int], most: int) -> Iterator[slice]:

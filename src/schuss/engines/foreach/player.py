@@ -9,7 +9,7 @@ from torch import Tensor
 
 from schuss.engines.cohorts.matrix_view import MatrixView, reduced
 from schuss.engines.foreach.instructions import Instruction, Instructions
-from schuss.engines.foreach.lists import Operand, drawn, one_by_one
+from schuss.engines.foreach.lists import Generators, Operand, drawn, one_by_one
 from schuss.engines.program.operations import DRAWS, REDUCED, SIZES, SPREADS
 
 
@@ -18,6 +18,7 @@ def play(
     numbers: Sequence[Operand | Tensor],
     inputs: Mapping[int, list[Tensor]],
     like: list[Tensor],
+    generators: Generators,
     views: Sequence[MatrixView] = (),
 ) -> list[list[Tensor]]:
     """Play a program.
@@ -27,6 +28,7 @@ def play(
         numbers: Its arguments, factors and numbers as tensors.
         inputs: The lists of tensors that are read, by the number of the value.
         like: The parameters as the rule sees them.
+        generators: The sources of the random numbers of a step, for all its parameters.
         views: How each parameter is seen, if it is seen as anything but itself.
 
     Returns:
@@ -36,7 +38,7 @@ def play(
     for call in instructions.calls:
         operands = [values[operand] for operand in call.operands]
         if call.function is None:
-            values[call.number] = _alone(call, operands, like, views)
+            values[call.number] = _alone(call, operands, like, generators, views)
         elif call.over is None:
             values[call.number] = list(call.function(*operands))
         else:
@@ -54,12 +56,16 @@ def play(
 
 
 def _alone(
-    call: Instruction, operands: list[Any], like: list[Tensor], views: Sequence[MatrixView]
+    call: Instruction,
+    operands: list[Any],
+    like: list[Tensor],
+    generators: Generators,
+    views: Sequence[MatrixView],
 ) -> list[Tensor]:
     """Return the value of an operation for which there is no function on lists."""
     operation, real = call.operation, like[0].dtype
     if operation in DRAWS:
-        return drawn(operation, operands[0], like)
+        return drawn(call.number, operation, operands[0], like, generators)
     if operation in REDUCED:
         return [reduced(operation, x.to(real)) for x in operands[0]]
     if operation in SIZES or operation in SPREADS:

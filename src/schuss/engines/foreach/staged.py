@@ -32,9 +32,8 @@ def run_stages(
         kept: The lists that are kept from step to step.
     """
     playings = [_playing(cohort, part, stage, grads) for stage in cut.stages]
-    draws = any(playing.draws for playing in playings if playing)
     given = {index: grad for index, grad in enumerate(grads) if grad is not None}
-    for piece in pieces(cohort, cohort.indices_of(part), kept, whole=draws):
+    for piece in pieces(cohort, cohort.indices_of(part), kept, grads):
         stacks = Stacks(cohort, part, cut, piece.indices, given, piece.positions)
         made: dict[str, list[Tensor]] = {}
         for stage, playing in zip(cut.stages, playings, strict=True):

@@ -13,7 +13,7 @@ from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.foreach.instructions import Instructions, instructions
-from schuss.engines.foreach.lists import Operand, single
+from schuss.engines.foreach.lists import Generators, Operand, single
 from schuss.engines.foreach.members import Kept, Members, pieces
 from schuss.engines.foreach.player import play
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
@@ -50,9 +50,10 @@ def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) 
         kept: The lists that are kept from step to step.
     """
     playing = Playing(cohort, part, part.trace, grads)
-    for piece in pieces(cohort, cohort.indices_of(part), kept, whole=playing.draws):
+    by_number = playing.is_by_number and not part.trace.dropped
+    for piece in pieces(cohort, cohort.indices_of(part), kept, grads, by_number=by_number):
         put_into_state(piece, playing.play(piece), part.trace.dropped)
-        yield piece.positions.stop
+        yield piece.done
 
 
 def put_into_state(
@@ -84,11 +85,12 @@ class Playing:
         self._plan = instructions(trace.program, copies, on_cpu=cohort.like.is_cpu)
         self._numbers = _numbers(self._plan, part)
         self._common = self._with_singles(self._numbers) if part.which is None else []
+        self._generators: Generators = {}
 
     @property
-    def draws(self) -> bool:
-        """Whether it has random numbers."""
-        return self._plan.draws
+    def is_by_number(self) -> bool:
+        """Whether what becomes of a number depends on no other number of its parameter."""
+        return self._trace.matrix_axes is None and self._trace.program.is_by_number
 
     def play(self, members: Members, blocks: Blocks | None = None) -> dict[str, list[Tensor]]:
         """Play the program on some parameters, and return the state that it has made for them.
@@ -117,7 +119,7 @@ class Playing:
         inputs = {number: seen(place) for number, place in plan.inputs.items()}
         param = Place(PARAM)
         like = inputs.get(trace.program.inputs.index(param)) or seen(param)
-        values = play(plan, numbers, inputs, like, views)
+        values = play(plan, numbers, inputs, like, self._generators, views)
         made: dict[str, list[Tensor]] = {}
         for output, value in zip(plan.outputs, values, strict=True):
             if output.there and not views:

@@ -19,11 +19,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 from schuss.engines.errors import UnfusableError
 from schuss.engines.program import names
-from schuss.engines.program.operations import DRAWS, PREDICATES, REDUCED, SPREADS, Form
+from schuss.engines.program.operations import DRAWS, PREDICATES, REDUCED, SIZES, SPREADS, Form
 
 GRAD = "grad"
 PARAM = "param"
 STATE = "state."
+
+_OF_ALL = frozenset({*REDUCED, *SPREADS, *SIZES, "stochastic"})
+"""Operations that need all numbers of a tensor, its sizes, or the places of numbers in it."""
 
 Node: TypeAlias = tuple[Any, ...]
 """The name of an operation, and its operands; it makes the next value."""
@@ -92,6 +95,15 @@ class Program(NamedTuple):
         """
         known = [(self.values[number], place) for place, number in self.outputs]
         return max([1, *(value.after + (not place.per_tensor) for value, place in known)])
+
+    @property
+    def is_by_number(self) -> bool:
+        """Whether a number is stepped without any other number of its tensor, or its place there.
+
+        All that it writes is there before, one number for each element.
+        """
+        written = all(p in self.inputs and p.form is Form.ELEMENT for p, _ in self.outputs)
+        return written and not any(node[0] in _OF_ALL for node in self.nodes)
 
     def node(self, number: int) -> Node | None:
         """Return the operation that makes a value, or None for an input."""

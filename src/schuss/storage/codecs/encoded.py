@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,9 +67,8 @@ class Encoded(Tensor):
         if self._is_short:
             return self.codec.decoded(self.codes, self.scales, self.shape).to(self.dtype)
         numbers = torch.empty(self.numel(), dtype=self.dtype, device=self.device)
-        for at, codes, scales in self._pieces():
-            piece = numbers[at]
-            piece.copy_(self.codec.decoded(codes, scales, piece.shape))
+        for at in self._pieces():
+            numbers[at].copy_(self.stretch(at).decoded())
         return numbers.view(self.shape)
 
     def assign(self, numbers: Tensor) -> None:
@@ -77,16 +78,25 @@ class Encoded(Tensor):
                 self._own_part().assign(own_part(moved(numbers, self.codes)))
                 return
             if self._is_short:
-                self._put(numbers, self.codes, self.scales)
+                found = self.codec.encoded(numbers.float())
+                for into, each in zip((self.codes, self.scales), found, strict=True):
+                    into.view(-1).copy_(each.view(-1))
                 return
             flat = numbers.reshape(-1)
-            for at, codes, scales in self._pieces():
-                self._put(flat[at], codes, scales)
+            for at in self._pieces():
+                self.stretch(at).assign(flat[at])
 
-    def _put(self, numbers: Tensor, codes: Tensor, scales: Tensor) -> None:
-        found = self.codec.encoded(numbers.float())
-        for into, each in zip((codes, scales), found, strict=True):
-            into.view(-1).copy_(each.view(-1))
+    def stretch(self, at: slice) -> Encoded:
+        """Return some of its numbers in their order, in the same memory.
+
+        Args:
+            at: Where they are. It begins with a block.
+        """
+        block, per_byte = self.codec.block, self.codec.per_byte
+        codes = self.codes.view(-1)[at.start // per_byte : -(-at.stop // per_byte)]
+        scales = self.scales.view(-1)[at.start // block : -(-at.stop // block)]
+        shape = torch.Size([at.stop - at.start])
+        return Encoded(self.codec, codes, scales, shape, self.dtype)
 
     def _own_part(self) -> Encoded:
         """Return the rows that this rank has, in the same memory."""
@@ -98,19 +108,14 @@ class Encoded(Tensor):
     def _is_short(self) -> bool:
         return self.numel() <= _most_in_a_piece(self.device) or torch.compiler.is_compiling()
 
-    def _pieces(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Yield where pieces of whole blocks lie among the numbers, with codes and scales.
+    def _pieces(self) -> Iterator[slice]:
+        """Yield where pieces of whole blocks lie among the numbers.
 
         The operations that decode and encode take several times the memory of the numbers.
         """
         count, most = self.numel(), _most_in_a_piece(self.device)
-        codes, scales = self.codes.view(-1), self.scales.view(-1)
-        block, per_byte = self.codec.block, self.codec.per_byte
         for begin in range(0, count, most):
-            end = min(begin + most, count)
-            of_codes = slice(begin // per_byte, -(-end // per_byte))
-            of_scales = slice(begin // block, -(-end // block))
-            yield slice(begin, end), codes[of_codes], scales[of_scales]
+            yield slice(begin, min(begin + most, count))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write into some of the numbers, and encode all of them anew."""
@@ -204,7 +209,7 @@ class Encoded(Tensor):
         return f"{self.decoded()!r} kept as {self.codec.name}"
 
 
-PIECE = {"cpu": 1 << 17, "meta": 1 << 17}
+PIECE = {"cpu": 1 << 17}
 """How many numbers are decoded or encoded at a time, by the type of the device: a multiple of every
 block. On a CPU all that is computed with a piece is in the cache."""
 
@@ -212,8 +217,22 @@ ELSEWHERE = 1 << 22
 """The same for other devices."""
 
 
+_told_for: ContextVar[str] = ContextVar("_told_for", default="cpu")
+
+
+@contextmanager
+def pieces_as_on(device: torch.device) -> Iterator[None]:
+    """Go through tensors without memory in pieces that are as large as on a device."""
+    before = _told_for.set(device.type)
+    try:
+        yield
+    finally:
+        _told_for.reset(before)
+
+
 def _most_in_a_piece(device: torch.device) -> int:
-    return PIECE.get(device.type, ELSEWHERE)
+    kind = _told_for.get() if device.type == "meta" else device.type
+    return PIECE.get(kind, ELSEWHERE)
 
 
 _SHARING = (torch.ops.aten.detach, torch.ops.aten.alias)

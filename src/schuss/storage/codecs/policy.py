@@ -45,6 +45,9 @@ DTYPES: Final[Mapping[str, torch.dtype]] = {
 }
 """The dtypes that state can be kept in, by name."""
 
+HALVES: Final = frozenset(name for name, dtype in DTYPES.items() if dtype in HALF)
+"""The names of those in half precision."""
+
 OTHERS: Final = "*"
 """The key of a dictionary that stands for all keys that are not in it."""
 

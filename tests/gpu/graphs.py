@@ -54,16 +54,6 @@ def _trained(machine: Machine, make: Make, rate: float, *, captured: bool) -> li
             assert param.grad is not None
             param.grad.mul_(-1.5)
         if captured and number == WARM:
-            step = _captured(machine, step)
+            step = machine.captured(step)
         step()
     return [param.detach().double() for param in params]
-
-
-def _captured(machine: Machine, step: Callable[[], object]) -> Callable[[], object]:
-    """Capture a step, which does not take it, and return what takes it."""
-    if machine.rehearses:
-        return step
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay

@@ -80,6 +80,15 @@ class Machine:
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
+    def captured(self, step: Callable[[], object]) -> Callable[[], object]:
+        """Capture a step, which does not take it, and return what takes it."""
+        if self.rehearses:
+            return step
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        return graph.replay
+
     @contextmanager
     def keeping_codes(self) -> Iterator[None]:
         """Let the small parameters of a rehearsal have codes as large ones have."""

@@ -11,6 +11,9 @@ from typing import Any
 
 OURS = f"{Path('schuss')}/"
 
+LONGEST = 4000
+"""Letters of an error that is told in full: those at its end."""
+
 
 class Notes:
     """A file with one result on each line.
@@ -37,13 +40,19 @@ class Notes:
             file.write(json.dumps({"part": self.part, "case": case, **facts}) + "\n")
 
     @contextmanager
-    def failing_softly(self, case: str) -> Iterator[None]:
-        """Write an error down, and go on; it is no fault to refuse what cannot be done."""
+    def failing_softly(self, case: str, *, in_full: bool = False) -> Iterator[None]:
+        """Write an error down, and go on; it is no fault to refuse what cannot be done.
+
+        Args:
+            case: What is tried within.
+            in_full: Whether to write down all that led to the error.
+        """
         try:
             yield
         except Exception as error:  # noqa: BLE001  # whatever it is: the next case is tried
             refuses = any(f"{asked}=True" in str(error) for asked in ("fused", "capturable"))
-            self.note(case, ok=None if refuses else False, told=_told(error))
+            told = traceback.format_exc()[-LONGEST:] if in_full else _told(error)
+            self.note(case, ok=None if refuses else False, told=told)
 
 
 def _told(error: Exception) -> str:

@@ -30,7 +30,7 @@ from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.foreach.staged import run_stages
 from schuss.engines.foreach.step import run as run_on_lists
 from schuss.engines.groups import wanted
-from schuss.engines.kernels.staged import CHUNK as STAGED
+from schuss.engines.kernels.staged import chunk_on
 from schuss.engines.program.program import Program
 from schuss.engines.program.schedule import schedule
 from schuss.engines.stacked.step import StackedStep
@@ -107,7 +107,7 @@ def _on(
     found = _traced(rule, batch, states, Needs())
     if name == "fused":
         device_for(device)
-        stages = [_of_stages(*each) for each in found]
+        stages = [_of_stages(*each, device) for each in found]
         return sum(_of_kernels(*each) for each in found), max(stages, default=0)
     return 0, max((_of_lists(*each, batch, device) for each in found), default=0)
 
@@ -148,12 +148,12 @@ def _of_kernel(cohort: Cohort, program: Program, matrix_axes: Any) -> int:
     return 8 * (table + columns * count + len(layout.totals) * (count + entries) + slots)
 
 
-def _of_stages(cohort: Cohort, part: Part) -> int:
+def _of_stages(cohort: Cohort, part: Part, device: torch.device) -> int:
     """Return the bytes of stacks, and of what functions of whole tensors allocate between them."""
     cut = part.trace.cut
     if cut is None:
         return 0
-    most = max(1, STAGED // cohort.params[0].numel())
+    most = max(1, chunk_on(device) // cohort.params[0].numel())
     indices = cohort.indices_of(part)[:most]
     at = slice(0, len(indices))
     if part.which is not None:

@@ -492,3 +492,8 @@ def test_so_many_parameters_are_stepped_at_a_time_as_have_so_many_numbers(
     stepped(made(orthogonal, [(6, 4)] * 11, **{engine: True}), 1, without=lambda *_: False)
     assert [count for count, _ in found] == counts
     assert [at.start for _, at in found] == [sum(counts[:n]) for n in range(len(counts))]
+
+
+def test_a_gpu_is_given_more_matrices_at_once():
+    assert staged.chunk_on(torch.device("cpu")) == staged.CHUNK
+    assert staged.chunk_on(torch.device("cuda")) > staged.CHUNK

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
+from triton.runtime.jit import JITFunction
 
 import schuss
 from schuss.engines.devices import device
@@ -91,6 +92,37 @@ def launches(name: str) -> list[list[int]]:
             before = len(gpu.launches)
             optimizer.step()
             found.append([grid[0] for grid, _ in gpu.launches[before:]])
+    return found
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {"fused": True},
+    "late": {"fused": True},  # so that there are several sets of numbers
+    "scaled": {"fused": True},  # by a number that is on the device
+    "capturable": {"capturable": True},
+}
+
+
+def launched_by_triton(option: str) -> int:
+    """Return how often, in some steps, Triton was asked to find a compiled function."""
+    found = 0
+    run = JITFunction.run
+
+    def asked(function: Any, *args: Any, **options: Any) -> Any:
+        nonlocal found
+        found += not options["warmup"]
+        return run(function, *args, **options)
+
+    with driven() as gpu, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JITFunction, "run", asked)
+        params = weights(3)
+        optimizer: Any = schuss.AdamW(params, lr=0.1, **OPTIONS[option])
+        if option == "scaled":
+            optimizer.grad_scale = torch.tensor(2.0)
+        for step in range(4):
+            params[0].grad = None if option == "late" and not step else torch.ones(8)
+            optimizer.step()
+        assert len(gpu.launches) == (8 if option in ("scaled", "capturable") else 4)
     return found
 
 

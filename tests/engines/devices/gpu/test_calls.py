@@ -21,6 +21,11 @@ def test_a_direct_launch_has_the_arguments_of_triton_s_own(compiler):
     assert first[-2:] == ["int", "bool"]  # BLOCK and SEVERAL, which are compiled in
 
 
+@pytest.mark.parametrize("option", ["plain", "late", "scaled", "capturable"])
+def test_every_launch_is_direct(option, compiler):
+    assert compiler("driver", "launched_by_triton", option) == 0
+
+
 def test_without_a_c_compiler_the_foreach_engine_takes_the_step(compiler):
     assert compiler("driver", "engine_without_compiler") == "foreach"
 

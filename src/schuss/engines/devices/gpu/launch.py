@@ -130,7 +130,7 @@ class Launch:
         rooms = [len(each.reductions) * self._work.parts(each).entries for each in source.passes]
         self._partials = self._room(max([0, *rooms]))
         self._totals = self._room(source.totals * self._tensors)
-        self._compiled: set[bool] = set()
+        self._compiled: set[tuple[bool, bool]] = set()
         self._compile()
 
     def _compile(self) -> None:
@@ -139,7 +139,7 @@ class Launch:
         with current(self.device), self._call.compiling():
             self.run(words, 0, never(self.device))
         self._sent = None  # binding has yet to tell the addresses
-        self._compiled.add(self._several)
+        self._compiled.add(self._variant)
 
     def prepare(
         self,
@@ -156,7 +156,7 @@ class Launch:
         self.numbers = numbers
         self._sets = 0 if numbers else 1 if which is None else len(arguments)
         self._several = which is not None or numbers is not None
-        if self._several not in self._compiled:
+        if self._variant not in self._compiled:
             self._compile()
         size = self._begin + (1 + self._several + self._shares) * tensors
         if len(self.words) != size:
@@ -200,6 +200,11 @@ class Launch:
             else:  # a set of arguments is 16 bytes for each: itself, and its reciprocal
                 own *= 16 * self.kernel.source.arguments
                 own += address
+
+    @property
+    def _variant(self) -> tuple[bool, bool]:
+        """The variants of functions that the run needs, and whether it needs one function more."""
+        return self._several, bool(self._on_device)
 
     @property
     def _begin(self) -> int:

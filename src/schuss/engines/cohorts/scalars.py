@@ -21,6 +21,8 @@ Columns: TypeAlias = "dict[str, NDArray[Any]]"
 
 _DTYPES = {int: np.int64, float: np.float64}
 _LARGE = 2**53
+_NEAR = 8
+"""Numbers are near each other if no more than so many places of a table are for one of them."""
 
 
 class Scalars:
@@ -51,6 +53,11 @@ class Scalars:
         if not self.own:
             return {}, np.zeros(len(indices), dtype=np.int64)
         columns = {key: column[indices] for key, column in self.own.items()}
+        if len(columns) == 1:
+            [(key, column)] = columns.items()
+            near = _near(column)
+            if near is not None:
+                return {key: near[0]}, near[1]
         bits = [np.ascontiguousarray(column).view(np.int64) for column in columns.values()]
         if len(bits) == 1:
             _, first, which = np.unique(bits[0], return_index=True, return_inverse=True)
@@ -121,6 +128,22 @@ class Scalars:
         return column
 
 
+def _near(column: NDArray[Any]) -> tuple[NDArray[np.int64], Indices] | None:
+    """Return the distinct ones of whole numbers that are near each other, and which each is.
+
+    Step counts are, and to mark them in a table takes a fifth of the time that sorting takes.
+    """
+    if column.dtype != np.int64 or not len(column):
+        return None
+    least, most = int(column.min()), int(column.max())
+    if most - least >= _NEAR * len(column):
+        return None
+    column = column - least
+    marked = np.zeros(most - least + 1, dtype=np.int64)
+    marked[column] = 1
+    return np.flatnonzero(marked) + least, (marked.cumsum() - 1)[column]
+
+
 def is_own(value: object) -> bool:
     """Tell whether parameters of a cohort may differ in a number of their state."""
     return type(value) is float or (type(value) is int and abs(value) < _LARGE)
@@ -140,7 +163,7 @@ def write(state: State, scalars: Mapping[str, Any]) -> None:
 
 def _is_constant(column: NDArray[Any]) -> bool:
     bits = column.view(np.int64)
-    return bool((bits == bits[0]).all())
+    return bool(bits[0] == bits[-1] and (bits == bits[0]).all())
 
 
 def _differs(value: float, first: float) -> bool:

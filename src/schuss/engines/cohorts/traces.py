@@ -157,10 +157,14 @@ def _grouped(found: Iterable[_Found]) -> list[list[_Found]]:
 
 def _part(alike: Sequence[_Found], indices: Indices, which: Indices, count: int) -> Part:
     """Return the part of parameters whose traces are alike."""
-    position = np.full(count, -1, dtype=np.int64)
-    sets = np.concatenate([each.sets for each in alike])
-    position[sets] = np.arange(len(sets))
-    mine = position[which] >= 0
+    if len(alike) == 1 and len(alike[0].sets) == count:  # in their order
+        sets = alike[0].sets
+    else:
+        position = np.full(count, -1, dtype=np.int64)
+        sets = np.concatenate([each.sets for each in alike])
+        position[sets] = np.arange(len(sets))
+        mine = position[which] >= 0
+        indices, which = indices[mine], position[which[mine]]
     trace = alike[0].trace
     arguments = np.empty((len(sets), len(trace.arguments)))
     on_device = []
@@ -177,7 +181,7 @@ def _part(alike: Sequence[_Found], indices: Indices, which: Indices, count: int)
         for key, value in trace.scalars.items()
         if key not in after
     }
-    return Part(trace, indices[mine], arguments, position[which[mine]], after, columns, on_device)
+    return Part(trace, indices, arguments, which, after, columns, on_device)
 
 
 def _column(values: Sequence[Any], alike: Sequence[_Found]) -> NDArray[Any]:

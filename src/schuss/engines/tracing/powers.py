@@ -33,20 +33,22 @@ def powers_of(base: float, exponents: NDArray[np.float64]) -> list[float] | NDAr
     Raises:
         ArithmeticError: One of them has no power, or none that float64 holds.
     """
-    if not (exponents.min() >= 0 and exponents.max() <= LARGEST):
+    whole = exponents.astype(np.int64)
+    largest = int(whole.view(np.uint64).max())  # a negative one is above all others so
+    if largest > LARGEST:
         return [base**each for each in exponents.tolist()]
-    return _powers(base.hex())(exponents.astype(np.int64))
+    return _powers(base.hex())(whole, largest)
 
 
 @lru_cache(TABLES)
-def _powers(text: str) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+def _powers(text: str) -> Callable[[NDArray[np.int64], int], NDArray[np.float64]]:
     """Return the table of a base; the text tells 0.0 and -0.0 apart."""
     base = float.fromhex(text)
     found = np.full(64, np.nan)
 
-    def at(exponents: NDArray[np.int64]) -> NDArray[np.float64]:
+    def at(exponents: NDArray[np.int64], largest: int) -> NDArray[np.float64]:
         nonlocal found
-        table, largest = found, int(exponents.max())
+        table = found
         if largest >= len(table):
             known, table = table, np.full(min(2 * largest, LARGEST) + 1, np.nan)
             table[: len(known)] = known

@@ -66,6 +66,7 @@ class Binding:
         self._copies: list[tuple[int, Tensor, Tensor]] = []
         self._launches: dict[object, tuple[Program, Launch]] = {}
         self._runs: dict[Launch, Run] = {}
+        self._measured: dict[tuple[Launch, Place], Tensor] = {}
         self._unseen: frozenset[int] = frozenset()
         self.numbers = NumbersOfCohort(cohort, self._device)
         bound = {p: self._bound(p) for p in cohort.inputs if p.name not in (GRAD, COUNT.name)}
@@ -114,6 +115,7 @@ class Binding:
         self._unseen = frozenset(map(id, unseen))
         self._launches.clear()
         self._runs.clear()
+        self._measured.clear()
 
     def run(self, launch: Launch) -> Run:
         """Return the run of a launch alone, the same one in every step."""
@@ -154,6 +156,13 @@ class Binding:
             ).copy_(grad)
             for index, grad in zip(indices, grads, strict=True)
         ]
+
+    def measured(self, launch: Launch, place: Place) -> Tensor:
+        """Return room for a number of each parameter that is no state, the same in every step."""
+        if (launch, place) not in self._measured:
+            like, count = self.cohort.like, len(self.cohort.params)
+            self._measured[launch, place] = torch.zeros(count, dtype=like.dtype, device=like.device)
+        return self._measured[launch, place]
 
     def made(self, place: Place, trace: Trace, indices: Indices) -> list[Tensor]:
         """Return new tensors at a place of the states, whose numbers are yet to be written."""

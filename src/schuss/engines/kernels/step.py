@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -119,7 +118,6 @@ class FusedStep:
     def _new_numbers(self, place: Place) -> NDArray[np.int64]:
         if not place.per_tensor:
             raise UnfusableError("what is measured has to be one number for each parameter")
-        like = self.binding.cohort.like
-        numbers = torch.zeros(len(self._indices), dtype=like.dtype, device=like.device)
+        numbers = self.binding.measured(self.launch, place)[: len(self._indices)]
         self._numbers[place.name.removeprefix(STATE)] = numbers
         return numbers.data_ptr() + numbers.element_size() * np.arange(len(numbers))

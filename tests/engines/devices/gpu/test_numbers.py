@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
+import schuss
 from schuss import Adam, AdamW, RAdam
 from schuss.engines.devices.gpu import pinned, run
+from schuss.engines.devices.gpu.launch import Launch
 from tests.algorithms import TRACED
 from tests.covers import EXHAUSTIVE
 from tests.engines.devices.gpu.machine_code import compiled
+from tests.engines.devices.gpu.numbers import Tripling
 from tests.engines.devices.gpu.stubbed import stubbed_gpu
 from tests.engines.devices.gpu.test_compiled import MOST_REGISTERS, launched
 
@@ -99,6 +105,39 @@ def test_nothing_is_pinned_while_a_graph_is_captured(captures, monkeypatch):
         assert list(map(id, rooms)) == [id(memory[0]) for memory in pinned._captured[kept:]]
         with pytest.raises(RuntimeError, match="take two steps before"):
             optimizer.step()
+
+
+CAPTURABLE: dict[str, Callable[..., Any]] = {
+    "sums of tensors": lambda params: schuss.LAMB(params, capturable=True),
+    "rows and columns": lambda params: schuss.Adafactor(params, capturable=True),
+    "a norm over all": lambda params: AdamW(
+        params, capturable=True, transforms=[schuss.ClipByGlobalNorm(1.0), schuss.EMA(0.9)]
+    ),
+    "numbers by torch": lambda params: Tripling(params, capturable=True),
+}
+
+
+@pytest.mark.parametrize("kind", CAPTURABLE)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_captured_step_pins_nothing_and_keeps_what_it_reads(kind, scaled, captures):
+    params = [nn.Parameter(torch.ones(5, 3)) for _ in range(3)]
+    with stubbed_gpu():
+        optimizer = CAPTURABLE[kind](params)
+        for step in range(6):
+            for param in params:
+                param.grad = torch.ones(5, 3)
+            if scaled:
+                optimizer.grad_scale, optimizer.found_inf = torch.ones(()), torch.zeros(())
+            if step == 5:
+                before = len(pinned._captured)
+                pinnings = captures()
+            optimizer.step()
+    assert not pinnings
+    kept = pinned._captured[before:]
+    assert len(kept) == 1 + (kind == "a norm over all")  # a run that measures, and the step
+    launches = [launch for memory in kept for launch in memory if isinstance(launch, Launch)]
+    assert {"param"} <= {p.name for launch in launches for p in launch.kernel.source.columns}
+    assert all(any(x is launch._sent for m in kept for x in m) for launch in launches)
 
 
 @pytest.mark.parametrize("steps", [0, 3])

@@ -116,6 +116,7 @@ class Launch:
             self.addresses[column] = map_of(name, self.device).data_ptr()
         self._shares = sum(place.name.startswith(SHARED) for place in source.columns)
         self._sent: Tensor | None = None
+        self._sent_before = self.addresses
         self.words = np.zeros(0, dtype=np.int64)
         self.pinned, self.number = Pinned(), next(_NUMBERS)
         self.computations: dict[tuple[int, ...], Any] = {}
@@ -226,8 +227,8 @@ class Launch:
 
     @property
     def memory(self) -> tuple[object, ...]:
-        """The memory on the device that a launch reads, and another one may not."""
-        return self._sent, self._places, self.rows
+        """All that a launch reads: itself with its tables, and what it would replace in time."""
+        return self, self._sent, self._places
 
     def versions_are_raised(self) -> bool:
         """Raise the versions of all that was written to, and tell whether that was done."""
@@ -241,8 +242,9 @@ class Launch:
             begin: Where the words of this launch begin there.
             skip: A number that is not 0 if the step is to be left out.
         """
-        if self._sent is None or self.new_places:
+        if self._sent is None or (self.new_places and (self.addresses != self._sent_before).any()):
             self._sent = self._up(self.addresses)
+            self._sent_before = self.addresses.copy()
         if self._on_device:
             self._put(upload, begin)
         kernel = self.kernel

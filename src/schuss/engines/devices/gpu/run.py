@@ -80,4 +80,4 @@ def _launch(device: torch.device, launches: Sequence[Launch], skip: Tensor | Non
     for launch, begin in zip(together, begins, strict=False):
         launch.run(upload, begin, skip)
     if is_captured(device):
-        keep(staged, *(launch.memory for launch in together))
+        keep(staged, *(part for launch in together for part in launch.memory))

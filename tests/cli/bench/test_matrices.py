@@ -46,27 +46,46 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_small")
-def test_every_contender_has_a_row_and_the_document_gets_them(tmp_path: Path) -> None:
+def test_every_workload_has_a_record_and_a_section_of_its_own(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("\n".join(["before", *markers(WHOLE), "after"]))
-    names = ["muon-64", "soap-64", "composite"]
-    asked = [word for name in names for word in ("--workload", name)]
+    workloads = {"muon-64": MUONS, "soap-64": SOAPS, "composite": WHOLE_MODELS}
+    sections = {name: markers(f"{WHOLE}-{name}") for name in workloads}
+    lines = [line for name in workloads for line in sections[name]]
+    page.write_text("\n".join(["before", *lines, "after"]))
+    asked = [word for name in workloads for word in ("--workload", name)]
+    shared = ["--rounds", "2", "--threads", "1"]
     places = ["--output", str(tmp_path), "--markdown", str(page)]
-    command = ["bench", "matrices", *asked, "--rounds", "2", "--threads", "1"]
-    result = CliRunner().invoke(app, [*command, *places], catch_exceptions=False)
+    command = ["bench", "matrices", *asked, *shared, *places]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    record = json.loads((tmp_path / f"bench-{WHOLE}.json").read_text())
-    assert record["command"] == " ".join(["schuss", *command])
-    assert [found["workload"]["name"] for found in record["results"]] == names
-    assert [found["left_out"] for found in record["results"]] == [{}, {}, {}]
     text = page.read_text()
-    for contenders in (MUONS, SOAPS, WHOLE_MODELS):
-        for name in contenders:
-            assert f"\n| {name} | " in text
+    for name, contenders in workloads.items():
+        record = json.loads((tmp_path / f"bench-{WHOLE}-{name}.json").read_text())
+        again = ["schuss", "bench", "matrices", "--workload", name, *shared]
+        assert record["command"] == " ".join(again)
+        (found,) = record["results"]
+        assert (found["workload"]["name"], found["left_out"]) == (name, {})
+        begin, end = sections[name]
+        section = text.partition(begin)[2].partition(end)[0]
+        for contender in contenders:
+            assert f"\n| {contender} | " in section
     assert f"The time of a step is the mean of {PERIOD} in sequence." in text
     assert (text.startswith("before\n"), text.endswith("after")) == (True, True)
-    shown = CliRunner().invoke(app, ["bench", "show", str(tmp_path / f"bench-{WHOLE}.json")])
+    record = str(tmp_path / f"bench-{WHOLE}-soap-64.json")
+    shown = CliRunner().invoke(app, ["bench", "show", record])
     assert "SOAP, 100 matrices of 64x64" in shown.output
+
+
+@pytest.mark.usefixtures("_small")
+def test_a_missing_section_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(markers("mine-muon-64")))
+    asked = ["--workload", "muon-64", "--workload", "soap-64", "--section", "mine"]
+    places = ["--output", str(tmp_path), "--markdown", str(page)]
+    result = CliRunner().invoke(app, ["bench", "matrices", *asked, *places])
+    assert result.exit_code == 1
+    assert "no section 'mine-soap-64'" in " ".join(result.output.split())
+    assert list(tmp_path.iterdir()) == [page]
 
 
 def test_all_but_the_iteration_is_compared_by_the_bytes_that_it_moves() -> None:

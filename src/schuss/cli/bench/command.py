@@ -137,7 +137,8 @@ def matrices_command(
     """Time steps of Muon and SOAP beside other implementations, and of Muon within a Composite.
 
     The contenders take turns, and are compared within each round with the first of them, which is
-    ours. The elementwise part of Muon is compared with a kernel that only moves the bytes.
+    ours. The elementwise part of Muon is compared with a kernel that only moves the bytes. Each
+    workload has a record and a section of its own, such as `whole-matrices-muon-64`.
     """
     from schuss.cli.bench.launch import Options, launch_matrices
     from schuss.cli.bench.publishing import Document

@@ -166,23 +166,33 @@ def launch_optimizers(
 
 
 def launch_matrices(options: Options, document: Document | None) -> None:
-    """Measure steps of rules of whole matrices, and write the record and the tables.
+    """Measure steps of rules of whole matrices, and write the records and the tables.
+
+    Each workload has a record of its own, which is written as soon as it has been measured.
 
     Args:
         options: The options of the benchmark; it has no choice of optimizers.
-        document: The section of a document that takes the tables, or None.
+        document: The document that takes the tables, or None. The section of a workload is the one
+            of its name, after that of the document.
 
     Raises:
         UserError: Something that the user can put right.
     """
     usual = [name for name, race in RACES.items() if not race.on_demand]
     names = _known("--workload", options.workloads or usual, RACES)
-    _, settings = _prepare(options, document, WHOLE, _STEP_BLOCK)
+    begin = (document.section if document else None) or WHOLE
+    sections = {name: f"{begin}-{name}" for name in names}
+    places = {name: document and Document(document.path, sections[name]) for name in names}
+    for place in filter(None, places.values()):
+        place.check(WHOLE)
+    _, settings = _prepare(options, None, WHOLE, _STEP_BLOCK)
     console = new_console()
-    with shown_progress(console) as progress:
-        results = [measure_race(RACES[name], settings, progress) for name in names]
-    record = make_record(WHOLE, options.command("matrices"), settings, results)
-    finish(record, options.output, document, console)
+    for name in names:
+        with shown_progress(console) as progress:
+            results = [measure_race(RACES[name], settings, progress)]
+        command = replace(options, workloads=[name]).command("matrices")
+        record = make_record(WHOLE, command, settings, results)
+        finish(record, options.output, places[name], console, sections[name])
 
 
 def launch_show(path: Path, document: Document | None) -> None:

@@ -46,11 +46,23 @@ class Document:
 
 
 def finish(
-    record: dict[str, Any], output: Path, document: Document | None, console: Console
+    record: dict[str, Any],
+    output: Path,
+    document: Document | None,
+    console: Console,
+    name: str | None = None,
 ) -> None:
-    """Write a record, and what follows from it: the figure, the tables, a section of a document."""
+    """Write a record, and what follows from it: the figure, the tables, a section of a document.
+
+    Args:
+        record: The record.
+        output: The directory of its files.
+        document: The section of a document, or None.
+        console: Shows the tables.
+        name: The name of the files; that of the section, or of the kind of the record, if None.
+    """
     section = document.section if document is not None else None
-    path = output / f"bench-{section or record['kind']}.json"
+    path = output / f"bench-{name or section or record['kind']}.json"
     with writing_to(path):
         write_record(record, path)
     publish(report_of(record), path, document, console)

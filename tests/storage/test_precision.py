@@ -49,6 +49,40 @@ def test_a_rule_computes_half_precision_in_float32_and_state_is_stored_in_half(d
     assert [state["kept"][0], state["made"][0], param[0]] == [2, 3, -2]
 
 
+class Sides(Optimizer):
+    """Binds state of another shape than its parameter's anew in each step."""
+
+    def __init__(self, params, **options):
+        super().__init__(params, {"lr": 1.0}, **options)
+
+    def init_state(self, state, group, param):
+        state["side"], state["sums"] = param.new_zeros(2, 2), param.new_zeros(2, 1)
+        state["norm"] = torch.zeros((), dtype=torch.float32)
+
+    def update(self, state, group, grad, param):
+        state["side"] = state["side"] + grad @ grad.mT
+        state["sums"] = state["sums"] + grad.sum(-1, keepdim=True)
+        state["norm"] = grad.norm()
+        return state["side"] @ grad + state["sums"]
+
+
+@pytest.mark.parametrize("engine", [{"foreach": False}, {"foreach": True}, {}], ids=str)
+def test_state_of_any_shape_that_is_bound_anew_stays_as_precise_as_it_was(engine):
+    param = nn.Parameter(torch.zeros(2, 3, dtype=torch.bfloat16))
+    optimizer = Sides([param], **engine)
+    for _ in range(2):
+        param.grad = torch.full_like(param, 1 / 16)
+        optimizer.step()
+    state = optimizer.state[param]
+    assert [state[key].dtype for key in ("side", "sums", "norm")] == [
+        torch.bfloat16,
+        torch.bfloat16,
+        torch.float32,
+    ]
+    assert state["side"].eq(2 * 3 / 256).all()
+    assert state["sums"].eq(2 * 3 / 16).all()
+
+
 def test_a_rule_computes_complex_numbers_as_pairs_and_state_is_stored_complex():
     param = nn.Parameter(torch.zeros(3, dtype=torch.complex64))
     optimizer = Recorder([param])

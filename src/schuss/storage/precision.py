@@ -155,8 +155,11 @@ def _write_back(tensor: Tensor, computed: Tensor) -> None:
 
 def _replaced(kept: Any, value: Tensor, param: Tensor) -> Tensor:
     """Return a tensor that a rule has put in the place of another, as that one was kept."""
-    if not isinstance(kept, Tensor) or not kept.shape == value.shape == param.shape:
+    if not isinstance(kept, Tensor) or kept.shape != value.shape:
         return value
+    if value.shape != param.shape:
+        is_seen_wider = kept.dtype in HALF and value.dtype is torch.float32
+        return value.to(kept.dtype) if is_seen_wider else value
     if isinstance(kept, Encoded):
         kept.assign(value)
         return kept

@@ -37,14 +37,14 @@ class Allocations(TorchDispatchMode):
     ) -> Any:
         """Carry out an operation, and count the memory of what it returns."""
         tensors = [x for x in tree_leaves((args, kwargs or {})) if isinstance(x, Tensor)]
-        given = {_memory(part) for tensor in tensors for part in parts_of(tensor)}
+        given = {_memory(part) for tensor in tensors for part in _dense_parts(tensor)}
         if any(isinstance(tensor, Encoded) for tensor in tensors):
             with self:  # which counts what it takes to decode and to encode
                 result = Encoded.__torch_dispatch__(func, types, args, kwargs)
         else:
             result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            for part in parts_of(tensor) if isinstance(tensor, Tensor) else ():
+            for part in _dense_parts(tensor) if isinstance(tensor, Tensor) else ():
                 self._note(part, given)
         return result
 
@@ -66,6 +66,14 @@ class Allocations(TorchDispatchMode):
         if not self._users[memory]:
             del self._users[memory]
             self._now -= size
+
+
+def _dense_parts(tensor: Tensor) -> list[Tensor]:
+    """Return the tensors with memory of their own that a tensor consists of.
+
+    A sparse one is made of tensors that have been counted, and has none itself.
+    """
+    return [part for part in parts_of(tensor) if part.layout is torch.strided]
 
 
 def _memory(tensor: Tensor) -> int:

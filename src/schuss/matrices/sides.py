@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from schuss.contract import Group, State, wide_dtype
 from schuss.domains import Domain, whole
@@ -92,13 +93,22 @@ def rotated_back(state: State, x: Tensor, index: int) -> Tensor:
 def eigenvectors(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the eigenvalues and eigenvectors of symmetric matrices, the largest first.
 
-    A decomposition that does not converge is made again in float64.
+    A decomposition that does not converge is made again in float64, and that of no other matrix.
     """
+    if has_torch_function_unary(x):
+        found: tuple[Tensor, Tensor] = handle_torch_function(eigenvectors, (x,), x)
+        return found
     try:
         values, vectors = torch.linalg.eigh(x)
     except torch.linalg.LinAlgError:
+        if x.dim() > 2:
+            of_each = [eigenvectors(each) for each in x]
+            return torch.stack([v for v, _ in of_each]), torch.stack([w for _, w in of_each])
         values, vectors = (found.to(x.dtype) for found in torch.linalg.eigh(x.double()))
     return values.flip(-1), vectors.flip(-1)
+
+
+eigenvectors.takes_stacks = True  # type: ignore[attr-defined]  # and catches what no program can
 
 
 def turn_to_eigenvectors(state: State, index: int) -> None:

@@ -127,6 +127,58 @@ def test_a_part_of_a_tensor_is_refused_by_the_program_and_taken_by_a_function():
     torch.testing.assert_close(*params)
 
 
+def inverting(grad):
+    return torch.linalg.inv(grad)
+
+
+def inverting_or_not(grad):
+    try:
+        return torch.linalg.inv(grad)
+    except torch.linalg.LinAlgError:
+        return torch.eye(3)
+
+
+def inverting_the_second(grad):
+    first = torch.linalg.inv(grad @ grad.T + torch.eye(3))
+    with contextlib.suppress(Exception):
+        return first + torch.linalg.inv(grad)
+    return first
+
+
+@pytest.mark.filterwarnings("ignore:Ruled cannot run")
+@pytest.mark.parametrize("count", [2, 9])
+@pytest.mark.parametrize(
+    ("direction", "is_cut"),
+    [(inverting, True), (inverting_or_not, False), (inverting_the_second, False)],
+)
+def test_a_rule_that_catches_the_error_of_a_decomposition_is_not_cut(direction, is_cut, count):
+    calls = []
+
+    def rule(state, group, grad, param):
+        calls.append(1)
+        param.sub_(direction(grad))
+
+    def steps(**engine):
+        params = [nn.Parameter(torch.zeros(3, 3)) for _ in range(count)]
+        optimizer = Ruled(params, rule, **engine)
+        for number in range(3):
+            for param in params:
+                param.grad = torch.eye(3)
+            if number == 1 and not is_cut:
+                params[1].grad = torch.ones(3, 3)  # which has no inverse
+            optimizer.step()
+        return torch.stack([param.detach() for param in params]), optimizer
+
+    expected, _ = steps(foreach=False)
+    found, optimizer = steps()
+    torch.testing.assert_close(found, expected)
+    assert (optimizer.explain().cohorts[0].engine == "fused") is is_cut
+    if is_cut:
+        calls.clear()
+        optimizer.step()
+        assert len(calls) == 1  # errors are tried in the first trace only
+
+
 def dividing(numbers):
     try:
         return 1 / (numbers["step"] - 5)

@@ -47,6 +47,7 @@ class Dimensions:
         heads: Into how many equal parts the first is divided; 0 if it is not, None if it cannot be.
         single: The parameters are of one number.
         whole: The tensors that functions of whole tensors may be given; None if none may be called.
+        passing: The calls of such functions whose errors the rule is known to let pass.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Dimensions:
         self.heads = heads
         self.single = single
         self.whole = whole
+        self.passing: set[tuple[int, str]] = set()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,6 +90,7 @@ class Tape:
             device that computes them: the tensor, or what stands in for it, by the argument's
             position.
         blocks: The whole tensors that functions took or returned, if there are any.
+        fails_at: The call of such a function that is made to fail, by its number; see `failing`.
     """
 
     stand_in: type[StandIn]  # set by the module that defines it, and needs this one
@@ -112,6 +115,7 @@ class Tape:
         self.on_device: dict[int, Any] = {}
         self.drawn = drawn
         self.blocks: Blocks | None = None
+        self.fails_at: int | None = None
         self._next = len(inputs)
         self._per_tensor = [place.per_tensor for place in inputs]
 

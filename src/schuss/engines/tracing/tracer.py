@@ -9,6 +9,7 @@ have) raises `UntraceableError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from schuss.engines.program.stages import Cut
 from schuss.engines.tracing import whole
 from schuss.engines.tracing.calculation import drawn
 from schuss.engines.tracing.draws import refusing_draws
+from schuss.engines.tracing.failing import check_passes, that_may_fail
 from schuss.engines.tracing.kept import apart, blocks_of_state
 from schuss.engines.tracing.standin import StandIn
 from schuss.engines.tracing.tape import Dimensions, Tape
@@ -85,11 +87,11 @@ def trace(
         UnfusableError: It did what no program can express, or left state that none can keep.
         Request: It is to be traced again, with parameters divided otherwise.
     """
+    start = {k: v.clone() if isinstance(v, Tensor) else v for k, v in scalars.items()}
     tape = Tape(inputs, like, dimensions, drawn)
-    tape.numbers |= {id(x): key for key, x in scalars.items() if isinstance(x, Tensor)}
-    grad, param, before = _stand_ins(tape, inputs, axes)
-    before |= {**scalars, **dict.fromkeys(aliases, param)}
+    before, grad, param = _begun(tape, scalars, aliases, axes)
     _run(rule, after := dict(before), group, grad, param, tape=tape)
+    _check_errors_pass(rule, group, tape, lambda failing: _begun(failing, start, aliases, axes))
     dropped = frozenset(before.keys() - after.keys())
     kept = {k: v for k, v in after.items() if k not in aliases or v is not param}
     after, blocks = apart(kept, before)
@@ -97,6 +99,15 @@ def trace(
     made, rows, cut = _written(tape, axes, (*outputs, (PARAM, param.value)), blocks)
     about = rows, _axes_of(after, rows), tape.on_device, cut
     return Trace(made, tape.arguments, rest, dropped, *about)
+
+
+def _begun(
+    tape: Tape, scalars: State, aliases: Sequence[str], axes: Mapping[str, Axes]
+) -> tuple[State, StandIn, StandIn]:
+    """Return the state, the gradient and the parameter that a rule is called with."""
+    tape.numbers |= {id(x): key for key, x in scalars.items() if isinstance(x, Tensor)}
+    grad, param, state = _stand_ins(tape, tape.inputs, axes)
+    return state | {**scalars, **dict.fromkeys(aliases, param)}, grad, param
 
 
 def _run(rule: Rule, *args: Any, tape: Tape) -> None:
@@ -108,6 +119,23 @@ def _run(rule: Rule, *args: Any, tape: Tape) -> None:
         if tape.dimensions.sizes is None:
             raise ShapeRead from None
         raise
+
+
+def _check_errors_pass(
+    rule: Rule,
+    group: Group,
+    tape: Tape,
+    begun: Callable[[Tape], tuple[State, StandIn, StandIn]],
+) -> None:
+    """Check that a rule lets the errors of functions of whole tensors pass; see `failing`."""
+    passing = tape.dimensions.passing
+    for call in () if tape.blocks is None else that_may_fail(tape.blocks):
+        if call not in passing:
+            failing = Tape(tape.inputs, tape.like, tape.dimensions, lambda: 0.5)
+            failing.fails_at, name = call
+            state, *tensors = begun(failing)
+            check_passes(name, partial(_run, rule, state, group, *tensors, tape=failing))
+            passing.add(call)
 
 
 def _axes_of(state: State, matrix_axes: MatrixAxes | None) -> dict[str, Axes]:

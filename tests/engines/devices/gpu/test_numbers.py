@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -148,6 +149,13 @@ def test_a_step_that_has_to_be_planned_is_not_captured(steps, captures):
         captures()
         with pytest.raises(RuntimeError, match="a graph is captured in a step that has to be pl"):
             optimizer.step()
+
+
+def test_a_graph_of_one_device_does_not_capture_parameters_on_another(monkeypatch):
+    monkeypatch.setattr(run, "is_captured", lambda device: device.type == "cpu")
+    launches: Any = [SimpleNamespace(device=torch.device(name)) for name in ("meta", "cpu")]
+    with pytest.raises(RuntimeError, match="the parameters are on several"):
+        run.Run(launches).take()
 
 
 def test_numbers_of_python_are_not_captured(captures):

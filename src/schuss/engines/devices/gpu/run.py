@@ -43,21 +43,31 @@ class Run:
         Args:
             skip: A number that is not 0 if they are to change nothing, or None.
         """
+        self._check_capturable()
         for device, launches in self._by_device.items():
             with current(device):
-                if is_captured(device):
-                    self._check_capturable()
                 _launch(device, launches, skip)
         self._is_done = True
         raised = [launch.versions_are_raised() for launch in self.launches]
         return all(raised)
 
     def _check_capturable(self) -> None:
-        """Refuse to be captured with numbers that a graph would not compute anew.
+        """Refuse to be captured where a graph would not repeat the whole step.
 
         Raises:
-            RuntimeError: The launches have such numbers.
+            RuntimeError: The launches have numbers of Python, or are on several devices.
         """
+        captured = []
+        for device in self._by_device:
+            with current(device):
+                captured.append(is_captured(device))
+        if not any(captured):
+            return
+        if not all(captured):
+            raise RuntimeError(
+                "a graph captures what is done on one device, and the parameters are on several; "
+                "take the step outside of the graph, or capture an optimizer for each device"
+            )
         if not all(launch.is_capturable for launch in self.launches):
             raise RuntimeError(
                 "a graph is captured in which the step count would stand still; give the optimizer "

@@ -139,6 +139,8 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
         to take it (`Accumulate`,
         `SkipNonFinite`, an infinity that a `GradScaler` found), to take a gradient anew (`SAM`), or
         what to do with sums (`Prodigy`, the D-Adaptations, `DoG`) or with a projection (`GaLore`).
+        A rule that does something every few steps, such as `SOAP` with its bases, breaks the graph
+        there; without `torch.compile` its steps take less time.
 
         Args:
             closure: Computes the loss and its gradients anew; called once, with gradients on, and

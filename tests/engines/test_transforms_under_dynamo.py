@@ -13,6 +13,7 @@ from torch._dynamo.utils import counters
 
 import schuss
 from schuss import SAM, SGD, Accumulate, ClipByGlobalNorm, Lookahead, Optimizer, SkipNonFinite
+from tests.covers import EXHAUSTIVE
 from tests.engines.test_under_dynamo import Walk, assert_agree, eager, programs
 
 pytestmark = pytest.mark.filterwarnings(
@@ -90,6 +91,24 @@ def test_around_a_step_that_the_host_decides_nothing_is_compiled_anew(name: str)
     take_without_recompiling(walk, walk.compiled(backend="eager", fullgraph=False), after=1)
     assert programs() == 0
     assert_agree(walk, eager(DECIDED[name]))
+
+
+NOW_AND_THEN: dict[str, Callable[[Any], Optimizer]] = {
+    "splus": lambda params: schuss.SPlus(params, inverse_every=3),
+    "soap": lambda params: schuss.SOAP(params, precondition_frequency=3),
+    "shampoo": lambda params: schuss.Shampoo(params, precondition_frequency=3),
+}
+"""Rules that change a basis every few steps: an `if` on the step breaks the graph there."""
+
+
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes seconds, for a program between any two breaks")
+@pytest.mark.parametrize("name", NOW_AND_THEN)
+def test_what_is_done_every_few_steps_is_not_compiled_anew_each_time(name: str) -> None:
+    walk, expected = (Walk(NOW_AND_THEN[name], torch.float64, [(3, 3)]) for _ in range(2))
+    # The first step, the next ones, and the first that changes the basis take programs.
+    take_without_recompiling(walk, walk.compiled(backend="eager", fullgraph=False), after=5)
+    expected.take(expected.step, STEPS)
+    assert_agree(walk, expected, tolerance=1e-12)
 
 
 def test_a_step_with_state_in_codes_is_no_graph_and_is_compiled_twice_at_most() -> None:

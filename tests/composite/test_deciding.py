@@ -199,6 +199,20 @@ def test_the_table_shows_every_parameter_the_parts_and_what_looks_wrong():
     assert "  6.weight: output layer, the last of a Sequential: no matrix within the model" in text
 
 
+def test_the_table_names_frozen_parameters_until_they_are_added():
+    model = network()
+    for param in (model[0].weight, model[2].weight):
+        param.requires_grad_(False)
+    composite = Composite(model, hidden=Lion(), rest=AdamW())
+    assert {"0.weight", "2.weight"}.isdisjoint(row.name for row in composite.routes())
+    told = "  none: 0.weight and 1 more, frozen when Composite was made"
+    assert told in str(composite.routes()).splitlines()
+    model[2].weight.requires_grad_(True)
+    composite.add_param_group({"params": [("2.weight", model[2].weight)], "algorithm": "hidden"})
+    assert composite.routes().frozen == ["0.weight"]
+    assert "frozen" not in str(Composite(network(), hidden=Lion(), rest=AdamW()).routes())
+
+
 def test_no_warning_comes_from_a_route_that_is_right():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

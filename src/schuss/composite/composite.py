@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import nn
 
 from schuss.composite.deciding import decided
+from schuss.composite.facts import frozen_in
 from schuss.composite.parts import ALGORITHM, joined
 from schuss.composite.saved import as_one, as_own
 from schuss.composite.table import Routes
@@ -102,6 +103,7 @@ class Composite(TakesSamples):
         transforms = tuple(transforms)
         self._parts = {k: joined(k, part, transforms, options) for k, part in parts.items()}
         parts, is_exempt = self._parts, exempt_bias_and_norm
+        self._frozen = frozen_in(params)
         groups, self._decisions = decided(params, route, parts, exempt_bias_and_norm=is_exempt)
         Optimizer.__init__(self, groups, {}, transforms=transforms)
         self.defaults = self._common()
@@ -122,7 +124,7 @@ class Composite(TakesSamples):
 
     def routes(self) -> Routes:
         """Return which part steps which parameter, and why. `print` shows it as a table."""
-        return Routes(self.param_groups, self._parts, self._decisions)
+        return Routes(self.param_groups, self._parts, self._decisions, self._frozen)
 
     def algorithm_of(self, group: Group) -> Optimizer:
         """Return the part that steps a group.

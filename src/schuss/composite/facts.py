@@ -53,6 +53,12 @@ def facts_of(params: nn.Module | Iterable[Any]) -> list[Fact]:
     return facts
 
 
+def frozen_in(params: Any) -> list[str]:
+    """Return the names of the parameters of a model that need no gradient, and so have no facts."""
+    named = params.named_parameters() if isinstance(params, nn.Module) else ()
+    return [name for name, param in named if not param.requires_grad]
+
+
 def _facts_in(model: nn.Module) -> list[Fact]:
     names: dict[int, list[str]] = {}
     for name, param in model.named_parameters(remove_duplicate=False):

@@ -45,6 +45,7 @@ class Routes:
         groups: The groups of a composite.
         parts: Its parts by name.
         decisions: The decisions of its route.
+        frozen: The names of the parameters that it has left out, because they needed no gradient.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Routes:
         groups: Sequence[Group],
         parts: Mapping[str, Optimizer],
         decisions: Mapping[Tensor, Decision],
+        frozen: Sequence[str] = (),
     ) -> None:
         self._parts = {name: type(part).__name__ for name, part in parts.items()}
         self._numbers = dict.fromkeys(parts, 0)
@@ -64,6 +66,8 @@ class Routes:
                 names = group.get("param_names")
                 row = row._replace(name=names[position]) if names else row
                 self.rows.append(row._replace(doubt=doubts.get(param, "")))
+        there = {row.name for row in self.rows}  # with those that have been added since
+        self.frozen = [name for name in frozen if name not in there]
 
     def __iter__(self) -> Iterator[Row]:
         """Go through the rows, in the order of the groups."""
@@ -87,6 +91,8 @@ class Routes:
         for part, kind in self._parts.items():
             numbers = self._numbers[part]
             lines.append(f"  {part} ({kind}): {counts[part]} parameters, {numbers:,} numbers")
+        if self.frozen:
+            lines.append(f"  none: {_some(self.frozen)}, frozen when Composite was made")
         doubts: dict[str, list[str]] = {}
         for row in self.rows:
             if row.doubt:

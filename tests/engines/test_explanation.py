@@ -98,3 +98,19 @@ def test_an_explanation_tells_what_does_not_fit_into_registers():
     (cohort,) = schuss.AdamW(layer.parameters(), foreach=True).explain().cohorts
     told = str(replace(cohort, resources={"pass_0": Resources(255, 12)}))
     assert "pass_0 takes 255 registers for each thread, and 12 numbers of 32 bits more" in told
+
+
+def test_operations_are_counted_with_the_numbers_of_the_step():
+    counted = {}
+    for form in ("ordinary", "gram", None):
+        params = [nn.Parameter(torch.ones(16, 64)) for _ in range(3)]
+        optimizer = schuss.Muon(params, form=form)
+        for param in params:
+            param.grad = torch.ones_like(param)
+        optimizer.step()
+        (cohort,) = optimizer.explain().cohorts
+        counted[form] = cohort.flops
+    # Of matrices of m rows and 4 m columns: 5 (4 * 4 + 2) m³ and, with two runs of the Gram form,
+    # 2 (4 * 4) m³ and 14 products of m by m. Which form is taken depends on the coefficients.
+    assert counted["ordinary"] == 3 * 90 * 16**3
+    assert counted["gram"] == counted[None] == 3 * 60 * 16**3

@@ -246,7 +246,7 @@ def _explained(
         kernel=kernel.source.text if kernel else None,
         path=kernel.path if kernel else None,
         device=cohort.like.device,
-        flops=None if cut is None else len(params) * flops_of(cut),
+        flops=None if cut is None else len(params) * flops_of(part, cut),
         resources=kernel.device.resources(kernel) if kernel else {},
     )
 

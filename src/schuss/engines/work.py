@@ -8,6 +8,7 @@ import torch
 
 from schuss.contract import Batch, Group, Rule, Stateful, Work
 from schuss.engines.cohorts.cohort import Cohort
+from schuss.engines.cohorts.traces import Part
 from schuss.engines.engine import Engine
 from schuss.engines.errors import UnfusableError
 from schuss.engines.groups import wanted
@@ -67,13 +68,18 @@ def traffic_of(piece: Piece) -> Traffic:
     return found
 
 
-def flops_of(cut: Cut) -> int:
-    """Return how many floating-point operations functions take for one parameter."""
+def flops_of(part: Part, cut: Cut) -> int:
+    """Return how many floating-point operations functions take for the first parameter of a part.
+
+    They are called on tensors without memory, with the numbers of the step: what a function does
+    may depend on them.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     from schuss.engines.cohorts.calls import played
 
-    tangle = cut.tangle
+    tangle, numbers = cut.tangle, part.numbers()
+    first = numbers if part.which is None else numbers[part.which[0]]
     with FlopCounterMode(display=False) as counter:
         for stage in cut.stages:
             for run in stage.runs:
@@ -81,7 +87,7 @@ def flops_of(cut: Cut) -> int:
                     torch.empty(tangle.shapes[b], dtype=tangle.dtypes[b], device="meta")
                     for b in run.given
                 ]
-                played(tangle, run, given, [0.5] * tangle.arguments)
+                played(tangle, run, given, first)
     return int(counter.get_total_flops())
 
 

@@ -219,8 +219,18 @@ def _read(tape: Tape, tree: Any) -> tuple[Any, Any]:
     if type(tree) is Number and tree.is_whole and tree == tree.value:  # noted, to be compared again
         return tree.value, tree.value  # a dimension or a count, as most whole numbers are here
     if type(tree) in (float, Number, Several) or isinstance(tree, Tensor):
-        return Argument(~tape.argument(tree)), 0.5
+        return Argument(~tape.argument(tree)), _number_of(tree)
     return tree, tree
+
+
+def _number_of(x: Any) -> float:
+    """Return a number of the step to try a function with, which may refuse others.
+
+    Any will do for one that a device has, or that parameters have each their own of.
+    """
+    if type(x) is Number:
+        return float(x.value)
+    return x if type(x) is float else 0.5
 
 
 def _stand_ins(tree: Any) -> Iterator[Block | StandIn]:

@@ -518,12 +518,28 @@ def test_a_scaler_of_gradients_is_refused(dtype):
             scaler.step(optimizer)
 
 
-def test_a_closure_is_refused_and_a_second_block_too():
+def test_a_closure_takes_the_steps_in_its_backward_pass():
+    one = weight(1.0)
+    optimizer = SGD([one], lr=0.25)
+
+    def closure():
+        assert torch.is_grad_enabled()
+        loss = one.sum()
+        loss.backward()
+        assert one.grad is None
+        return loss.item()
+
+    with optimizer.releasing(), torch.no_grad():
+        assert optimizer.step(closure) == 1.0
+        assert optimizer.step(closure) == 0.75
+        assert optimizer.step(lambda: 3.0) == 3.0  # of a trainer that has called backward before
+    assert one.item() == 0.5
+
+
+def test_a_second_block_is_refused():
     one = weight(1.0)
     optimizer = SGD([one], lr=0.25)
     with optimizer.releasing():
-        with pytest.raises(RuntimeError, match="takes no closure"):
-            optimizer.step(lambda: 1.0)
         with (
             pytest.raises(RuntimeError, match="releasing gradients already"),
             optimizer.releasing(),

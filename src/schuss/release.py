@@ -8,7 +8,7 @@ parameters that still have a gradient, and counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -123,17 +123,12 @@ class Release:
             )
 
     @outside_of_modes
-    def close(self, optimizer: Stepped, closure: Callable[[], float] | None) -> None:
+    def close(self, optimizer: Stepped) -> None:
         """End a step: step the parameters that still have a gradient, and count.
 
         Raises:
-            RuntimeError: There is a closure, or a parameter has got a gradient again.
+            RuntimeError: A parameter has got a gradient again.
         """
-        if closure is not None:
-            raise RuntimeError(
-                f"{type(optimizer).__name__} takes no closure while it releases gradients: the "
-                "backward pass takes the step; call step() without one after it"
-            )
         with self._lock, torch.no_grad():
             call = self._call or self._opened(optimizer)
             params = list(call.places)

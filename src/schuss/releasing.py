@@ -7,7 +7,8 @@ be without. These differ:
 - Each backward pass needs its `step`, also one that ended in an error. Parameters that it has
   stepped by then remain stepped. With `Accumulate`, gradients are added up over several.
 - Between `backward` and `step` there are no gradients to be clipped or looked at.
-- `GradScaler`, closures, `SAM`, `SkipNonFinite`, `differentiable` and `capturable` are refused, and
+- A closure takes the steps in its backward pass. Trainers such as Lightning's always give one.
+- `GradScaler`, `SAM`, `SkipNonFinite`, `differentiable` and `capturable` are refused, and
   so is `DistributedDataParallel`, which adds up gradients over ranks.
 """
 

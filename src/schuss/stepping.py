@@ -118,14 +118,13 @@ class Steps:
                 "Composite; give it parameters to take steps with them"
             )
         if self._release is not None:
-            self._release.close(optimizer, closure)
-            return None
+            loss = _called(closure)
+            self._release.close(optimizer)
+            return loss
         self._evaluation.check_training(optimizer)
         self._checks.check_changed(optimizer)
-        loss = None
+        loss = _called(closure)
         if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
             self._checks.check_changed(optimizer)
         chain = self._chain
         if not chain:
@@ -271,6 +270,14 @@ class Steps:
         with torch.no_grad():
             for param in params:
                 self._chain.return_from_climb(self._state_of(param), param)
+
+
+def _called(closure: Callable[[], float] | None) -> float | None:
+    """Return the loss of a closure, called with gradients on; None without one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
 
 
 def takes_scaled_gradients(groups: Sequence[Group]) -> bool:

@@ -156,3 +156,21 @@ def test_steps_within_autocast_are_not_rounded_to_half_precision(precision: str)
     assert torch.equal(within, outside)
     start = torch.cat([param.detach().flatten() for param in ByHand(within=False).parameters()])
     assert (within - start).abs().min() > 0.01
+
+
+class Released(Regression):
+    """Training in which the backward pass takes the steps, and Lightning gives a closure."""
+
+    def on_train_start(self) -> None:
+        optimizer: Any = self.optimizers()
+        self._block = optimizer.optimizer.releasing()
+        self._block.__enter__()
+
+    def on_train_end(self) -> None:
+        assert all(param.grad is None for param in self.parameters())
+        self._block.__exit__(None, None, None)
+
+
+def test_gradients_are_released_in_lightnings_loop() -> None:
+    released, plain = (fitted(each(schuss.AdamW)) for each in (Released, Regression))
+    assert torch.equal(released, plain)

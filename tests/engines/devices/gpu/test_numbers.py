@@ -33,6 +33,10 @@ def test_numbers_are_those_of_python(name, interpreter):
     interpreter("numbers", "are_those_of_python", name, name != "dog")
 
 
+def test_a_group_may_have_numbers_of_python_beside_another(interpreter):
+    interpreter("numbers", "are_those_of_python", "adam")
+
+
 def test_torch_computes_what_no_kernel_can(interpreter):
     interpreter("numbers", "are_those_of_python", "tripling", False)
 

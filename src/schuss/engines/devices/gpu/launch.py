@@ -98,6 +98,7 @@ class Launch:
         words: The words that go up in this step: arguments and their reciprocals, where the
             gradients begin, and then for each parameter which arguments are its own, and where the
             numbers are that it shares with others.
+        gradients: Where the gradients begin, 0 for none: some of these words.
         pinned: Where they lie before they go up, if this launch is the first of its run.
         computations: The computations of the numbers of this launch and others, see `numbers`.
         number: No other launch of the process has this one.
@@ -117,7 +118,7 @@ class Launch:
         self._shares = sum(place.name.startswith(SHARED) for place in source.columns)
         self._sent: Tensor | None = None
         self._sent_before = self.addresses
-        self.words = np.zeros(0, dtype=np.int64)
+        self._make_words(0, 1)
         self.pinned, self.number = Pinned(), next(_NUMBERS)
         self.computations: dict[tuple[int, ...], Any] = {}
         self.numbers: Numbers | None = None
@@ -152,16 +153,16 @@ class Launch:
         numbers: Numbers | None = None,
     ) -> None:
         """Say what the next run is to do, see `devices.device.Launch`."""
-        count, tensors = self.kernel.source.arguments, self._tensors
+        count = self.kernel.source.arguments
         self._on_device = [each for each in on_device if each[1] < count]
         self.numbers = numbers
         self._sets = 0 if numbers else 1 if which is None else len(arguments)
         self._several = which is not None or numbers is not None
         if self._variant not in self._compiled:
             self._compile()
-        size = self._begin + (1 + self._several + self._shares) * tensors
-        if len(self.words) != size:
-            self.words = np.zeros(size, dtype=np.int64)
+        shape = self._sets, 1 + self._several + self._shares
+        if self._shape != shape:
+            self._make_words(*shape)
         if numbers is None:
             self._put_arguments(arguments)
         elif not len(self.rows[0]):
@@ -174,9 +175,17 @@ class Launch:
         if which is not None:
             self._of_tensors(1)[slice(None) if indices is None else indices] = which
 
+    def _make_words(self, sets: int, columns: int) -> None:
+        """Make room for some sets of arguments, and some words of which each parameter has one."""
+        count, tensors, self._shape = self.kernel.source.arguments, self._tensors, (sets, columns)
+        self._begin = 2 * count * sets
+        self.words = np.zeros(self._begin + columns * tensors, dtype=np.int64)
+        self._pairs = self.words[: self._begin].view(np.float64).reshape(sets, count, 2)
+        self.gradients = self._of_tensors(0)
+        self._gradients_at = self.gradients.ctypes.data
+
     def _put_arguments(self, arguments: Sequence[float] | NDArray[np.float64]) -> None:
-        count = self.kernel.source.arguments
-        pairs = self.words[: self._begin].view(np.float64).reshape(self._sets, count, 2)
+        count, pairs = self.kernel.source.arguments, self._pairs
         pairs[:, :, 0] = np.asarray(arguments, dtype=np.float64).reshape(self._sets, -1)[:, :count]
         with np.errstate(all="ignore"):
             np.divide(1.0, pairs[:, :, 0], out=pairs[:, :, 1])
@@ -207,19 +216,9 @@ class Launch:
         """The variants of functions that the run needs, and whether it needs one function more."""
         return self._several, bool(self._on_device)
 
-    @property
-    def _begin(self) -> int:
-        """How many words there are before those of which each parameter has one."""
-        return 2 * self.kernel.source.arguments * self._sets
-
     def _of_tensors(self, number: int) -> NDArray[np.int64]:
         """Return words of which each parameter has one."""
         return self.words[self._begin + number * self._tensors :][: self._tensors]
-
-    @property
-    def gradients(self) -> NDArray[np.int64]:
-        """Where the gradients begin, 0 for none."""
-        return self._of_tensors(0)
 
     def share(self, number: int) -> NDArray[np.int64]:
         """Return room for the addresses of a number that parameters share, for each of them."""
@@ -232,7 +231,7 @@ class Launch:
 
     def versions_are_raised(self) -> bool:
         """Raise the versions of all that was written to, and tell whether that was done."""
-        return self._versions.are_raised(self.gradients.ctypes.data)
+        return self._versions.are_raised(self._gradients_at)
 
     def run(self, upload: Tensor, begin: int, skip: Tensor) -> None:
         """Launch the kernel; nothing here waits for the device.

@@ -27,18 +27,19 @@ class Pinned:
     def __init__(self) -> None:
         self._spares: list[Tensor] = []
 
-    def room(self, size: int, device: torch.device, *, spares: bool) -> Tensor:
+    def room(self, size: int, device: torch.device, *, captured: bool, spares: bool) -> Tensor:
         """Return room for some words.
 
         Args:
             size: How many.
             device: The device that is to read them.
+            captured: Whether a graph is being captured.
             spares: Whether a graph may capture a later step.
 
         Raises:
             RuntimeError: A graph is being captured, and no room was set aside.
         """
-        if is_captured(device):
+        if captured:
             fitting = [spare for spare in self._spares if len(spare) == size]
             if not fitting:
                 raise _not_planned()

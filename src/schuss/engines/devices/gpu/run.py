@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,31 +42,39 @@ class Run:
         Args:
             skip: A number that is not 0 if they are to change nothing, or None.
         """
-        self._check_capturable()
+        if len(self._by_device) > 1:
+            self._check_one_device()
         for device, launches in self._by_device.items():
             with current(device):
-                _launch(device, launches, skip)
+                captured = is_captured(device)
+                if captured:
+                    self._check_capturable()
+                _launch(device, launches, skip, captured=captured)
         self._is_done = True
         raised = [launch.versions_are_raised() for launch in self.launches]
         return all(raised)
 
-    def _check_capturable(self) -> None:
-        """Refuse to be captured where a graph would not repeat the whole step.
+    def _check_one_device(self) -> None:
+        """Refuse to be captured by a graph of one device.
 
         Raises:
-            RuntimeError: The launches have numbers of Python, or are on several devices.
+            RuntimeError: One is being captured.
         """
-        captured = []
         for device in self._by_device:
             with current(device):
-                captured.append(is_captured(device))
-        if not any(captured):
-            return
-        if not all(captured):
-            raise RuntimeError(
-                "a graph captures what is done on one device, and the parameters are on several; "
-                "take the step outside of the graph, or capture an optimizer for each device"
-            )
+                if is_captured(device):
+                    raise RuntimeError(
+                        "a graph captures what is done on one device, and the parameters are on "
+                        "several; take the step outside of the graph, or capture an optimizer for "
+                        "each device"
+                    )
+
+    def _check_capturable(self) -> None:
+        """Refuse to be captured with numbers that a graph would not compute anew.
+
+        Raises:
+            RuntimeError: The launches have such numbers.
+        """
         if not all(launch.is_capturable for launch in self.launches):
             raise RuntimeError(
                 "a graph is captured in which the step count would stand still; give the optimizer "
@@ -75,19 +82,26 @@ class Run:
             )
 
 
-def _launch(device: torch.device, launches: Sequence[Launch], skip: Tensor | None) -> None:
+def _launch(
+    device: torch.device, launches: Sequence[Launch], skip: Tensor | None, *, captured: bool
+) -> None:
     """Send the words of some launches to their device, and launch them there."""
-    together = [*numbers_first(launches), *launches]
-    ends = np.cumsum([len(launch.words) for launch in together]).tolist()
-    spares = all(launch.is_capturable for launch in launches)
-    staged = launches[0].pinned.room(ends[-1], device, spares=spares)
-    upload = torch.empty(ends[-1], dtype=torch.int64, device=device)
-    room, begins, address = staged.numpy(), [0, *ends], upload.data_ptr()
-    for launch, begin, end in zip(together, begins, ends, strict=False):
+    first = launches[0]
+    if any(launch.numbers is not None for launch in launches):
+        launches = [*numbers_first(launches), *launches]
+    size = sum(len(launch.words) for launch in launches)
+    staged = first.pinned.room(size, device, captured=captured, spares=first.is_capturable)
+    upload = torch.empty(size, dtype=torch.int64, device=device)
+    room, address = staged.numpy(), upload.data_ptr()
+    begins, begin = [], 0
+    for launch in launches:
+        end = begin + len(launch.words)
         launch.put(room[begin:end], address + 8 * begin)
+        begins.append(begin)
+        begin = end
     upload.copy_(staged, non_blocking=True)
     skip = never(device) if skip is None else skip.to(device, non_blocking=True)
-    for launch, begin in zip(together, begins, strict=False):
+    for launch, begin in zip(launches, begins, strict=True):
         launch.run(upload, begin, skip)
-    if is_captured(device):
-        keep(staged, *(part for launch in together for part in launch.memory))
+    if captured:
+        keep(staged, *(part for launch in launches for part in launch.memory))

@@ -25,12 +25,15 @@ def test_two_steps_worked_by_hand():
 
 
 def test_a_number_that_was_large_before_moves_less():
-    # Without signs, O_1 = diag(1, 1), and O_2, which is of rank 1, is diag(1, 0).
-    grads = [torch.diag(torch.tensor(x)).double() for x in ([1.0, 1.0], [1.0, 0.0])]
+    # B_1 = 0.25 g_1 has the signs of O_1 = I, and v_1 = 0.25 I. B_2 = 0.75 I + 0.25 g_2 has those
+    # of sqrt(2) O_2, so that v_2 is 0.75 * 0.25 + 0.25 / 2 on the diagonal, and 0.25 / 2 beside it.
+    first, second = 4.0 * torch.eye(2).double(), torch.tensor([[0.0, 4.0], [-4.0, 0.0]]).double()
     zero = torch.zeros(2, 2, dtype=torch.float64)
-    options = {"lr": 1.0, "momentum": 0.0, "nesterov": False, "sign": False, **EXACT}
-    _, second = (after(AdaMuon, grads[:n], zero, **options) for n in (1, 2))
-    assert second[0, 0] < second[1, 1] < 0
+    options = {"lr": 1.0, "momentum": 0.75, "nesterov": False, **EXACT}
+    before, after_it = (after(AdaMuon, [first, second][:n], zero, **options) for n in (1, 2))
+    moved = after_it - before
+    assert (moved[0, 0] / moved[0, 1]).item() == pytest.approx((0.125 / 0.3125) ** 0.5)
+    assert torch.allclose(moved[0, 0], moved[1, 1])
 
 
 def test_a_step_has_the_size_that_is_asked_for():

@@ -27,6 +27,14 @@ def test_a_step_worked_by_hand(norm, expected):
     assert torch.allclose(step, torch.tensor(expected).double() * 2)
 
 
+@pytest.mark.parametrize(("rows", "cols"), [(1, 4), (4, 1), (2, 8)])
+def test_outputs_change_by_as_much_however_many_inputs_there_are(rows, cols):
+    grad = torch.ones(rows, cols, dtype=torch.float64)
+    start = torch.zeros(rows, cols, dtype=torch.float64)
+    step = -after(Scion, [grad], start, lr=0.5, norm="sign")
+    assert torch.allclose(step.sum(1), torch.full((rows,), 0.5, dtype=torch.float64))
+
+
 def test_two_spectral_steps_worked_by_hand():
     # m_1 = 0.25 diag(4, -8) = diag(1, -2): + and -. m_2 = diag(0.75, -1.5) + diag(-1, -1): -, -.
     # The weights are halved before the second step.

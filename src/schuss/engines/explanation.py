@@ -267,7 +267,7 @@ def _reason(group: Group, name: str, passed_over: dict[str, str]) -> str:
 @cache
 def bandwidth(device: torch.device) -> float:
     """Return how many bytes a second a device reads and writes in a stream, measured once."""
-    x, y = torch.ones(STREAM, device=device), torch.ones(STREAM, device=device)
+    x, y = (torch.ones(STREAM, dtype=torch.float32, device=device) for _ in range(2))
     wait = getattr(getattr(torch, device.type, None), "synchronize", None)
     times = 1 if device.type == "cpu" else 16  # so that the call itself is short beside them
     seconds = []

@@ -244,5 +244,5 @@ def _sums(
         seen = {param: loop.initial_state(optimizer, group, param)}
         given = {**group, "sums_over_group": sums, "sums_over_all": sums}
         loop.run(optimizer, seen, measuring(measure), Batch(given, [param], [param]), None)
-        sums |= {key: torch.ones((), dtype=dtype) for key in seen[param]}
+        sums |= {key: torch.ones((), dtype=dtype, device=param.device) for key in seen[param]}
     return {"sums_over_group": sums, "sums_over_all": sums} if measures else {}

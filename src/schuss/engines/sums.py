@@ -32,7 +32,7 @@ def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tens
     """
     sums: dict[str, Tensor | float] = {}
     for key in measured[0] if measured else ():
-        values = [torch.as_tensor(each[key], dtype=NUMBER) for each in measured]
+        values = [_as_number(each[key]) for each in measured]
         for value in values:
             if value.dim():
                 raise TypeError(
@@ -41,6 +41,12 @@ def added_up(measured: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tens
                 )
         sums[key] = torch.stack(over_ranks(values)).sum()
     return sums
+
+
+def _as_number(value: Tensor | float) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.to(NUMBER)
+    return torch.tensor(value, dtype=NUMBER, device="cpu")
 
 
 def with_sums(
@@ -89,12 +95,13 @@ def plus(x: Tensor | float, y: Tensor | float) -> Tensor | float:
 
 def _for(group: Group, sums: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
     """Return sums in the precision and on the device of a group's rule, so that they fit there."""
-    param = group["params"][0] if group["params"] else torch.empty(0)
-    dtype = computed_dtype(param.dtype)
+    param = group["params"][0] if group["params"] else None
+    dtype, device = (param.dtype, param.device) if param is not None else (NUMBER, "cpu")
+    dtype = computed_dtype(dtype)
     # A number of Python goes up by a kernel that fills, because a copy of it would wait.
     return {
-        key: value.to(param.device, dtype)
+        key: value.to(device, dtype)
         if isinstance(value, Tensor)
-        else torch.full((), value, dtype=dtype, device=param.device)
+        else torch.full((), value, dtype=dtype, device=device)
         for key, value in sums.items()
     }

@@ -210,4 +210,4 @@ def _traceable(group: Group) -> Group:
     if isinstance(lr, Tensor):
         return group
     # A product with a tensor is what symbolic floats may go into without a compilation for each.
-    return {**group, "lr": torch.ones((), dtype=number_dtype("cpu")) * lr}
+    return {**group, "lr": torch.ones((), dtype=number_dtype("cpu"), device="cpu") * lr}

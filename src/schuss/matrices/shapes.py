@@ -108,7 +108,7 @@ def keyed(key: str, index: int) -> str:
 
 def matrix_shapes(shape: Sequence[int], matrices: Matrices) -> list[tuple[int, int, int]]:
     """Return the shapes (batch, rows, cols) of the stacks of a parameter of this shape."""
-    like = torch.empty(tuple(shape), device="meta")
+    like = torch.empty(tuple(shape), dtype=torch.float32, device="meta")
     return [(*stack.shape,) for stack in as_matrices(like, matrices)]
 
 

@@ -39,8 +39,9 @@ def _joined(codec: Codec, codes: Tensor, scales: Tensor, shape: torch.Size) -> E
 
 def _map_of(codec: Codec) -> Tensor:
     """Return the numbers of all codes, in blocks with a scale of 1."""
-    every = torch.arange(round(256 ** (1 / codec.per_byte)), dtype=codec.code)
-    return codec.numbers_of(every, torch.ones(1))
+    count = round(256 ** (1 / codec.per_byte))
+    every = torch.arange(count, dtype=codec.code, device="cpu")
+    return codec.numbers_of(every, torch.ones(1, dtype=torch.float32, device="cpu"))
 
 
 def kept(value: Any) -> Any:

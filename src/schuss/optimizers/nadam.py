@@ -95,4 +95,4 @@ def _rounded_product(product: Any, mu: Any) -> Any:
     dtype = scalar_dtype()
     if isinstance(product, Tensor):  # while compiling
         return (product.to(dtype) * mu.to(dtype)).to(product.dtype)
-    return (torch.tensor(product, dtype=dtype) * mu).item()
+    return (torch.tensor(product, dtype=dtype, device="cpu") * mu).item()

@@ -130,13 +130,19 @@ def _upper_bits(bits: Tensor) -> Tensor:
 def _noise(number: Tensor, stream: float | Tensor, step: float | Tensor) -> Tensor:
     """Return 16 random bits for each element, in the order of the elements in memory."""
     device = number.device
-    words = (torch.as_tensor(x, device=device).to(torch.int64) for x in (stream, step))
-    first, second = keys(*words)
-    element = torch.arange(number.numel(), device=device).view(number.shape)
+    first, second = keys(*(_word_of(x, device) for x in (stream, step)))
+    element = torch.arange(number.numel(), dtype=torch.int64, device=device).view(number.shape)
     if not is_distributed(number) and number.numel() and not number.is_contiguous():
         element = _in_memory(number, element)
     noise = (mixed((element + first) & _WORD, second) >> 16).to(torch.int32)
     return divided_as(noise, number) if is_distributed(number) else noise
+
+
+def _word_of(number: float | Tensor, device: torch.device) -> Tensor:
+    """Return a whole number as a tensor, exactly."""
+    if isinstance(number, Tensor):
+        return number.to(device, torch.int64)
+    return torch.tensor(int(number), dtype=torch.int64, device=device)
 
 
 def _in_memory(number: Tensor, element: Tensor) -> Tensor:
@@ -151,7 +157,9 @@ def _in_memory(number: Tensor, element: Tensor) -> Tensor:
     for dim, (stride, size) in enumerate(zip(number.stride(), number.shape, strict=True)):
         shape = [1] * number.dim()
         shape[dim] = size
-        offsets = offsets + (torch.arange(size, device=element.device) * stride).view(shape)
+        offsets = offsets + (
+            torch.arange(size, dtype=torch.int64, device=element.device) * stride
+        ).view(shape)
     return offsets
 
 

@@ -112,7 +112,7 @@ def joined(part: Tensor, shape: torch.Size, like: Tensor) -> Tensor:
     from torch.distributed.tensor import DTensor
 
     mesh, placements = _layout(like)
-    stride = torch.empty(shape, device="meta").stride()
+    stride = torch.empty(shape, dtype=torch.uint8, device="meta").stride()
     return DTensor.from_local(part, mesh, placements, run_check=False, shape=shape, stride=stride)
 
 

@@ -133,7 +133,7 @@ def _needed(rule: Rule, group: Group) -> str | None:
         return "the rule needs sums over whole gradients"
     if hasattr(rule, "take_hessian"):
         return "the rule is given a Hessian that is not projected"
-    like = torch.empty(3, 2, device="meta")
+    like = torch.empty(3, 2, dtype=torch.float32, device="meta")
     state: State = {}
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):

@@ -25,7 +25,7 @@ def alone(tensors: Sequence[Tensor], holders: int) -> list[Tensor]:
         tensors: The tensors, in one of these containers. torch lets them be read.
         holders: How many containers hold each of them, with this one.
     """
-    made = [torch.empty(1)]
+    made = [torch.empty(1, dtype=torch.float32, device="cpu")]
     _others = [list(made) for _ in range(holders - 1)]
     (expected,) = map(_references, made)
     counts = list(map(_references, tensors))  # before anything here holds one of them

@@ -162,7 +162,7 @@ class Number:
 
 def drawn() -> float:
     """Return a random number of torch's generator, so that `torch.manual_seed` repeats a run."""
-    return float(torch.randint(1 << 53, ()))
+    return float(torch.randint(1 << 53, (), dtype=torch.int64, device="cpu"))
 
 
 def value_of(x: Any) -> Any:

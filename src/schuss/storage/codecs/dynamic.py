@@ -35,11 +35,11 @@ def dynamic_map(decades: int, first: int, *, is_signed: bool) -> list[float]:
     found = [0.0, 1.0]
     for decade in range(decades):
         count = first << decade
-        edges = torch.linspace(0.1, 1, count + 1)
+        edges = torch.linspace(0.1, 1, count + 1, dtype=torch.float32, device="cpu")
         means = (10.0 ** (decade - decades + 1) * (edges[:-1] + edges[1:]) / 2).tolist()
         found += means
         found += [-mean for mean in means] if is_signed else []
-    return torch.tensor(sorted(found)).tolist()
+    return torch.tensor(sorted(found), dtype=torch.float32, device="cpu").tolist()
 
 
 class Decade(NamedTuple):
@@ -100,7 +100,9 @@ class Dynamic(Codec):
 
     def numbers_of(self, codes: Tensor, scales: Tensor) -> Tensor:
         """Return numbers of the map, times the scale."""
-        return torch.tensor(self.map, device=codes.device)[codes.long()] * scales
+        return (
+            torch.tensor(self.map, dtype=torch.float32, device=codes.device)[codes.long()] * scales
+        )
 
 
 def _between(low: float, high: float) -> float:
@@ -109,7 +111,7 @@ def _between(low: float, high: float) -> float:
 
 
 def _rounded(number: float) -> float:
-    return float(torch.tensor(number, dtype=torch.float32))
+    return float(torch.tensor(number, dtype=torch.float32, device="cpu"))
 
 
 EIGHT_NINTHS = _rounded(8 / 9)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from schuss.storage.codecs.codec import Codec
 
-LEAST: Final = float(torch.tensor(1e-12))
+LEAST: Final = float(torch.tensor(1e-12, dtype=torch.float32, device="cpu"))
 """The least number that a block is divided by."""
 
 

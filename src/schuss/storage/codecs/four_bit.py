@@ -67,22 +67,22 @@ class Int4(FourBits):
 
     def __init__(self) -> None:
         self.sizes = dynamic_map(3, 1, is_signed=True)[self.zero :]
-        middles = torch.tensor(self.sizes, dtype=torch.float64)
+        middles = torch.tensor(self.sizes, dtype=torch.float64, device="cpu")
         self.begins: list[float] = ((middles[:-1] + middles[1:]) / 2).float().tolist()
 
     def codes_of(self, blocks: Tensor, scales: Tensor) -> Tensor:
         """Return the codes of the nearest numbers."""
         shares = (blocks * (1.0 / scales.clamp(min=TINY))).nan_to_num(0.0)
-        found = torch.bucketize(
-            shares.abs(), torch.tensor(self.begins, device=shares.device), right=True
-        )
+        begins = torch.tensor(self.begins, dtype=torch.float32, device=shares.device)
+        found = torch.bucketize(shares.abs(), begins, right=True)
         below = self.zero - found.clamp(max=self.zero)
         return torch.where(shares < 0, below, found + self.zero).to(self.code)
 
     def numbers_of(self, codes: Tensor, scales: Tensor) -> Tensor:
         """Return numbers of the map, times the scale."""
         places = codes.int() - self.zero
-        sizes = torch.tensor(self.sizes, device=codes.device)[places.abs()]
+        every = torch.tensor(self.sizes, dtype=torch.float32, device=codes.device)
+        sizes = every[places.abs()]
         return torch.where(places < 0, -sizes, sizes) * scales
 
 

@@ -24,4 +24,4 @@ MAPS: Final = {codec.name: codec.map for codec in (Dynamic8(), UDynamic8())}
 @cache
 def map_of(name: str, device: torch.device) -> Tensor:
     """Return the numbers of the codes of a codec on a device, where they stay."""
-    return torch.tensor(MAPS[name], dtype=torch.float32).to(device)
+    return torch.tensor(MAPS[name], dtype=torch.float32, device=device)

@@ -122,10 +122,11 @@ class Launch:
         self.pinned, self.number = Pinned(), next(_NUMBERS)
         self.computations: dict[tuple[int, ...], Any] = {}
         self.numbers: Numbers | None = None
-        self.rows = np.zeros(0, dtype=np.int64), torch.zeros(0)
+        nowhere = torch.zeros(0, dtype=torch.int64, device="cpu")
+        self.rows = np.zeros(0, dtype=np.int64), nowhere
         self._sets, self._several = 1, about.is_capturable
         self._on_device: Sequence[tuple[int, int, Tensor]] = ()
-        self._places = np.zeros(0, dtype=np.int64), torch.zeros(0, dtype=torch.int64)
+        self._places = np.zeros(0, dtype=np.int64), nowhere
         self._call = Calls()
         chunks = partial(Chunks, about.counts, self._up, self._call)
         self._work: Chunks | Matrices = self._matrices(about) if source.tiled else chunks()

@@ -79,7 +79,8 @@ def keep(*memory: Any) -> None:
 
 
 def _pinned(size: int, device: torch.device) -> Tensor:
-    return torch.empty(size, dtype=torch.int64, pin_memory=device.type != "cpu")
+    is_pinned = device.type != "cpu"
+    return torch.empty(size, dtype=torch.int64, device="cpu", pin_memory=is_pinned)
 
 
 def _not_planned() -> RuntimeError:

@@ -40,14 +40,23 @@ WRONG = {
     "two engines": (lambda g: g.update(fused=True, foreach=True), ValueError, "two engines"),
     "a decay": (lambda g: g.update(weight_decay=None), TypeError, "weight_decay must be a number"),
     "no key": (lambda g: g.pop("betas"), ValueError, "the group has no 'betas'; add it with"),
+    "no rate": (lambda g: g.pop("lr"), ValueError, "the group has no 'lr'; add it with"),
     "a transform's": (lambda g: g.update(ema_decay="0.9"), TypeError, "ema_decay must be a number"),
     "a transform": (lambda g: g.update(transforms=[EMA()]), ValueError, "give them to the optim"),
     "an argument": (lambda g: g.update(absolute=True), ValueError, "'absolute_weight_decay' there"),
     "no tensor": (lambda g: g.update(params=[3]), TypeError, "group 1 has 3 in its 'params'"),
-    "no list": (lambda g: g.update(params=iter(g["params"])), TypeError, "'params' are a list"),
+    "no list": (
+        lambda g: g.update(params=iter(g["params"])),
+        TypeError,
+        "the 'params' of parameter group 1 are <list_iterator .*; .* whose 'params' are a list",
+    ),
     "a tuple": (lambda g: g.update(params=tuple(g["params"])), TypeError, "'params' are a list"),
     "twice": (lambda g: g.update(params=g["params"] * 2), ValueError, "listed twice, in parameter"),
-    "no params": (lambda g: g.pop("params"), TypeError, "'params' are a list"),
+    "no params": (
+        lambda g: g.pop("params"),
+        TypeError,
+        "group 1 are missing; .*'params' are a list",
+    ),
 }
 
 

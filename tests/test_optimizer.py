@@ -149,6 +149,23 @@ def test_forgetting_the_rule_or_the_state_is_an_error():
 def test_an_unknown_option_is_refused():
     with pytest.raises(TypeError, match="AdamW got an unexpected keyword argument 'momentum'"):
         schuss.create_optimizer("adamw", [weight()], momentum=0.9)
+    with pytest.raises(TypeError, match="'wd'; beside lr, betas, eps, .*weight_decay.* takes max"):
+        schuss.AdamW([weight()], wd=0.1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (nn.Linear(2, 2), r"the model Linear; .* as in AdamW\(model.parameters\(\)\)"),
+        (weight(), r"a tensor of shape \(2,\); give a list, as in AdamW\(\[weight\]\)"),
+        ("weight", "'weight'; give a list of tensors, or of groups"),
+        (3, "3; give a list"),
+    ],
+    ids=["model", "tensor", "name", "number"],
+)
+def test_what_is_no_list_of_parameters_is_refused_with_the_right_one(params, message):
+    with pytest.raises(TypeError, match=message):
+        schuss.AdamW(params)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def _named(optimizer: object, number: int) -> Iterator[None]:
 
 def _check_keys(group: Group, defaults: Mapping[str, Any]) -> None:
     if "lr" not in group or not defaults.keys() <= group.keys():
-        missing = [key for key in ("lr", *defaults) if key not in group]
+        missing = [key for key in dict.fromkeys(("lr", *defaults)) if key not in group]
         raise ValueError(
             f"the group has no {', '.join(map(repr, missing))}; add it with add_param_group, "
             "which takes what is missing from the defaults"

@@ -134,13 +134,16 @@ EXECUTION_OPTIONS: Final = ("differentiable", "foreach", "fused", "capturable", 
 """Options that say how a step is run, not what it computes. A checkpoint does not restore them."""
 
 
-def check_options(name: str, options: Mapping[str, object]) -> None:
-    """Refuse a keyword argument that the optimizer called `name` does not have."""
+def check_options(cls: type[Declared], options: Mapping[str, object]) -> None:
+    """Refuse a keyword argument that a class of optimizers does not have."""
     for key in options:
         if key not in OPTION_DEFAULTS:
+            of_all = {*OPTION_DEFAULTS, "params", "defaults", "transforms"}
+            own = [each.name for each in arguments(cls) if each.name not in of_all]
             raise TypeError(
-                f"{name} got an unexpected keyword argument {key!r}; beside its own, every "
-                f"optimizer takes {', '.join(OPTION_DEFAULTS)} and transforms"
+                f"{cls.__name__} got an unexpected keyword argument {key!r}; beside "
+                f"{', '.join(own) or 'its own'}, every optimizer takes "
+                f"{', '.join(OPTION_DEFAULTS)} and transforms"
             )
 
 

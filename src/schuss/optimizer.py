@@ -27,7 +27,7 @@ from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
 from schuss.hyperparameters import OPTION_DEFAULTS, CommonOptions, Options, check_options
 from schuss.observed import observed
-from schuss.parametergroups import adding_group
+from schuss.parametergroups import adding_group, check_given
 from schuss.releasing import releasing
 from schuss.stepped import for_all
 from schuss.stepping import Steps
@@ -97,7 +97,8 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
     ) -> None:
         decay = WeightDecay() if weight_decay is None else weight_decay
         Algorithm.__init__(self, decay, options.pop("transforms", ()))
-        check_options(type(self).__name__, options)
+        check_options(type(self), options)
+        check_given(type(self).__name__, params)
         self._group_checks = GroupChecks()
         self._evaluation = Evaluation()
         self._compiled_steps = CompiledSteps()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,10 +26,11 @@ def check_params(groups: Sequence[object]) -> None:
     seen: dict[int, int] = {}
     for number, group in enumerate(groups):
         if not isinstance(group, dict) or not isinstance(group.get("params"), list):
-            raise TypeError(
-                f"parameter group {number} is {_shortened(group)}; it must be a dictionary whose "
-                "'params' are a list"
-            )
+            told = f"parameter group {number} is {_shortened(group)}; it"
+            if isinstance(group, dict):
+                params = _shortened(group["params"]) if "params" in group else "missing"
+                told = f"the 'params' of parameter group {number} are {params}; the group"
+            raise TypeError(f"{told} must be a dictionary whose 'params' are a list")
         for param in group["params"]:
             if not isinstance(param, Tensor):
                 raise TypeError(
@@ -42,6 +43,27 @@ def check_params(groups: Sequence[object]) -> None:
                     f"groups {seen[id(param)]} and {number}; list it once"
                 )
             seen[id(param)] = number
+
+
+def check_given(name: str, params: object) -> None:
+    """Refuse what cannot be the parameters of an optimizer.
+
+    Args:
+        name: The class of the optimizer.
+        params: The first argument, which should be a list of parameters.
+
+    Raises:
+        TypeError: It is a model or one tensor, say.
+    """
+    if params is None or (isinstance(params, Iterable) and not isinstance(params, (str, Tensor))):
+        return
+    if isinstance(params, nn.Module):
+        told = f"the model {type(params).__name__}; give its parameters, as in {name}"
+        raise TypeError(f"params is {told}(model.parameters())")
+    if isinstance(params, Tensor):
+        told = f"a tensor of shape {tuple(params.shape)}; give a list, as in {name}([weight])"
+        raise TypeError(f"params is {told}")
+    raise TypeError(f"params is {_shortened(params)}; give a list of tensors, or of groups")
 
 
 @contextmanager

@@ -42,7 +42,11 @@ WRONG = {
     "no key": (lambda g: g.pop("betas"), ValueError, "the group has no 'betas'; add it with"),
     "no rate": (lambda g: g.pop("lr"), ValueError, "the group has no 'lr'; add it with"),
     "a transform's": (lambda g: g.update(ema_decay="0.9"), TypeError, "ema_decay must be a number"),
-    "a transform": (lambda g: g.update(transforms=[EMA()]), ValueError, "give them to the optim"),
+    "a transform": (
+        lambda g: g.update(transforms=[EMA(0.5)]),
+        ValueError,
+        "give them to the optim",
+    ),
     "an argument": (lambda g: g.update(absolute=True), ValueError, "'absolute_weight_decay' there"),
     "no tensor": (lambda g: g.update(params=[3]), TypeError, "group 1 has 3 in its 'params'"),
     "no list": (

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule, State
-from schuss.engines import CompiledSteps, Engine
+from schuss.engines import CompiledSteps, Engine, uninterrupted
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
 from schuss.latesums import Given, LateSums
@@ -129,7 +129,7 @@ class Release:
         Raises:
             RuntimeError: A parameter has got a gradient again.
         """
-        with self._lock, torch.no_grad():
+        with self._lock, torch.no_grad(), uninterrupted():
             call = self._call or self._opened(optimizer)
             params = list(call.places)
             waiting = [p for p in params if p.grad is not None and p not in call.late]
@@ -149,7 +149,7 @@ class Release:
     @outside_of_modes
     def _take_in_backward(self, optimizer: Stepped, param: Tensor) -> None:
         """Step one parameter, and free its gradient."""
-        with self._lock, torch.no_grad():
+        with self._lock, torch.no_grad(), uninterrupted():
             call = self._call or self._opened(optimizer)
             if param not in call.places:  # it has been taken out of its group
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from schuss.engines import (
     explained,
     footprint,
     keeps_numbers,
+    uninterrupted,
 )
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
@@ -130,8 +131,9 @@ class Steps:
         if not chain:
             self._run(optimizer, None, optimizer.passes())
         elif chain.holds_back(optimizer.param_groups):
-            if self.run(optimizer, chain.hold, chain.hold_measures()):
-                chain.held(optimizer.param_groups)
+            with uninterrupted():
+                if self.run(optimizer, chain.hold, chain.hold_measures()):
+                    chain.held(optimizer.param_groups)
         else:
             if chain.overriding("climb"):
                 self._climb(optimizer, closure)
@@ -175,9 +177,10 @@ class Steps:
             rules = [rule or optimizer.algorithm_of(g).whole_rule() for g in optimizer.param_groups]
             self._compiled.run(optimizer, self._engine, rules, scale, passes)
             return True
-        if not modes.are_on():
+        is_whole = not self._chain and not passes  # else something counts beside the engine
+        if is_whole and not modes.are_on():
             return self._run_eagerly(optimizer, rule, passes)
-        with modes.left():
+        with modes.left(), nullcontext() if is_whole else uninterrupted():
             return self._run_eagerly(optimizer, rule, passes)
 
     def _run_eagerly(self, optimizer: Stepped, rule: Rule | None, passes: Sequence[Pass]) -> bool:

@@ -215,3 +215,98 @@ def test_a_large_tensor_is_encoded_in_pieces_as_it_would_be_at_once(codec, count
     assert torch.equal(kept.scales, scales)
     assert kept.decoded().dtype is torch.float64
     assert torch.equal(kept.decoded(), codec.decoded(codes, scales, numbers.shape).double())
+
+
+def emptied(kept: Encoded, part: str) -> None:
+    getattr(kept, part).untyped_storage().resize_(0)
+
+
+def expanded(kept: Encoded, part: str) -> None:
+    tensor = getattr(kept, part)
+    tensor.data = tensor.new_zeros(()).expand_as(tensor)
+
+
+def shortened(kept: Encoded, part: str) -> None:
+    tensor = getattr(kept, part)
+    tensor.data = tensor.reshape(-1)[:3].clone()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("part", ["codes", "scales"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (emptied, "the state 'exp_avg' of .* has no memory"),
+        (expanded, "the state 'exp_avg' of .* is expanded"),
+        (shortened, r"the state 'exp_avg' of .* has .* shape \(3,\), where int8 has contiguous"),
+    ],
+    ids=["emptied", "expanded", "shortened"],
+)
+def test_memory_of_codes_is_looked_at_as_any_other(change, message, part, engine):
+    (param,) = params = parameters(((64, 65),))
+    optimizer = schuss.AdamW(params, state_storage="8bit", **ENGINES[engine])
+    for number in range(4):
+        step(optimizer, number)
+    kept = optimizer.state[param]["exp_avg"]
+    for number in range(3):  # which remember what they have looked at
+        step(optimizer, number)
+    change(kept, part)
+    before = param.detach().clone()
+    with pytest.raises(RuntimeError, match=message):
+        step(optimizer, 4)
+    assert torch.equal(param, before)
+
+
+def test_codes_and_scales_remain_the_same_tensors():
+    kept = encoded(CODECS["int8"], torch.ones(3, 4))
+    for part in ("codes", "scales"):
+        with pytest.raises(AttributeError):
+            setattr(kept, part, torch.ones(3))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_gradient_in_the_memory_of_codes_is_read_before_they_change(engine):
+    ends = []
+    for is_copied in (True, False):
+        first, second = params = parameters(((4096,), (2048,)))
+        optimizer = schuss.AdamW(params, lr=0.1, state_storage="8bit", **ENGINES[engine])
+        step(optimizer, 0)
+        give_gradients(params, 1)
+        grad = optimizer.state[first]["exp_avg"].codes.view(torch.float16)
+        second.grad_dtype = None
+        second.grad = grad.clone() if is_copied else grad
+        optimizer.step()
+        ends.append(second.detach().clone())
+    torch.testing.assert_close(*ends, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["int8", "int4", "dynamic8", "fp8_e4m3", "flash_int8"])
+def test_codes_are_what_they_were_if_a_step_on_the_loop_raises(name):
+    first, second = params = parameters(((64, 65), (64, 66)))
+    options: Any = {"state_storage": {"*": name}, "foreach": False}
+    optimizer = schuss.SGD(params, lr=0.1, momentum=0.9, **options)
+    for number in range(2):
+        step(optimizer, number)
+    kept = optimizer.state[first]["momentum_buffer"]
+    before = kept.codes.clone(), kept.scales.clone()
+    optimizer.state[second]["momentum_buffer"] = torch.ones(3, 7)
+    with pytest.raises(RuntimeError):
+        step(optimizer, 3)
+    now = optimizer.state[first]["momentum_buffer"]
+    assert torch.equal(now.codes, before[0])
+    assert torch.equal(now.scales, before[1])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_codes_that_are_read_in_another_precision_are_read_in_that_of_the_rule(engine):
+    ends = []
+    for dtype in (torch.float16, torch.float32):
+        (param,) = params = parameters(((4096,),))
+        optimizer = schuss.AdamW(params, lr=0.1, state_storage="8bit", **ENGINES[engine])
+        step(optimizer, 0)
+        kept = optimizer.state[param]["exp_avg_sq"]
+        optimizer.state[param]["exp_avg_sq"] = kept.copied(kept.device, dtype)
+        step(optimizer, 1)
+        assert optimizer.state[param]["exp_avg_sq"].dtype is torch.float32
+        ends.append(param.detach().clone())
+    assert torch.equal(*ends)

@@ -59,3 +59,23 @@ def test_a_number_that_is_to_be_a_tensor_stays_one_and_is_asked_about_once() -> 
         assert isinstance(optimizer.state[weight]["distance"], Tensor)
         begun.append(optimizer.begun)
     assert begun[0] == 1 < begun[1] == begun[2] == begun[3]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "count", ["x", None, [], -5, float("nan"), float("inf"), True, torch.ones(3)], ids=repr
+)
+def test_a_count_that_is_none_is_refused_before_anything_changes(count: Any, engine: str) -> None:
+    weights = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))]
+    optimizer = schuss.AdamW(weights, lr=0.1, **ENGINES[engine])
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    before = [weight.detach().clone() for weight in weights]
+    optimizer.state[weights[1]]["step"] = count
+    with pytest.raises(RuntimeError, match=r"^AdamW: the state 'step' .* \(3,\) is .*; it must be"):
+        optimizer.step()
+    assert all(map(torch.equal, weights, before))
+    assert optimizer.state[weights[0]]["step"] == 1
+    optimizer.state[weights[1]]["step"] = 1
+    optimizer.step()

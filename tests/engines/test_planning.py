@@ -13,8 +13,9 @@ from torch import nn
 from schuss.contract import Batch, Work
 from schuss.engines.cohorts.contents import Needs
 from schuss.engines.errors import UnfusableError
+from schuss.engines.groups import options_of
 from schuss.engines.kernels.fused import FusedBatch
-from schuss.engines.planning import Known, Planned, Planner, options_of
+from schuss.engines.planning import Known, Planned, Planner
 from schuss.engines.tracing.replay import Replays
 
 

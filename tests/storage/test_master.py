@@ -431,3 +431,14 @@ def test_the_step_can_be_differentiated_through_the_weight():
         optimizer.step()
         (found,) = torch.autograd.grad(param.sum(), start)
         assert found.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("other", [None, torch.zeros(3)], ids=["nothing", "numbers"])
+def test_what_is_no_remainder_is_told(other):
+    param = nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    optimizer = schuss.SGD([param], lr=0.1, master_weights=True)
+    param.grad = torch.ones_like(param)
+    optimizer.step()
+    optimizer.state[param][REMAINDER] = other
+    with pytest.raises(RuntimeError, match=r"'master_remainder' of a parameter of shape \(3,\) is"):
+        weight_of(optimizer.state[param], param)

@@ -106,3 +106,28 @@ def test_wrong_heads_are_refused():
     wrong = schuss.SGD([{"params": [param], "qk_heads": 3}], lr=0.1, transforms=[QKClip()])
     with pytest.raises(ValueError, match=r"shape \(4, 3\) cannot be divided among qk_heads=3"):
         wrong.step()
+
+
+@pytest.mark.parametrize("engine", ON)
+def test_another_number_of_heads_begins_without_logits(engine):
+    param = nn.Parameter(START.clone())
+    clip = QKClip(qk_heads=2)
+    optimizer = schuss.SGD([param], lr=0.1, transforms=[clip], **ON[engine])
+
+    def step() -> list[float]:
+        param.grad = torch.zeros_like(param)
+        optimizer.step()
+        return [*param.detach()[:, 0].tolist()]
+
+    step()
+    clip.record(optimizer, {param: torch.tensor([400.0, 50.0])})
+    optimizer.param_groups[0]["qk_heads"] = 4
+    assert step() == [1.0, 4.0, 7.0, 10.0]
+    clip.record(optimizer, {param: torch.tensor([50.0, 400.0, 50.0, 1600.0])})
+    assert step() == pytest.approx([1.0, 2.0, 7.0, 2.5])
+
+
+def test_an_optimizer_without_the_transform_is_refused():
+    param = nn.Parameter(START.clone())
+    with pytest.raises(ValueError, match="with qk_heads=None; give a number for each head"):
+        QKClip().record(schuss.SGD([param], lr=0.1), {param: torch.ones(2)})

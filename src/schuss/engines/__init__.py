@@ -15,6 +15,7 @@ from schuss.engines.footprint import Memory, footprint
 from schuss.engines.loop import initial_state
 from schuss.engines.trial import tried
 from schuss.engines.under_dynamo import CompiledSteps, Traced, called_while_tracing
+from schuss.engines.uninterrupted import uninterrupted
 from schuss.engines.verdict import Verdict
 from schuss.storage.master import check_weights
 
@@ -33,6 +34,7 @@ __all__ = [
     "initial_state",
     "keeps_numbers",
     "tried",
+    "uninterrupted",
 ]
 
 

@@ -13,7 +13,7 @@ from schuss.contract import Group, Measure, Pass, Rule, State, Stateful, Work
 from schuss.engines import loop
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.foreach.batch import ForeachBatch
-from schuss.engines.groups import apart, filled, with_gradient
+from schuss.engines.groups import apart, filled, with_gradient, works_of
 from schuss.engines.planning import Known, Planned, Planner
 from schuss.engines.running import Running
 from schuss.engines.states import Kept
@@ -41,6 +41,7 @@ class Engine:
         self.kept = Kept() if kept is None else kept
         self._exposed = True
         self._pinned = False
+        self._is_stepping = False
         self._known: dict[int, Known] = {}
         self._running = Running()
         self._parts: dict[Tensor, Engine] = {}
@@ -119,11 +120,12 @@ class Engine:
         scale = read_at_once(grad_scale)
         known = self._known_of(groups)
         try:
-            return [
-                measure
-                and self._sums(optimizer, Work(measuring(measure), scale, measures=True), of, group)
-                for measure, of, group in zip(measures, known, groups, strict=True)
+            found = [
+                m and self._sums(optimizer, Work(measuring(m), scale, measures=True), of, group)
+                for m, of, group in zip(measures, known, groups, strict=True)
             ]
+            self._is_stepping = False
+            return found
         finally:
             self._release()
 
@@ -151,15 +153,11 @@ class Engine:
             RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
                 engine that cannot run the rule. Nothing has been changed then.
         """
-        scale = read_at_once(grad_scale)
-        works: list[Work] = []
-        before: object = None
-        for each in rules:
-            works.append(works[-1] if each is before else Work(each[0], scale, each[1]))
-            before = each
+        works = works_of(rules, read_at_once(grad_scale))
         known = self._known_of(groups)
         try:
             taken = self._step(optimizer, zip(works, known, groups, strict=True), verdict)
+            self._is_stepping = False
         finally:
             self._release()
         if self._exposed:
@@ -171,14 +169,17 @@ class Engine:
     def _known_of(self, groups: Sequence[Group]) -> list[Known]:
         """Return what is known of each group, and forget groups that are there no more."""
         self._running.settle()
+        if self._is_stepping:  # a step was cut off, and may have left a plan half made
+            self.join()
+        self._is_stepping = True
         known = self._known
         keys = [id(group["params"]) for group in groups]
         if keys != list(known):
             lists = {id(group["params"]): group["params"] for group in groups}
             said = self._said
-            self._known = {k: known.get(k) or Known(params, said) for k, params in lists.items()}
-            for key in known.keys() - self._known.keys():
+            for key in known.keys() - lists.keys():
                 known[key].write_scalars()
+            self._known = {k: known.get(k) or Known(params, said) for k, params in lists.items()}
         return [self._known[key] for key in keys]
 
     def _release(self) -> None:
@@ -196,7 +197,7 @@ class Engine:
         states = self.kept.of_group(optimizer, group, [*dense.params, *sparse.params])
         planned = Planner(optimizer, work, states).on_fastest(known, filled(dense))
         if sparse.params:
-            call = partial(loop.run, optimizer, states, work.rule, sparse, work.grad_scale)
+            call = loop.planned(optimizer, states, work, sparse)
             planned = planned._replace(calls=[*planned.calls, call], bound=None)
             for step in planned.kernels:
                 step.binding.cohort.is_broken = True  # it is not kept

@@ -1,12 +1,15 @@
-"""Parameter groups as an engine takes them: which engines they ask for, and who has a gradient."""
+"""Parameter groups as an engine takes them: what they ask for, and who has a gradient."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Stateful
+from schuss.contract import Batch, Group, Rule, Stateful, Work
 from schuss.engines.memory import has_memory, is_within_storage
+from schuss.storage.codecs.policy import frozen
 
 
 def wanted(group: Group) -> tuple[str, ...]:
@@ -84,3 +87,39 @@ def _check_sparse(optimizer: Stateful, group: Group, param: Tensor, grad: Tensor
             "Embedding(sparse=False) does (the gradient of a parameter of shape "
             f"{tuple(param.shape)} has layout {grad.layout})"
         )
+
+
+def options_of(group: Group) -> object:
+    """Return the options of a group that cohorts are made with."""
+    execution = group["fused"], group["foreach"], group["differentiable"]
+    kept = group["master_weights"], group.get("rounding"), frozen(group.get("state_storage"))
+    return (*execution, *kept, group["capturable"])
+
+
+_COUNTS = frozenset({"accumulated_calls", "skipped_steps", "k"})
+"""The whole numbers in a group that the steps themselves count."""
+
+
+def called_with(rule: Rule, group: Group) -> object:
+    """Return a rule by its name, and a group's options; of a number that may vary, the type."""
+    options = tuple(
+        (key, value if isinstance(value, (bool, int, str, type(None))) else type(value))
+        for key, value in group.items()
+        if key not in _COUNTS
+    )
+    return getattr(rule, "__qualname__", rule), options
+
+
+def works_of(rules: Sequence[tuple[Rule, object]], grad_scale: float | Tensor | None) -> list[Work]:
+    """Return the work of each group: one object for groups with one rule.
+
+    Args:
+        rules: The rule of each group, and what stands for it if it is repeated.
+        grad_scale: The factor of the gradients, or None.
+    """
+    works: list[Work] = []
+    before: object = None
+    for each in rules:
+        works.append(works[-1] if each is before else Work(each[0], grad_scale, each[1]))
+        before = each
+    return works

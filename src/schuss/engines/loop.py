@@ -6,14 +6,14 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from functools import partial
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule, State, Stateful
+from schuss.contract import Batch, Group, Rule, State, Stateful, Work
 from schuss.engines.sums import in_precision_of
 from schuss.engines.surroundings import descending, run_on_weight
 from schuss.storage import master
@@ -70,6 +70,8 @@ def run(
     rule: Rule,
     batch: Batch,
     grad_scale: float | Tensor | None,
+    *,
+    copies: bool = False,
 ) -> None:
     """Run `rule` for every parameter of a batch in turn, but for those without numbers.
 
@@ -80,6 +82,8 @@ def run(
         batch: Parameters of one group, with their gradients.
         grad_scale: The factor of the gradients, as `torch.amp.GradScaler` sets it, or None;
             the rule sees them divided by it.
+        copies: Give the rule copies of all gradients: it is none of this library's, and may write
+            into one of them and not into another.
     """
     group = batch.group
     for param, stored_grad in zip(batch.params, batch.grads, strict=True):
@@ -93,10 +97,20 @@ def run(
             traced = group["differentiable"] or torch.compiler.is_compiling()
             own = in_precision_of(grad, group)
             master.mend(state, group, param, partial(stream_of, optimizer, param))
-            if grad is stored_grad and not traced:
+            if grad is stored_grad and copies:
+                _run_one(rule, state, own, grad.clone(), param)
+            elif grad is stored_grad and not traced:
                 _run_guarded(optimizer, rule, state, own, grad, param)
             else:
                 _run_one(rule, state, own, grad, param)
+
+
+def planned(
+    optimizer: Stateful, states: MutableMapping[Tensor, State], work: Work, batch: Batch
+) -> Callable[[], None]:
+    """Return a call that takes the step of a batch."""
+    about = work.rule, batch, work.grad_scale
+    return partial(run, optimizer, states, *about, copies=work.pure is None)
 
 
 def run_one(
@@ -123,7 +137,8 @@ def _run_guarded(
 ) -> None:
     """Run a rule so that the gradient stays as it is, whatever the rule does to it.
 
-    The first gradient of a rule is a copy, and tells whether the rule needs copies of the others.
+    The first gradient of a rule is a copy, and tells whether the rule needs copies of the others:
+    a rule of this library writes into all gradients or into none.
     """
     known = _writers.setdefault(getattr(rule, "__self__", optimizer), {})
     name = rule.__qualname__

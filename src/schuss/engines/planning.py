@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -19,10 +18,10 @@ from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.foreach.batch import Call, ForeachBatch, planned
-from schuss.engines.groups import wanted
+from schuss.engines.groups import called_with, options_of, wanted
 from schuss.engines.memory import has_memory, strided_like, unshared
 from schuss.engines.stacked.step import StackedStep
-from schuss.storage.codecs.policy import frozen
+from schuss.storage.codecs import parts_of
 from schuss.storage.precision import grad_dtype
 
 if TYPE_CHECKING:
@@ -70,6 +69,10 @@ class Planned(NamedTuple):
     stacked: StackedStep | None = None
 
 
+REMEMBERED = 16
+"""How many rules and options are known to be tried; a schedule may switch between a few."""
+
+
 class Known:
     """The knowledge of a group from earlier steps, by its list of parameters.
 
@@ -87,6 +90,7 @@ class Known:
         passed_over: Why engines that the group would allow cannot run it.
         may_be_faster: Whether one of these was passed over for another reason than its device.
         is_stackable: Whether the rule was tried on stacks.
+        tried: The rules and the options with which the loop has taken a step.
     """
 
     def __init__(self, params: object, said: set[str] | None = None) -> None:
@@ -98,7 +102,8 @@ class Known:
         self.passed_over: dict[str, str] = {}
         self.may_be_faster = False
         self.is_stackable = False
-        self._asked: object = None
+        self.tried: set[object] = set()
+        self._asked: tuple[object, object] | None = None
         self._warned = False
 
     def is_bound_for(self, group: Group) -> bool:
@@ -111,7 +116,17 @@ class Known:
         for cohort in self.bound.cohorts if self.bound else ():
             cohort.write_scalars()
 
-    def look_again(self, asked: object) -> None:
+    @property
+    def is_untried(self) -> bool:
+        """Whether the loop has yet to take a step with what the last plan was asked for."""
+        return self._asked is not None and self._asked[0] not in self.tried
+
+    def note_tried(self) -> None:
+        """Note that the loop has taken a step with that."""
+        if self._asked is not None and self.is_untried:
+            self.tried = {*list(self.tried)[:REMEMBERED], self._asked[0]}
+
+    def look_again(self, asked: tuple[object, object]) -> None:
         """Forget why engines were passed over, if they were asked for something else then."""
         if asked != self._asked:
             self._asked = asked
@@ -131,13 +146,6 @@ class Known:
             if message not in self._said:
                 self._said.add(message)
                 warnings.warn(message, stacklevel=2)
-
-
-def options_of(group: Group) -> object:
-    """Return the options of a group that cohorts are made with."""
-    execution = group["fused"], group["foreach"], group["differentiable"]
-    kept = group["master_weights"], group.get("rounding"), frozen(group.get("state_storage"))
-    return (*execution, *kept, group["capturable"])
 
 
 class Planner:
@@ -197,9 +205,7 @@ class Planner:
             step = self._on_stacks(known, batch)
             return Planned(name, [step], stacked=step)
         if name == "loop":
-            rule, scale, *_ = self._work
-            run = partial(loop.run, self._optimizer, self._states, rule, batch, scale)
-            return Planned(name, [run])
+            return Planned(name, [loop.planned(self._optimizer, self._states, self._work, batch)])
         found = known.needs
         try:
             return self._on_cohorts(name, known, batch)
@@ -212,11 +218,11 @@ class Planner:
     def _own_tensors(self, batch: Batch) -> list[Tensor]:
         states = [self._states[param] for param in batch.params]
         kept = [v for state in states for v in state.values() if isinstance(v, Tensor)]
-        return [*batch.params, *kept]
+        return [*batch.params, *(part for tensor in kept for part in parts_of(tensor))]
 
     def _on_stacks(self, known: Known, batch: Batch) -> StackedStep:
-        rule, scale, *_ = self._work
-        step = StackedStep(self._optimizer, self._states, rule, batch, scale, known.passed_over)
+        about = self._optimizer, self._states, self._work
+        step = StackedStep(*about, batch, known.passed_over)
         if not known.is_stackable:
             step.check()
             known.is_stackable = True
@@ -285,11 +291,7 @@ class Planner:
         return Planned("fused", staged, kernels, alive, {}, pieces, fused)
 
 
-def _asked(rule: Rule, batch: Batch) -> object:
+def _asked(rule: Rule, batch: Batch) -> tuple[object, object]:
     """Return what decides which engines can run a rule."""
-    options = tuple(
-        (key, value if isinstance(value, (bool, int, str, type(None))) else type(value))
-        for key, value in batch.group.items()
-    )
     kinds = tuple((id(p), p.dtype, p.device, p.shape, p.stride()) for p in batch.params)
-    return getattr(rule, "__qualname__", rule), options, kinds
+    return called_with(rule, batch.group), kinds

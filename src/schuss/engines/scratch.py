@@ -96,7 +96,7 @@ def _on(
         UnfusableError: It cannot run the rule.
     """
     if name == "stacked":
-        step = StackedStep(optimizer, states, rule, batch, None, {})
+        step = StackedStep(optimizer, states, Work(rule), batch, {})
         step.check()
         return 0, peak_of(step)
     if name == "loop":

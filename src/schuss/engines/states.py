@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,17 @@ from schuss.engines.cohorts.contents import plain_number
 from schuss.engines.loop import initial_state, stream_of
 from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage import master
+from schuss.storage.codecs import Encoded, parts_of
 from schuss.storage.codecs.policy import keep
 from schuss.storage.codecs.saved import put_together_within
+from schuss.storage.numbers import as_number
 from schuss.storage.precision import state_dtypes
 
+STEP = "step"
+"""The key of the number of steps, which the base class of all optimizers counts."""
+
 Kind: TypeAlias = tuple[Any, ...]
-"""The dtypes and the shapes of a parameter and of the tensors of its state."""
+"""The dtype and the shape of a parameter, and what each value of its state is like."""
 
 
 class Kept:
@@ -36,11 +42,11 @@ class Kept:
         self.states = defaultdict(dict) if states is None else states
         self._kinds: dict[Tensor, Kind] = {}
         self._before: list[tuple[State, State]] = []
-        self._new: list[Tensor] = []
+        self._new: dict[Tensor, None] = {}
 
     def begin(self) -> None:
         """Begin to remember what is done here to states, and which are adopted."""
-        self._before, self._new = [], []
+        self._before, self._new = [], {}
 
     def undo(self) -> None:
         """Undo that, since the last beginning."""
@@ -96,12 +102,16 @@ class Kept:
             found[param] = state or _initial(optimizer, group, param)
         return found
 
+    def is_new(self, param: Tensor) -> bool:
+        """Tell whether the state of a parameter was adopted since the last beginning."""
+        return param in self._new
+
     def adopt(self, states: States) -> None:
         """Take new states."""
         for param, state in states.items():
             if self.states.get(param) is not state:
                 if param not in self.states:
-                    self._new.append(param)
+                    self._new[param] = None
                 self.states[param] = state
                 self._kinds[param] = _kind(param, state)
 
@@ -138,6 +148,7 @@ class Kept:
 
     def _check(self, optimizer: Stateful, state: State, param: Tensor) -> None:
         _check_memory(optimizer, state, param)
+        _check_count(optimizer, state, param)
         known = self._kinds.get(param)
         if known is None or known[:2] == (param.dtype, param.shape):
             return
@@ -152,24 +163,31 @@ class Kept:
             if value.shape != param.shape or value.dtype not in state_dtypes(param.dtype):
                 raise RuntimeError(
                     f"{type(optimizer).__name__}: a parameter was {known[0]} of shape "
-                    f"{known[1]}, and is {param.dtype} of shape {tuple(param.shape)} now, "
+                    f"{tuple(known[1])}, and is {param.dtype} of shape {tuple(param.shape)} now, "
                     f"but its state {key!r} is {value.dtype} of shape {tuple(value.shape)} still; "
                     "change the state too, or clear it with optimizer.state[param].clear()"
                 )
 
 
 def tensors_of(states: States) -> list[Tensor]:
-    """Return parameters, and the tensors of their states."""
-    return [*states, *(v for s in states.values() for v in s.values() if isinstance(v, Tensor))]
+    """Return parameters, and the tensors of their states; of encoded ones, codes and scales."""
+    tensors = (v for s in states.values() for v in s.values() if isinstance(v, Tensor))
+    return [*states, *(part for tensor in tensors for part in parts_of(tensor))]
 
 
 @contextmanager
-def whole(states: States) -> Iterator[None]:
+def whole(states: States, new: Sequence[Tensor] = ()) -> Iterator[None]:
     """Undo what is done to parameters and their states within, if it ends in an error.
 
-    It takes copies, which a step does only where a parameter or a state is not what it was.
+    It takes copies, which a step does only where something is not what it was.
+
+    Args:
+        states: The states by parameter.
+        new: Parameters whose states are new, so that nobody needs them after an error.
     """
-    before = [(tensor, tensor.detach().clone()) for tensor in tensors_of(states)]
+    known = {id(param) for param in new}
+    old = {param: {} if id(param) in known else state for param, state in states.items()}
+    before = [(tensor, tensor.detach().clone()) for tensor in tensors_of(old)]
     contents = [(state, dict(state)) for state in states.values()]
     try:
         yield
@@ -184,8 +202,17 @@ def whole(states: States) -> Iterator[None]:
 
 
 def _kind(param: Tensor, state: State) -> Kind:
-    tensors = [(k, v.dtype, v.shape) for k, v in state.items() if isinstance(v, Tensor)]
-    return (param.dtype, param.shape, has_memory(param), *tensors)
+    forms = [(key, *_form(value)) for key, value in state.items()]
+    return (param.dtype, param.shape, has_memory(param), *forms)
+
+
+def _form(value: Any) -> tuple[object, object]:
+    """Return what a value of a state is like: of which kind, and of which shape."""
+    if isinstance(value, Encoded):
+        return value.codec.name, value.shape
+    if isinstance(value, Tensor):
+        return value.dtype, value.shape
+    return ("a number" if as_number(value) is not None else type(value)), ()
 
 
 def _is_misshapen(before: Kind, now: Kind) -> bool:
@@ -201,17 +228,39 @@ def _check_memory(optimizer: Stateful, state: State, param: Tensor) -> None:
         if not isinstance(value, Tensor) or value.layout is not torch.strided:
             continue
         whose = f"the state {key!r} of a parameter" if key else "a parameter"
-        if 0 in [n for n, size in zip(value.stride(), value.shape, strict=True) if size > 1]:
-            raise RuntimeError(
-                f"{type(optimizer).__name__}: {whose} of shape {tuple(param.shape)} is expanded, "
-                "so that several of its numbers are one in memory; clone it"
-            )
-        is_meta = value.device.type == "meta" != param.device.type
-        if is_meta or (has_memory(value) and not is_within_storage(value)):
-            raise RuntimeError(
-                f"{type(optimizer).__name__}: {whose} of shape {tuple(param.shape)} has no memory, "
-                "because its storage was resized or it is on the meta device; put a tensor there"
-            )
+        told = f"{type(optimizer).__name__}: {whose} of shape {tuple(param.shape)}"
+        for part in parts_of(value):
+            if 0 in [n for n, size in zip(part.stride(), part.shape, strict=True) if size > 1]:
+                raise RuntimeError(
+                    f"{told} is expanded, so that several of its numbers are one in memory; "
+                    "clone it"
+                )
+            is_meta = part.device.type == "meta" != param.device.type
+            if is_meta or (has_memory(part) and not is_within_storage(part)):
+                raise RuntimeError(
+                    f"{told} has no memory, because its storage was resized or it is on the meta "
+                    "device; put a tensor there"
+                )
+        if not isinstance(value, Encoded):
+            continue
+        fault = value.codec.fault(value.codes, value.scales, value.shape)
+        if fault:
+            raise RuntimeError(f"{told} has {fault}; put another tensor there")
+
+
+def _check_count(optimizer: Stateful, state: State, param: Tensor) -> None:
+    """Refuse a count of steps that is none; one on another device is not waited for."""
+    step = state.get(STEP, 0)
+    if type(step) is int and step >= 0:
+        return
+    if isinstance(step, Tensor) and step.numel() == 1 and step.device.type != "cpu":
+        return
+    number = as_number(step)
+    if number is None or isinstance(number, bool) or not 0 <= number < math.inf:
+        raise RuntimeError(
+            f"{type(optimizer).__name__}: the state 'step' of a parameter of shape "
+            f"{tuple(param.shape)} is {step!r}; it must be the number of its steps, at least 0"
+        )
 
 
 def _initial(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from schuss.contract import Group, States
 from schuss.engines.foreach.batch import Call
+from schuss.engines.groups import options_of
 from schuss.engines.memory import share_memory
-from schuss.engines.planning import Known, Planned, options_of
+from schuss.engines.planning import Known, Planned
 from schuss.engines.states import Kept, tensors_of, whole
+from schuss.engines.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from schuss.engines.kernels.step import FusedStep
@@ -38,8 +40,8 @@ class Turns:
     """The turns of all groups in one step.
 
     Kernels cannot raise, and all of them run in one call. The loop, for one, may raise if a state
-    is not as it was in the step before; it is then called ahead of all kernels, with copies to go
-    back to.
+    or an option is not as it was in the step before; it is then called ahead of all kernels, with
+    copies to go back to.
 
     Args:
         kept: The states.
@@ -55,18 +57,22 @@ class Turns:
         self._run = run
 
     def take(self) -> None:
-        """Take the turns.
+        """Take the turns; signals wait, because what is no kernel consists of many calls.
 
         Raises:
             Exception: A rule has raised. If nothing had been changed but new and mended states, the
                 caller may still undo that.
         """
+        with uninterrupted() if any(turn.calls for turn in self._turns) else nullcontext():
+            self._take()
+
+    def _take(self) -> None:
         called: States = {}
         for turn in self._turns:
             if turn.anew is not None:
                 self._kept.adopt(turn.anew.states)
                 called |= turn.anew.states if turn.calls else {}
-        if self._kept.are_as_before(called):
+        if self._kept.are_as_before(called) and not any(map(self._is_untried, self._turns)):
             self._kept.begin()  # what follows is not undone, and holds on to no state
             self._in_order()
         elif self._read_each_other():
@@ -94,6 +100,14 @@ class Turns:
         for turn in self._turns:  # with the state that kernels have made
             if turn.anew is not None:
                 self._kept.note(turn.anew.states)
+                if _is_free(turn):
+                    turn.known.note_tried()
+
+    def _is_untried(self, turn: Turn) -> bool:
+        """Tell whether a rule is called as it was not called before, and may raise midway."""
+        if turn.anew is None or not _is_free(turn):
+            return False
+        return turn.known.is_untried or any(map(self._kept.is_new, turn.anew.states))
 
     def _read_each_other(self) -> bool:
         """Tell whether a gradient of one group shares memory with what another group writes to."""
@@ -117,7 +131,7 @@ class Turns:
             turn.known.write_scalars()
             states |= self._states(turn)
         try:
-            with whole(states):
+            with whole(states, [param for param in states if self._kept.is_new(param)]):
                 yield
         except BaseException:
             for turn in turns:
@@ -132,6 +146,11 @@ def _call(turn: Turn) -> None:
     if turn.anew is not None and turn.anew.bound is None:  # nobody will ask the cohorts for them
         for piece in turn.anew.pieces:
             piece.cohort.write_scalars()
+
+
+def _is_free(turn: Turn) -> bool:
+    """Tell whether the rule itself is called, and may raise after it has changed something."""
+    return turn.anew is not None and turn.anew.engine in ("loop", "stacked")
 
 
 def may_be_left_out(turns: Sequence[Turn]) -> bool:

@@ -276,6 +276,11 @@ def _kept_in(state: State, param: Tensor) -> Weights | None:
     if KEY in state:
         return Master(KIND_OF[param.dtype])
     if REMAINDER in state:
+        try:
+            check_kept(REMAINDER, state[REMAINDER])
+        except ValueError as error:
+            told = f"the state {REMAINDER!r} of a parameter of shape {tuple(param.shape)} {error}"
+            raise RuntimeError(told) from None
         return Remainder(CODES[state[REMAINDER].dtype])
     return next((each for each in ROUNDED.values() if each.is_kept(state)), None)
 

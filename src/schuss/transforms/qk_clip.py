@@ -94,7 +94,8 @@ class QKClip(Transform):
         Raises:
             ValueError: A parameter has another number of heads, or none.
         """
-        heads = {p: group["qk_heads"] for group in optimizer.param_groups for p in group["params"]}
+        groups = optimizer.param_groups
+        heads = {p: group.get("qk_heads") for group in groups for p in group["params"]}
         for param, values in logits.items():
             if heads.get(param) is None or values.shape != (heads[param],):
                 raise ValueError(
@@ -103,9 +104,13 @@ class QKClip(Transform):
                     "each head, and the number of heads as qk_heads of its group"
                 )
             if optimizer.state.get(param):  # it has begun; qk_heads may have come later
-                zeros = torch.zeros_like(values, dtype=wide_dtype(param))
-                kept = optimizer.state[param].setdefault(KEY, zeros)
-                kept.copy_(torch.maximum(kept, values.detach().to(kept)))
+                self._note(optimizer.state[param], param, values.detach())
+
+    def _note(self, state: State, param: Tensor, values: Tensor) -> None:
+        if KEY not in state or state[KEY].shape != values.shape:
+            state[KEY] = param.new_zeros(values.shape, dtype=wide_dtype(param))
+        kept = state[KEY]
+        kept.copy_(torch.maximum(kept, values.to(kept)))
 
     def parameter(self, state: State, group: Group, param: Tensor) -> None:
         """Shrink the heads, and forget the logits."""
@@ -113,6 +118,8 @@ class QKClip(Transform):
         if heads is None or KEY not in state:
             return
         logits = state[KEY]
+        if len(logits) != heads:  # those of another number of heads
+            return
         factor = group["qk_threshold"] / logits.clamp(min=group["qk_threshold"])
         rows = param.reshape(heads, -1) * (factor ** group["qk_share"]).unsqueeze(-1)
         param.copy_(rows.reshape(param.shape))

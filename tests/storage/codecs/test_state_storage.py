@@ -294,8 +294,12 @@ def test_a_checkpoint_is_read_into_the_precision_of_the_optimizer(before, after)
             "of shape \\(3,\\); it must be torch.bfloat16 of shape \\(64, 2\\)",
         ),
         (lambda state: state.update({"exp_avg.int8.codes": "x"}), "is 'x'"),
+        (
+            lambda state: state.update({"exp_avg": torch.zeros(64, 128)}),
+            "'exp_avg.int8.codes', and 'exp_avg' in another form too; leave one of them out",
+        ),
     ],
-    ids=["no scales", "no codes", "no codes but numbers", "few scales", "text"],
+    ids=["no scales", "no codes", "no codes but numbers", "few scales", "text", "twice"],
 )
 def test_a_damaged_checkpoint_is_refused_and_nothing_changed(damage, words):
     params, optimizer = made("8bit")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from schuss.contract import Batch, Rule, State, Stateful, States
+from schuss.contract import Batch, State, Stateful, States, Work
 from schuss.engines import loop
 from schuss.engines.batching import vmapped
 from schuss.engines.errors import UnfusableError
@@ -23,9 +23,8 @@ class StackedStep:
     Args:
         optimizer: Whose rule it is.
         states: The states of the parameters.
-        rule: The rule.
+        work: The rule, and what is done around it.
         batch: The parameters, with their gradients.
-        grad_scale: The factor of the gradients, or None.
         passed_over: Why engines cannot run the rule; a reason that is found in a step is added.
 
     Raises:
@@ -36,16 +35,14 @@ class StackedStep:
         self,
         optimizer: Stateful,
         states: States,
-        rule: Rule,
+        work: Work,
         batch: Batch,
-        grad_scale: float | Tensor | None,
         passed_over: dict[str, str],
     ) -> None:
         self._optimizer = optimizer
         self._states = states
-        self._rule = rule
+        self._work = work
         self._group = batch.group
-        self._grad_scale = grad_scale
         self._passed_over = passed_over
         self.stacks, self.alone = divided(batch, states)
 
@@ -79,7 +76,7 @@ class StackedStep:
 
     def _on_the_loop(self, stack: Stack) -> None:
         batch = Batch(self._group, stack.params, stack.grads)
-        loop.run(self._optimizer, self._states, self._rule, batch, self._grad_scale)
+        loop.planned(self._optimizer, self._states, self._work, batch)()
 
     def _stepped(self, stack: Stack) -> Result:
         """Run the rule for copies of some parameters.
@@ -99,7 +96,8 @@ class StackedStep:
 
         def for_one(tensors: dict[str, Tensor], grad: Tensor, param: Tensor) -> dict[str, Tensor]:
             state = {key: tensors.get(key, value) for key, value in states[0].items()}
-            loop.run_one(self._rule, state, self._group, grad, param, self._grad_scale)
+            rule, scale = self._work.rule, self._work.grad_scale
+            loop.run_one(rule, state, self._group, grad, param, scale)
             made = {key: value for key, value in state.items() if isinstance(value, Tensor)}
             numbers.update({key: value for key, value in state.items() if key not in made})
             return made

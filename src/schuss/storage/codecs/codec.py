@@ -89,6 +89,20 @@ class Codec(ABC):
         """Return codes, one for each number, as a vector."""
         return codes.reshape(-1)
 
+    def fault(self, codes: Tensor, scales: Tensor, shape: torch.Size) -> str | None:
+        """Return why codes and scales are none of a tensor of some shape, or None if they are."""
+        right = {
+            "codes": (codes, self.code, self.shape_of_codes(shape)),
+            "scales": (scales, self.scale, self.shape_of_scales(shape)),
+        }
+        for name, (part, dtype, size) in right.items():
+            if (part.dtype, part.shape) != (dtype, size) or not part.is_contiguous():
+                return (
+                    f"{name} of {part.dtype} and shape {tuple(part.shape)}, where {self.name} has "
+                    f"contiguous ones of {dtype} and shape {tuple(size)}"
+                )
+        return None
+
     @property
     def bytes(self) -> float:
         """How many bytes a number takes, with its share of the scale."""

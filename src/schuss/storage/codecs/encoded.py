@@ -23,20 +23,13 @@ class Encoded(Tensor):
     """A tensor that is kept as codes and scales.
 
     An operation decodes it, and one that writes into it encodes the result. `encoded[0] = 1.0`
-    writes into it too. A view, as `view = encoded[0]` is, is a tensor of its own: to write there
-    changes nothing here.
+    writes into it too. A view, as in `view = encoded[0]`, is a tensor of its own.
 
-    If several processes share a parameter, codes and scales are DTensors, and it reads as one.
-
-    Attributes:
-        codec: The codec that keeps it.
-        codes: One for each number, as the codec packs them.
-        scales: One for each block of numbers.
+    Codes and scales remain the same two tensors, so that an engine may keep them. They are DTensors
+    if several processes share a parameter.
     """
 
-    codec: Codec
-    codes: Tensor
-    scales: Tensor
+    _kept: tuple[Codec, Tensor, Tensor]
 
     def __new__(
         cls,
@@ -57,8 +50,23 @@ class Encoded(Tensor):
         """
         make: Callable[..., Self] = Tensor._make_wrapper_subclass
         tensor = make(cls, shape, dtype=dtype, device=codes.device)
-        tensor.codec, tensor.codes, tensor.scales = codec, codes, scales
+        tensor._kept = codec, codes, scales
         return tensor
+
+    @property
+    def codec(self) -> Codec:
+        """The codec that keeps it."""
+        return self._kept[0]
+
+    @property
+    def codes(self) -> Tensor:
+        """One for each number, as the codec packs them."""
+        return self._kept[1]
+
+    @property
+    def scales(self) -> Tensor:
+        """One for each block of numbers."""
+        return self._kept[2]
 
     def decoded(self) -> Tensor:
         """Return its numbers as an ordinary tensor."""
@@ -164,9 +172,10 @@ class Encoded(Tensor):
     def copied_for(self, param: Tensor, dtype: torch.dtype) -> Encoded:
         """Return a copy that lies where a parameter lies, divided among the ranks as that is."""
         copy = self.copied(param.device, dtype)
-        if is_distributed(param):
-            copy.codes, copy.scales = moved(copy.codes, param), moved(copy.scales, param)
-        return copy
+        if not is_distributed(param):
+            return copy
+        parts = moved(copy.codes, param), moved(copy.scales, param)
+        return Encoded(self.codec, *parts, self.shape, dtype)
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]

@@ -154,7 +154,7 @@ def _kept(tensor: Tensor, name: str | None, param: Tensor) -> Tensor:
     codec = CODECS.get(name or "")
     if isinstance(tensor, Encoded):
         if codec is tensor.codec:
-            return tensor
+            return _read_as(tensor, computed_dtype(param.dtype))
         tensor = tensor.decoded()
     if codec is not None:
         return encoded(codec, tensor.to(computed_dtype(param.dtype)))
@@ -164,3 +164,10 @@ def _kept(tensor: Tensor, name: str | None, param: Tensor) -> Tensor:
         return tensor.to(DTYPES[name])
     narrow = tensor.dtype in HALF and param.dtype not in HALF
     return tensor.to(param.dtype) if narrow and _can_be_kept(tensor, param) else tensor
+
+
+def _read_as(tensor: Encoded, dtype: torch.dtype) -> Encoded:
+    """Return the tensor that the same codes stand for, read as some dtype."""
+    if tensor.dtype is dtype:
+        return tensor
+    return Encoded(tensor.codec, tensor.codes, tensor.scales, tensor.shape, dtype)

@@ -46,7 +46,8 @@ def put_together(where: str, shape: torch.Size, saved: State) -> State:
         saved: The state in the checkpoint; not changed.
 
     Raises:
-        ValueError: A part of a tensor is missing, or its parts do not fit each other.
+        ValueError: A part of a tensor is missing, its parts do not fit each other, or the tensor is
+            there twice.
     """
     found: State = {}
     saved = _in_one(saved)
@@ -55,6 +56,11 @@ def put_together(where: str, shape: torch.Size, saved: State) -> State:
         of, _, name = base.rpartition(".")
         if not of or name not in CODECS or part not in (_CODES, _SCALES):
             found[key] = value
+        elif of in saved or (of in found and found[of].codec.name != name):
+            raise ValueError(
+                f"the loaded state of {where} has {key!r}, and {of!r} in another form too; "
+                "leave one of them out"
+            )
         elif of not in found:
             found[of] = _encoded(where, shape, of, name, saved)
     return found

@@ -8,11 +8,12 @@ OUT ?= runs/mnist
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BYTECODE := $(VENV)/.bytecode
 SOURCES := $(wildcard src tests docs/site scripts benchmarks examples)
 
 # Quiet twice: errors, but no warnings about how pip is configured here.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet --quiet
-# Bytecode is made on all cores at the end, which takes pip half a minute on one.
+# pip would take half a minute to make bytecode on one core; all cores make it beside the checks.
 INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -27,18 +28,20 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo "schuss needs Python 3.10 or later, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
 			"name another: make env PYTHON=python3.12" >&2; exit 1; }
-	@echo "[1/5] $(VENV), with $$($(PYTHON) --version)"
+	@echo "[1/4] $(VENV), with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "[2/5] the build backends: ours, and that of packages without a wheel"
+	@echo "[2/4] the build backends: ours, and that of packages without a wheel"
 	@$(INSTALL) hatchling setuptools
-	@echo "[3/5] torch and the tools, pinned in constraints.txt (up to a few minutes)"
+	@echo "[3/4] torch and the tools, pinned in constraints.txt (up to a few minutes)"
 	@$(INSTALL) --no-build-isolation --editable '.[dev]'
-	@echo "[4/5] labml-nn and timm, without their own requirements"
+	@echo "[4/4] labml-nn and timm, without their own requirements"
 	@$(INSTALL) --no-deps labml-nn timm
-	@echo "[5/5] bytecode of all packages"
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # some hold templates of Python
 	@touch $@
 	@echo "done: make check, make test, or $(BIN)/schuss"
+
+$(BYTECODE): $(STAMP)
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # some hold templates of Python
+	@touch $@
 
 format: $(STAMP) ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
@@ -54,7 +57,8 @@ types: $(STAMP) ## Check types
 layers: $(STAMP) ## Check that imports point one way
 	$(BIN)/lint-imports --no-logo
 
-check: lint types layers ## All three checks
+check: $(STAMP) ## All three checks
+	@$(MAKE) --no-print-directory --jobs=2 lint types layers $(BYTECODE)
 
 # As many processes as there are cores, which share kernels that are compiled.
 APART := --numprocesses auto --maxprocesses 4 --dist worksteal

@@ -1,6 +1,7 @@
 """What every test starts from."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -34,3 +35,12 @@ def _seed() -> None:
     torch.default_generator.manual_seed(0)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(0)
+
+
+@pytest.fixture
+def without_compiler() -> Iterator[None]:
+    """Interpret kernels: for tests of something else, whose few numbers are on kernels too."""
+    from tests.conformance.trajectories import without_compiler
+
+    with without_compiler():
+        yield

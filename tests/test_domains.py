@@ -458,7 +458,7 @@ def test_an_optimizer_takes_what_is_inside_and_steps(name):
             assert repr(value) == before, (key, "was written to")
             kept = optimizer.param_groups[0][IN_GROUPS.get((name, key), key)]
             assert kept is value or isinstance(value, WeightDecay), (key, value)
-            optimizer.load_state_dict(optimizer.state_dict())
+        optimizer.load_state_dict(optimizer.state_dict())
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

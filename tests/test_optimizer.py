@@ -22,6 +22,8 @@ from tests.algorithms import EVERY, OF_MATRICES, TRACED, fitting, on
 from tests.conformance.trajectories import ON, ONE_RATE, REAL_ONLY, in_little_time
 from tests.covers import in_turn
 
+pytestmark = pytest.mark.usefixtures("without_compiler")
+
 
 class Descent(Optimizer):
     """Gradient descent that keeps the number of its steps."""

@@ -95,6 +95,7 @@ def assert_same(make: Make, model: Callable[[], Network] = network, **how: Any) 
     assert ordinary.state_dict()["param_groups"] == optimizer.state_dict()["param_groups"]
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [name for name in TRACED if name not in SUMMING])
 def test_every_optimizer_takes_the_same_steps_as_without(name, engine):
@@ -125,6 +126,7 @@ OTHERS: dict[str, Make] = {
 }
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("other", OTHERS)
 def test_options_and_transforms_take_the_same_steps_as_without(other, engine):

@@ -9,7 +9,7 @@ import torch
 
 import schuss
 from tests.algorithms import FOR_STACKS, OF_MATRICES
-from tests.conformance.trajectories import ON, SLOW, in_little_time
+from tests.conformance.trajectories import ON, SLOW, without_compiler
 from tests.covers import EXHAUSTIVE
 from tests.engines.stacked.only import only_stacks
 from tests.ledger.defaults import other_defaults
@@ -22,7 +22,7 @@ ONE_OF_EACH = {row.algorithm: row for row in ROWS}
 
 
 def runs() -> Iterator[tuple[Row, str]]:
-    """Yield rows, each with one engine that compiles nothing, and half of them also in a kernel.
+    """Yield rows, each with one engine that has no kernels, and half of them also with kernels.
 
     That all engines take one path, whatever the options, is for the tests of the engines to say.
     """
@@ -41,7 +41,7 @@ def runs() -> Iterator[tuple[Row, str]]:
 
 @pytest.mark.parametrize(("row", "engine"), list(runs()), ids=str)
 def test_an_algorithm_moves_as_its_reference(row: Row, engine: str) -> None:
-    with in_little_time(row.algorithm):
+    with without_compiler():
         assert row.apart(engine) <= row.tolerance
 
 

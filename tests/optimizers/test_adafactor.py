@@ -12,6 +12,8 @@ from tests.conformance.trajectories import Training, distance, trajectory
 from tests.optimizers.matrices import moved as moved_by
 from tests.optimizers.paths import GRADS, START, ends, walk
 
+pytestmark = pytest.mark.usefixtures("without_compiler")
+
 CONSTANT = {"lr": 0.25, "relative_step": False, "scale_parameter": False}
 MATRIX = torch.linspace(-1, 2, 12, dtype=torch.float64).view(3, 4).sin()
 

@@ -9,6 +9,8 @@ from tests.conformance.trajectories import TOLERANCE, distance
 from tests.optimizers.matrices import double, moved
 from tests.optimizers.paths import GRADS, START, ends
 
+pytestmark = pytest.mark.usefixtures("without_compiler")
+
 RATES = {"lr": 0.25, "betas": (0.5, 0.75), "eps": 0.0}
 FIRST, SECOND = double([[3.0, -4.0], [1.0, 7.0]]), double([[1.0, 1.0], [-2.0, 4.0]])
 

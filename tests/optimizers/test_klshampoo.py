@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 from schuss import KLShampoo
 from schuss.matrices import Heads
 from tests.optimizers.orthogonal import after, random
+
+pytestmark = pytest.mark.usefixtures("without_compiler")
 
 START = random(4, 4, seed=9)
 PLAIN = {"weight_decay": 0.0, "lr": 0.1}

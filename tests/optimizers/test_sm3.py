@@ -8,6 +8,8 @@ from schuss import SM3, Adagrad
 from tests.optimizers.matrices import double, moved
 from tests.optimizers.paths import GRADS, START, ends, walk
 
+pytestmark = pytest.mark.usefixtures("without_compiler")
+
 PLAIN = {"lr": 0.5, "momentum": 0.0, "eps": 0.0}
 MATRIX = torch.linspace(-1, 2, 12, dtype=torch.float64).view(3, 4).sin()
 

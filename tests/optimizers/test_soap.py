@@ -8,6 +8,8 @@ from schuss import SOAP, Adam
 from schuss.matrices import Heads, Split
 from tests.optimizers.orthogonal import after, random
 
+pytestmark = pytest.mark.usefixtures("without_compiler")
+
 PLAIN = {"weight_decay": 0.0, "lr": 0.1}
 SQUARE = random(4, 4, seed=9)
 

@@ -158,6 +158,7 @@ SLOW = {"adadelta", "dadaptadam", "dadaptlion", "dadaptsgd", "dog", "ldog", "pro
 Adadelta begins with steps as small."""
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize(
     ("name", "how"), in_turn(EVERY, itertools.product(CURES, ON.values())), ids=str
 )

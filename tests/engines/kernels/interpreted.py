@@ -28,27 +28,42 @@ _BYTES = {"int64": 8, **{name: kind.bytes for name, kind in KINDS.items()}}
 _DTYPES = {name: kind.dtype for name, kind in KINDS.items()}
 
 
+_IN_C = {"int64": ctypes.c_int64, "float64": ctypes.c_double, "float32": ctypes.c_float}
+"""What Python itself reads and writes, which takes a tenth of the time that tensors take."""
+
+
 def _words(kind: str, base: int, index: int) -> Any:
     size = _BYTES[kind]
     return (ctypes.c_char * size).from_address(int(base) + size * int(index))
 
 
 def _load(kind: str) -> Callable[..., Any]:
-    def load(base: int, index: int) -> Any:
-        words = bytes(_words(kind, base, index))
-        if kind == "int64":
-            return int.from_bytes(words, "little", signed=True)
-        number = torch.frombuffer(bytearray(words), dtype=_DTYPES[kind]).item()
-        return (np.float64 if kind == "float64" else np.float32)(number)
+    number = {"int64": int, "float64": np.float64}.get(kind, np.float32)
 
+    def load(base: int, index: int) -> Any:
+        return number(read(int(base) + size * int(index)).value)
+
+    def load_half(base: int, index: int) -> Any:
+        words = bytes(_words(kind, base, index))
+        return number(torch.frombuffer(bytearray(words), dtype=_DTYPES[kind]).item())
+
+    if kind not in _IN_C:
+        return load_half
+    read, size = _IN_C[kind].from_address, _BYTES[kind]
     return load
 
 
 def _store(kind: str) -> Callable[..., None]:
     def store(base: int, index: int, number: Any) -> None:
+        write(int(base) + size * int(index)).value = float(number)
+
+    def store_half(base: int, index: int, number: Any) -> None:
         found = torch.tensor([float(number)], dtype=torch.float64).to(_DTYPES[kind])
         _words(kind, base, index).raw = bytes(found.view(torch.uint8).tolist())
 
+    if kind not in _IN_C:
+        return store_half
+    write, size = _IN_C[kind].from_address, _BYTES[kind]
     return store
 
 

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 _COMMENT = re.compile(r"<!-- (.+?) -->")
-_TICK = re.compile(r'<g id="xtick_\d+">.*?<use [^>]*?x="([\d.]+)".*?<!-- ([\d.]+) -->', re.DOTALL)
+_TICKS = re.compile(r'<g id="xtick_\d+">(.*?)\n    </g>', re.DOTALL)
+_TICK = re.compile(r'<use [^>]*?x="([\d.]+)".*?<!-- ([\d.]+) -->', re.DOTALL)
 _NAME = re.compile(r'<g id="ytick_\d+">.*?<!-- (\w+) -->', re.DOTALL)
 _DOTS = re.compile(r'<g id="PathCollection_\d+">(.*?)(?=\n   <g id="|\n  </g>)', re.DOTALL)
 _DOT = re.compile(r'<use [^>]*?x="([-\d.]+)" y="([-\d.]+)"')
@@ -34,7 +35,8 @@ def losses(svg: str) -> dict[str, list[float]]:
     whose labels say where which loss is.
     """
     axes = svg[svg.index('<g id="axes_1">') : svg.index('<g id="axes_2">')]
-    ticks = [(float(x), math.log(float(label))) for x, label in _TICK.findall(axes)]
+    labeled = (_TICK.search(tick) for tick in _TICKS.findall(axes))
+    ticks = [(float(tick[1]), math.log(float(tick[2]))) for tick in labeled if tick]
     (left, low), (right, high) = ticks[0], ticks[-1]
     slope = (high - low) / (right - left)
     rows = [_DOT.findall(dots) for dots in _DOTS.findall(axes)]

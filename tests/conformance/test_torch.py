@@ -116,7 +116,6 @@ def float64_by_default():
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.usefixtures("float64_by_default")
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_default_dtype_of_float64_changes_nothing(name):
@@ -162,7 +161,6 @@ def test_lower_precisions_follow_torch_as_far_as_they_can(name, dtype, tolerance
     assert distance(trajectory(ours, training), trajectory(theirs, training)) <= tolerance
 
 
-@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("amsgrad", [False, True])
 @pytest.mark.parametrize("name", PAIRS)
 def test_saving_and_loading_in_the_middle_changes_nothing(name, amsgrad):
@@ -175,7 +173,6 @@ def test_saving_and_loading_in_the_middle_changes_nothing(name, amsgrad):
     assert all(torch.equal(a, b) for a, b in zip(interrupted, through, strict=True))
 
 
-@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("saved_after", [1, 20, 47])
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_checkpoint_of_torch_continues_here(name, saved_after):
@@ -185,7 +182,6 @@ def test_a_checkpoint_of_torch_continues_here(name, saved_after):
     assert distance(trajectory(theirs, training, then=ours), expected) <= TOLERANCE
 
 
-@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("saved_after", [1, 20, 47])
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_checkpoint_of_ours_continues_in_torch(name, saved_after):

@@ -23,6 +23,9 @@ gradient scaler leaves out the third."""
 CLOSE = 4e-16
 """A power of NumPy, which the interpreter takes, is off by one in the last place at times."""
 
+APART = {"radamschedulefree": 1e-11}
+"""Its weights are differences of nearly equal numbers, in which a last place counts for more."""
+
 Create = Callable[..., Any]
 
 
@@ -90,7 +93,9 @@ def trained(name: str, *, on_device: bool, **options: Any) -> tuple[list[Tensor]
 
 
 def _is_number(x: Any) -> bool:
-    return isinstance(x, (int, float)) or (not x.dim() and x.dtype is torch.float64)
+    if isinstance(x, Tensor):
+        return not x.dim() and x.dtype is torch.float64
+    return isinstance(x, (int, float))
 
 
 @contextmanager
@@ -126,7 +131,8 @@ def are_those_of_python(name: str, by_kernel: bool = True) -> None:
     for ours, theirs in zip(computed, numbers, strict=True):
         assert ours.keys() == theirs.keys()
         for key, number in theirs.items():
-            assert abs(ours[key] - number) <= CLOSE * abs(number), (key, ours[key], number)
+            close = APART.get(name, CLOSE) * abs(number)
+            assert abs(ours[key] - number) <= close, (key, ours[key], number)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     assert ("numbers" in dict(launches)) is by_kernel

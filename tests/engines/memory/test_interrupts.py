@@ -161,27 +161,27 @@ def test_a_signal_waits_until_what_is_held_back_has_been_counted(monkeypatch):
 
 
 def test_a_plan_that_was_cut_off_half_made_is_made_anew(monkeypatch):
-    optimizer, params = _created()
-
-    def cut_off(self: Launch, grads: Any, indices: Any, arguments: Any, *_: Any) -> None:
-        self._arguments = np.zeros((1, len(arguments)))  # and nobody is told where
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Launch, "prepare", cut_off)
-    with pytest.raises(KeyboardInterrupt):
+    ends = []
+    for is_cut_off in (True, False):
+        optimizer, params = _created()
+        for _ in range(CALM):
+            _step(optimizer, params)
+        for group in optimizer.param_groups:
+            group["maximize"] = True  # another program, for parameters that are bound already
+        if is_cut_off:
+            monkeypatch.setattr(Launch, "prepare", _cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                _step(optimizer, params)
+            monkeypatch.undo()
         _step(optimizer, params)
-    monkeypatch.undo()
-    _step(optimizer, params)
-    monkeypatch.setattr(Launch, "prepare", cut_off)
-    with pytest.raises(KeyboardInterrupt):
-        _step(optimizer, params)
-    monkeypatch.undo()
-    _step(optimizer, params)
-    twin, of_twin = _created()
-    for _ in range(2):
-        _step(twin, of_twin)
-    assert all(torch.equal(one, two) for one, two in zip(params, of_twin, strict=True))
-    assert [state["step"] for state in optimizer.state.values()] == [2] * 3
+        ends.append(torch.cat([param.detach() for param in params]))
+        assert [state["step"] for state in optimizer.state.values()] == [CALM + 1] * 3
+    assert torch.equal(*ends)
+
+
+def _cut_off(self: Launch, grads: Any, indices: Any, arguments: Any, *_: Any) -> None:
+    self._arguments = np.zeros((1, len(arguments)))  # and nobody is told where
+    raise KeyboardInterrupt
 
 
 def test_a_signal_that_comes_twice_does_not_wait():

@@ -38,6 +38,7 @@ def test_a_pattern_selects():
     assert schuss.list_optimizers("nothing*") == []
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("name", EVERY)
 def test_the_memory_that_is_listed_is_the_memory_that_is_kept(name):
     (info,) = schuss.list_optimizers(name)

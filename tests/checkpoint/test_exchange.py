@@ -47,6 +47,8 @@ def float64_by_default():
 
 def created(where, name, params, options):
     cls = getattr(schuss if where == "ours" else torch.optim, name)
+    if where == "ours" and name == "Muon":  # the products that torch makes
+        options = {**options, "form": "ordinary"}
     on_the_loop = {"foreach": False} if "foreach" in inspect.signature(cls).parameters else {}
     return cls(params, **on_the_loop, **options)
 

@@ -9,6 +9,8 @@ from tests.algorithms import TRACED
 from tests.conformance.trajectories import ON_THE_HOST
 from tests.optimizers.paths import GRADS, START, ends
 
+pytestmark = pytest.mark.usefixtures("without_compiler")
+
 # What these do to a coordinate depends on all.
 REDUCING = ON_THE_HOST | {
     *("adafactor", "adammini", "came", "lamb", "lars", "ldog", "mars", "novograd", "stableadamw"),

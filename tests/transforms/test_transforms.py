@@ -206,6 +206,7 @@ def test_a_global_norm_after_a_global_norm_is_measured_again():
 ORDERS = list(itertools.permutations(range(3)))
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize(
     ("order", "engine"), in_turn(ORDERS if EXHAUSTIVE else ORDERS[1:6:3], ENGINES), ids=str
 )
@@ -223,6 +224,7 @@ def created_by(chain, params, **options):
     return created(params, *chain, name="nadam", **options)
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize(("name", "engine"), in_turn(EVERY, ENGINES))
 def test_every_optimizer_takes_them(name, engine):
     (info,) = schuss.list_optimizers(name)

@@ -127,6 +127,7 @@ SEEING = (
 )
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in SEEING])
 def test_swapping_in_l1_decay_changes_no_optimizer(name):
     """A decay that acts on the weight alone commutes with an update that does not see it."""

@@ -126,7 +126,10 @@ def by_rows_and_columns(state, group, grad, param):
     param.sub_(m, alpha=0.1)
 
 
-@pytest.mark.parametrize(("signed", "unsigned"), [("int8", "udynamic8"), ("int4", "uint4")])
+@pytest.mark.parametrize(
+    ("signed", "unsigned"),
+    [("int8", "udynamic8"), ("int4", "uint4")] if EXHAUSTIVE else [("int4", "udynamic8")],
+)
 def test_no_two_tiles_share_a_block(signed, unsigned, monkeypatch):
     monkeypatch.setattr(policy, "SMALLEST", 1)
     monkeypatch.setattr(tiles, "TILE", 600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import linecache
+import sys
 import traceback
 from contextlib import suppress
 
@@ -56,3 +57,27 @@ def test_garbage_is_collected_after_a_compile_as_before(enabled, function):
         assert gc.isenabled() is enabled
     finally:
         (gc.enable if before else gc.disable)()
+
+
+CALLS = """
+def last(number):
+    return number
+
+def down(depth):
+    if depth:
+        return down(depth - 1)
+    for number in range(1000):
+        last(number)
+
+for depth in range(250):
+    down(depth)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell how many pages")
+def test_no_memory_comes_and_goes_with_a_call_however_deep_it_is():
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    machine._executed(compile(CALLS, "<calls>", "exec"), {})
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 500

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
@@ -116,10 +117,24 @@ def compiled(text: str, filename: str, names: Sequence[str]) -> dict[str, Code]:
     module: dict[str, Any] = {"__name__": "schuss_kernel"}
     try:
         with _uncollected():
-            exec(compile(text, filename, "exec"), module)
+            _executed(compile(text, filename, "exec"), module)
     except Exception as error:  # whatever the compiler raises
         raise UnfusableError(f"the compiler refuses the kernel {filename}: {error}") from error
     return {name: _code(module[name]) for name in names}
+
+
+def _executed(code: CodeType, module: dict[str, Any]) -> None:
+    """Execute a module, with room for the frames of the calls within.
+
+    Python keeps frames in chunks of 16 KiB, and returns a chunk to the system when its last frame
+    is done. Where a function that the compiler often calls happens to be the first in a chunk,
+    memory comes and goes with each call, for a third of the time of a compile. A frame that is said
+    to need much gets a large chunk, and those of the compiler follow in it.
+    """
+    exec(code, module)
+
+
+_executed.__code__ = _executed.__code__.replace(co_stacksize=70_000)
 
 
 @contextmanager

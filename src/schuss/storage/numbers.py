@@ -56,9 +56,6 @@ def as_tensor(number: float) -> Tensor:
     is kept in float64: from 2**24 on float32 rounds whole numbers, and a count that is rounded
     there would never go on.
     """
-    tensor = torch.tensor(float(number), dtype=scalar_dtype(), device="cpu")
-    return (
-        tensor
-        if tensor.item() == number
-        else torch.tensor(float(number), dtype=NUMBER, device="cpu")
-    )
+    wide = torch.tensor(float(number), dtype=NUMBER, device="cpu")
+    tensor = wide.to(scalar_dtype())
+    return tensor if tensor.item() == number else wide

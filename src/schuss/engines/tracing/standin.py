@@ -11,6 +11,7 @@ import torch
 from schuss.engines.errors import DimensionsRead, PerTensorState, UntraceableError, withdraw
 from schuss.engines.program.axes import Axes
 from schuss.engines.tracing.names import WHOLE, function_of_torch, in_place_name
+from schuss.engines.tracing.operators import OTHERS, add_methods
 from schuss.engines.tracing.sizes import Shape, shape_of
 from schuss.engines.tracing.tape import Tape
 from schuss.engines.tracing.torch_functions import TORCH_FUNCTIONS
@@ -272,25 +273,12 @@ _REFUSED = {
 
 
 def _special_methods() -> None:
-    """Give the class the methods of tensors, and the operators."""
-    binary = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow"}
-    products = {"matmul": "matmul"}
-    StandIn.__rmatmul__ = lambda y, x: METHODS["matmul"](x, y)  # type: ignore[attr-defined]
-    compared = {name: name for name in ("eq", "ne", "lt", "le", "gt", "ge")}
-    logical = {"and": "logical_and", "or": "logical_or"}
-    unary = {"neg": "neg", "abs": "abs", "invert": "logical_not"}
-    reflected = {"add": "add", "mul": "mul", "sub": "rsub", "truediv": "rdiv", "pow": "rpow"}
+    """Give the class the methods of tensors, and the operators, also those that are refused."""
     for what, specials in _REFUSED.items():
         for special in specials:
             setattr(StandIn, f"__{special}__", _refused(what))
-    for name, method in METHODS.items():
-        setattr(StandIn, name, method)
-    for special, name in {**binary, **products, **compared, **logical, **unary}.items():
-        setattr(StandIn, f"__{special}__", METHODS[name])
-    for special, name in binary.items():
-        setattr(StandIn, f"__i{special}__", METHODS[f"{name}_"])
-    for special, name in reflected.items():
-        setattr(StandIn, f"__r{special}__", METHODS[name])
+    add_methods(StandIn, METHODS, others={**OTHERS, "matmul": "matmul"})
+    StandIn.__rmatmul__ = lambda y, x: METHODS["matmul"](x, y)  # type: ignore[attr-defined]
 
 
 _special_methods()

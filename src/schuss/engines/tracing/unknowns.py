@@ -22,6 +22,7 @@ from schuss.engines.program.computed import SHARED, Computed, argument_at
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import STATE, Place, Program, program
 from schuss.engines.tracing.names import in_place_name
+from schuss.engines.tracing.operators import BINARY, add_methods
 from schuss.engines.tracing.tape import Dimensions, Tape
 from schuss.engines.tracing.torch_functions import TORCH_FUNCTIONS
 from schuss.engines.tracing.tracer import Trace
@@ -160,24 +161,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _special_methods() -> None:
-    """Give the class the methods of tensors, and the operators."""
-    binary = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow"}
-    binary |= {"mod": "remainder"}
-    others = {name: name for name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "abs")}
-    others |= {"and": "logical_and", "or": "logical_or", "invert": "logical_not"}
-    reflected = {"add": "add", "mul": "mul", "sub": "rsub", "truediv": "rdiv", "pow": "rpow"}
-    for name, method in _METHODS.items():
-        setattr(Unknown, name, method)
-    for special, name in {**binary, **others}.items():
-        setattr(Unknown, f"__{special}__", _METHODS[name])
-    for special, name in binary.items():
-        setattr(Unknown, f"__i{special}__", _METHODS[f"{name}_"])
-    for special, name in reflected.items():
-        setattr(Unknown, f"__r{special}__", _METHODS[name])
-
-
-_special_methods()
+add_methods(Unknown, _METHODS, binary={**BINARY, "mod": "remainder"})
 
 
 class _Numbers(Tape):

@@ -134,7 +134,7 @@ def _executed(code: CodeType, module: dict[str, Any]) -> None:
     exec(code, module)
 
 
-_executed.__code__ = _executed.__code__.replace(co_stacksize=70_000)
+_executed.__code__ = _executed.__code__.replace(co_stacksize=70_000)  # in words: a chunk of 1 MiB
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from schuss.engines.devices.layout import Layout
 from schuss.engines.devices.tables.chunks import CHUNK
 from schuss.engines.devices.tables.tiles import numbers, tiles
 from schuss.engines.errors import Request, UnfusableError
+from schuss.engines.foreach.kept import Kept
 from schuss.engines.foreach.staged import run_stages
 from schuss.engines.foreach.step import run as run_on_lists
 from schuss.engines.groups import wanted
@@ -181,5 +182,5 @@ def _of_lists(cohort: Cohort, part: Part, batch: Batch, device: torch.device) ->
     given = [grads[param] for param in cohort.params]
     cut = part.trace.cut
     if cut is None:
-        return peak_of(lambda: sum(run_on_lists(cohort, part, given, {})))
-    return peak_of(lambda: sum(run_stages(cohort, part, cut, given, {})))
+        return peak_of(lambda: sum(run_on_lists(cohort, part, given, Kept())))
+    return peak_of(lambda: sum(run_stages(cohort, part, cut, given, Kept())))

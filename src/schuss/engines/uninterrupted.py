@@ -15,11 +15,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 _SIGNALS: Final = [
-    getattr(signal, name)
+    int(getattr(signal, name))
     for name in ("SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGBREAK", "SIGINT")
     if hasattr(signal, name)
 ]
 """The signals that people send to a training, or a timeout to itself."""
+
+_handled: Final[Any] = getattr(signal, "_signal", signal)
+"""Functions that take and return plain numbers. Those of `signal` make enumerations of all numbers,
+which takes as long as two calls of torch."""
 
 
 @contextmanager
@@ -39,16 +43,16 @@ def uninterrupted() -> Iterator[None]:
             handlers[number](number, frame)
 
     is_main = threading.current_thread() is threading.main_thread()
-    handlers.update({n: signal.getsignal(n) for n in _SIGNALS if is_main})
+    handlers.update({n: _handled.getsignal(n) for n in _SIGNALS if is_main})
     held = [n for n, handler in handlers.items() if callable(handler)]
     try:
         for number in held:
-            signal.signal(number, hold)
+            _handled.signal(number, hold)
         yield
     finally:
         waits = False  # a handler that could not be put back does what the earlier one does
         for number in held:
-            signal.signal(number, handlers[number])
+            _handled.signal(number, handlers[number])
         _deliver(arrived, handlers)
 
 

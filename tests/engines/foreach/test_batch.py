@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import schuss
 from schuss.engines.errors import UnfusableError
-from schuss.engines.foreach import members
+from schuss.engines.foreach import kept, members, step
+from schuss.engines.foreach.instructions import instructions
 from schuss.engines.kernels.fused import FusedBatch
 from schuss.engines.planning import Planner
+from schuss.engines.program.program import PARAM, Place, program
 from tests.conformance.strangers import Ruled
 
 SHAPES = ((4, 3), (5,), (), (2, 0))
@@ -171,6 +174,47 @@ def test_numbers_that_differ_take_one_call_for_all():
         stepped(optimizer, params, seed=seed)
     # The parameters without dimensions are a cohort of their own.
     assert set(counted(optimizer.step).on_lists.values()) <= {2, 4}
+
+
+def test_a_step_makes_tensors_of_numbers_that_have_changed_alone(monkeypatch):
+    optimizer, params = created()
+    for seed in range(3):
+        stepped(optimizer, params, seed=seed)
+    made: list[float] = []
+
+    def single(number: float, dtype: torch.dtype) -> Tensor:
+        made.append(number)
+        return torch.scalar_tensor(number, dtype=dtype)
+
+    monkeypatch.setattr(kept, "single", single)
+    monkeypatch.setattr(step, "instructions", None)  # nor are instructions looked up
+    stepped(optimizer, params)
+    assert made == [1 - 0.999**4] * 2  # of matrices, and of numbers without dimensions
+    made.clear()
+    optimizer.param_groups[0]["lr"] = 0.25
+    stepped(optimizer, params)
+    assert sorted(made) == [1 - 0.999**5] * 2 + [1 - 0.25 * 0.01] * 2
+
+
+def test_another_program_has_other_instructions():
+    pairs = [created(), created(foreach=False)]
+    for optimizer, params in pairs:
+        for seed in range(6):
+            optimizer.param_groups[0]["maximize"] = seed in (3, 5)
+            stepped(optimizer, params, seed=seed)
+    for param, other in zip(pairs[0][1], pairs[1][1], strict=True):
+        torch.testing.assert_close(param, other)
+
+
+def test_two_zeros_are_two_numbers():
+    halved = program((Place(PARAM),), (("div", 0, ~0),), ((PARAM, 1),))
+    plan = kept.Plan(halved, instructions(halved, on_cpu=True))
+    signs = []
+    for number in (0.0, -0.0, 0.0):
+        *_, found = plan.with_singles([number], torch.float32)
+        assert isinstance(found, Tensor)
+        signs.append(math.copysign(1.0, found.item()))
+    assert signs == [1, -1, 1]
 
 
 @pytest.mark.parametrize("amsgrad", [False, True])

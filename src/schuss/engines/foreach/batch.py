@@ -13,7 +13,7 @@ from schuss.contract import Group, Work
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
-from schuss.engines.foreach.members import Kept
+from schuss.engines.foreach.kept import Kept
 from schuss.engines.foreach.staged import run_stages
 from schuss.engines.foreach.step import run
 
@@ -49,7 +49,7 @@ class ForeachBatch:
         self.cohorts = cohorts
         index = {id(param): number for number, param in enumerate(params)}
         self._indices = [np.array([index[id(param)] for param in c.params]) for c in cohorts]
-        self._kept: list[Kept] = [{} for _ in cohorts]
+        self._kept = [Kept() for _ in cohorts]
         self._look = look
 
     def is_broken(self) -> bool:
@@ -100,13 +100,13 @@ def planned(
         group: The group.
         grads: The gradient of each parameter, or None.
         indices: The parameters that have one; None for all.
-        kept: The lists that are kept from step to step.
+        kept: The knowledge of earlier steps.
 
     Returns:
         The call that takes the step, and the parts that the cohort is divided into.
     """
     parts = cohort.trace(work, group, indices)
-    return partial(_take, cohort, parts, grads, {} if kept is None else kept), parts
+    return partial(_take, cohort, parts, grads, Kept() if kept is None else kept), parts
 
 
 def _take(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
+from schuss.engines.foreach.kept import KEPT, Kept
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, STATE, Place
 from schuss.storage.codecs import Encoded
@@ -24,10 +25,6 @@ ResNet-50 takes a tenth less time than with one piece, and a tenth of the extra 
 
 ELSEWHERE = 1 << 24
 """The same for other devices: enough work for all of a device, and 64 MiB for each new list."""
-
-
-KEPT = 8
-"""For how many sets of parameters of a cohort, with one trace each, lists are kept."""
 
 
 class Members:
@@ -106,10 +103,6 @@ class Members:
         return [computable(x.detach()).to(self.cohort.like.dtype) for x in tensors]
 
 
-Kept = dict[tuple[bytes, bool], list[Members]]
-"""Pieces of a cohort by the parameters in them, from step to step; see `pieces`."""
-
-
 def pieces(
     cohort: Cohort,
     indices: Indices,
@@ -123,25 +116,26 @@ def pieces(
     Args:
         cohort: The cohort.
         indices: The positions of the parameters.
-        kept: The pieces that are kept.
+        kept: It has the pieces of earlier steps.
         grads: The gradients of all parameters of the cohort.
         by_number: Whether the step of a number needs no other number of its parameter, so that a
             large parameter may be divided.
     """
     key = indices.tobytes(), by_number
-    if key not in kept:
-        if len(kept) == KEPT:
-            kept.clear()
+    known = kept.pieces
+    if key not in known:
+        if len(known) == KEPT:
+            known.clear()
         most = PIECE.get(cohort.like.device.type, ELSEWHERE)
         counts = [cohort.params[index].numel() for index in indices.tolist()]
-        found = kept[key] = []
+        found = known[key] = []
         for at in _slices(counts, most):
             own, count = indices[at].tolist(), counts[at.start] if counts else 0
             if by_number and count > most and _lies_in_a_row(cohort, own[0], grads[own[0]]):
                 found += [Members(cohort, at, own, part) for part in _stretches(count, most)]
             else:
                 found.append(Members(cohort, at, own))
-    return kept[key]
+    return known[key]
 
 
 def _lies_in_a_row(cohort: Cohort, index: int, grad: Tensor | None) -> bool:

@@ -14,7 +14,8 @@ from torch import Tensor
 from schuss.engines.cohorts.calls import Stacks
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.traces import Part
-from schuss.engines.foreach.members import Kept, pieces
+from schuss.engines.foreach.kept import Kept
+from schuss.engines.foreach.members import pieces
 from schuss.engines.foreach.step import Playing, put_into_state
 from schuss.engines.program.stages import Cut, Stage
 
@@ -29,9 +30,9 @@ def run_stages(
         part: Its parameters, and the numbers.
         cut: The stages.
         grads: The gradients of all parameters of the cohort.
-        kept: The lists that are kept from step to step.
+        kept: The knowledge of earlier steps.
     """
-    playings = [_playing(cohort, part, stage, grads) for stage in cut.stages]
+    playings = [_playing(cohort, part, stage, grads, kept) for stage in cut.stages]
     given = {index: grad for index, grad in enumerate(grads) if grad is not None}
     for piece in pieces(cohort, cohort.indices_of(part), kept, grads):
         stacks = Stacks(cohort, part, cut, piece.indices, given, piece.positions)
@@ -48,13 +49,13 @@ def run_stages(
 
 
 def _playing(
-    cohort: Cohort, part: Part, stage: Stage, grads: Sequence[Tensor | None]
+    cohort: Cohort, part: Part, stage: Stage, grads: Sequence[Tensor | None], kept: Kept
 ) -> Playing | None:
     """Return the program of a stage, to be played; None if it has none."""
     if stage.program is None:
         return None
     trace = part.trace._replace(program=stage.program, matrix_axes=stage.matrix_axes)
-    return Playing(cohort, part, trace, grads)
+    return Playing(cohort, part, trace, grads, kept)
 
 
 class _Blocks:

@@ -13,8 +13,9 @@ from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.matrix_view import MatrixView
 from schuss.engines.cohorts.traces import Part
 from schuss.engines.foreach.instructions import Instructions, instructions
-from schuss.engines.foreach.lists import Generators, Operand, single
-from schuss.engines.foreach.members import Kept, Members, pieces
+from schuss.engines.foreach.kept import Kept, Numbers
+from schuss.engines.foreach.lists import Generators
+from schuss.engines.foreach.members import Members, pieces
 from schuss.engines.foreach.player import play
 from schuss.engines.program.program import COUNT, GRAD, PARAM, STATE, Place, Program
 from schuss.engines.program.stages import TEMPORARY
@@ -25,9 +26,6 @@ from schuss.storage.precision import HALF, stored
 
 _COPIED = HALF | CODES.keys()
 """The dtypes of tensors that a rule sees copies of."""
-
-Numbers = Sequence["Operand | Tensor"]
-"""The numbers of a program: each a number, one for each parameter, or a number as a tensor."""
 
 
 class Blocks(Protocol):
@@ -47,9 +45,9 @@ def run(cohort: Cohort, part: Part, grads: Sequence[Tensor | None], kept: Kept) 
         cohort: The cohort.
         part: Its parameters, the operations, and the numbers.
         grads: The gradients of all parameters of the cohort.
-        kept: The lists that are kept from step to step.
+        kept: The knowledge of earlier steps.
     """
-    playing = Playing(cohort, part, part.trace, grads)
+    playing = Playing(cohort, part, part.trace, grads, kept)
     by_number = playing.is_by_number and not part.trace.dropped
     for piece in pieces(cohort, cohort.indices_of(part), kept, grads, by_number=by_number):
         put_into_state(piece, playing.play(piece), part.trace.dropped)
@@ -73,17 +71,28 @@ class Playing:
         part: The part of it.
         trace: The program, and the axes of its matrices.
         grads: The gradients of all parameters of the cohort.
+        kept: The knowledge of earlier steps.
     """
 
     def __init__(
-        self, cohort: Cohort, part: Part, trace: Trace, grads: Sequence[Tensor | None]
+        self,
+        cohort: Cohort,
+        part: Part,
+        trace: Trace,
+        grads: Sequence[Tensor | None],
+        kept: Kept,
     ) -> None:
         self._cohort = cohort
         self._trace = trace
         self._grads = grads
-        copies = _copies(cohort, trace.program, cohort.indices_of(part).tolist(), grads)
-        self._plan = instructions(trace.program, copies, on_cpu=cohort.like.is_cpu)
-        self._numbers = _numbers(self._plan, part)
+        program, indices = trace.program, cohort.indices_of(part)
+
+        def made() -> Instructions:
+            copies = _copies(cohort, program, indices.tolist(), grads)
+            return instructions(program, copies, on_cpu=cohort.like.is_cpu)
+
+        self._plan = kept.plan(indices.tobytes(), program, made)
+        self._numbers = _numbers(self._plan.instructions, part)
         self._common = self._with_singles(self._numbers) if part.which is None else []
         self._generators: Generators = {}
 
@@ -108,7 +117,7 @@ class Playing:
     def _played(
         self, members: Members, numbers: Numbers, blocks: Blocks | None
     ) -> dict[str, list[Tensor]]:
-        cohort, trace, plan = self._cohort, self._trace, self._plan
+        cohort, trace, plan = self._cohort, self._trace, self._plan.instructions
         views = _views(cohort, trace, members.indices)
 
         def seen(place: Place) -> list[Tensor]:
@@ -138,10 +147,7 @@ class Playing:
         return made
 
     def _with_singles(self, numbers: Sequence[float | list[float]]) -> Numbers:
-        """Return numbers, and after them those that are needed as tensors."""
-        needed = (numbers[number] for number in self._plan.singles)
-        dtype = self._cohort.like.dtype
-        return [*numbers, *(x if isinstance(x, list) else single(x, dtype) for x in needed)]
+        return self._plan.with_singles(numbers, self._cohort.like.dtype)
 
 
 def _copies(

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from schuss import SOAP
-from schuss.matrices.sides import eigenvectors
+from schuss.matrices.sides import eigenvectors, orthonormal, power_iterated
 
 
 @pytest.fixture
@@ -56,3 +56,36 @@ def test_engines_with_stages_make_it_again_as_the_loop_does(engine):
     torch.testing.assert_close(
         stepped(**{engine: True}), stepped(foreach=False), rtol=1e-3, atol=1e-4
     )
+
+
+def symmetric(*shape):
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return x @ x.mT
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 5, 5), (2, 3, 5, 5)], ids=str)
+def test_a_step_of_the_power_iteration_comes_nearer_to_the_eigenvectors_in_their_order(shape):
+    x = symmetric(*shape)
+    basis = torch.linalg.qr(torch.eye(5, dtype=x.dtype) + 0.3 * x / x.norm()).Q
+    found, order = power_iterated(x, basis)
+    estimates = (basis.mT @ x @ basis).diagonal(dim1=-2, dim2=-1)
+    assert torch.equal(order, estimates.argsort(-1, descending=True))
+    sorted_by_hand = basis.gather(-1, order.unsqueeze(-2).expand(basis.shape))
+    expected = torch.linalg.qr(x @ sorted_by_hand)
+    torch.testing.assert_close(found, expected.Q, rtol=1e-9, atol=1e-12)
+
+    def far(q):
+        return (q.mT @ x @ q).tril(-1).norm()
+
+    assert far(found) < far(sorted_by_hand)
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (3, 6, 4)], ids=str)
+def test_orthonormal_columns_are_those_of_the_qr_decomposition_to_the_bit(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(orthonormal(x), torch.linalg.qr(x).Q)
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(orthonormal(x).square().mean(), x)
+    assert gradient.shape == x.shape
+    with torch.no_grad():
+        assert torch.equal(orthonormal(x), torch.linalg.qr(x).Q)

@@ -96,3 +96,15 @@ def test_every_matrix_of_a_parameter_moves_as_it_does_alone(matrices, shape, siz
 def test_zeros_stand_still():
     zero = torch.zeros(4, 4, dtype=torch.float64)
     assert torch.equal(after(SOAP, [zero] * 3, SQUARE, precondition_frequency=1, **PLAIN), SQUARE)
+
+
+def test_the_first_sides_are_rounded_as_in_the_code_of_the_authors():
+    """The eigenvectors of the 260 zeros of the left side depend on how each of these is rounded."""
+    grad = random(300, 40, seed=3)
+    param = nn.Parameter(random(300, 40))
+    optimizer = SOAP([param], betas=(0.9, 0.93))
+    param.grad = grad
+    optimizer.step()
+    for key, product in (("left", grad @ grad.mT), ("right", grad.mT @ grad)):
+        expected = torch.zeros_like(product).lerp_(product, 1 - 0.93)
+        assert torch.equal(optimizer.state[param][key][0], expected)

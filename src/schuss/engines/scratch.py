@@ -168,9 +168,9 @@ def _of_stages(cohort: Cohort, part: Part, device: torch.device) -> int:
                 stacks.copy_kept()
             alive = [stacks.read(block) for block in stage.taken.values()]
             alive += [stacks.new(block) for block in stage.fed.values()]
-            stacks.call(stage.runs)
-            stacks.drop(stage.done)
             del alive
+            stacks.drop(stage.done)
+            stacks.call(stage.runs)
 
     return peak_of(step)
 

@@ -14,11 +14,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_unary
+from torch.overrides import (
+    handle_torch_function,
+    has_torch_function_unary,
+    has_torch_function_variadic,
+)
 
 from schuss.contract import Group, State, wide_dtype
 from schuss.domains import Domain, whole
 from schuss.matrices.shapes import keyed, matrix_shapes
+from schuss.matrices.symmetric import mean_of_squares
 
 LEFT, RIGHT = "left", "right"
 BASIS, ROOT = "basis", "root"
@@ -70,10 +75,24 @@ def gather(state: State, x: Tensor, index: int, share: float, kept: float | None
         kept: The weight of what there is; 1 - `share` if it is None.
     """
     kept = 1 - share if kept is None else kept
+    left, right = (side(state, name, index) for name in (LEFT, RIGHT))
+    if left is not None:
+        left.copy_(mean_of_squares(left, x, kept, share))
+    if right is not None:
+        right.copy_(mean_of_squares(right, x.mT, kept, share))
+
+
+def gather_first(state: State, x: Tensor, index: int, share: float) -> None:
+    """Let the sides be a share of the products of matrices with themselves.
+
+    A matrix with more rows than columns has a left side with several eigenvectors of the eigenvalue
+    zero. Which ones a decomposition finds depends on how these zeros are rounded. The first product
+    is rounded as in the authors' code of SOAP, so that the first bases are the same.
+    """
     for name, product in ((LEFT, x @ x.mT), (RIGHT, x.mT @ x)):
         held = side(state, name, index)
         if held is not None:
-            held.mul_(kept).add_(product * share)
+            held.copy_(product * share)
 
 
 def rotated(state: State, x: Tensor, index: int) -> Tensor:
@@ -130,9 +149,49 @@ def turn_by_power_iteration(state: State, index: int, v: Tensor) -> Tensor:
         held, turned = side(state, name, index), basis(state, name, index)
         if held is None or turned is None:
             continue
-        product = held @ turned
-        order = (turned * product).sum(-2).argsort(-1, descending=True)  # of QᵀLQ, the diagonal
-        columns = order.unsqueeze(-2)
-        v = v.gather(dim, (order.unsqueeze(-1) if dim == -2 else columns).expand(v.shape))
-        turned.copy_(torch.linalg.qr(product.gather(-1, columns.expand(product.shape))).Q)
+        found, order = power_iterated(held, turned)
+        v = v.gather(dim, order.unsqueeze(-1 if dim == -2 else -2).expand(v.shape))
+        turned.copy_(found)
     return v
+
+
+def power_iterated(x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a basis that is nearer to the eigenvectors of symmetric matrices, and its old order.
+
+    Args:
+        x: The matrices.
+        basis: For each of them an orthogonal matrix.
+
+    Returns:
+        The new basis, and which column of the old one each of its columns comes from: the one
+        with the largest eigenvalue first, as the diagonal of QᵀLQ estimates these.
+    """
+    if has_torch_function_variadic(x, basis):
+        found: tuple[Tensor, Tensor] = handle_torch_function(power_iterated, (x, basis), x, basis)
+        return found
+    columns = basis.mT @ x  # the columns of LQ, as rows, which are sorted without gaps
+    order = (basis.mT * columns).sum(-1).argsort(-1, descending=True)
+    return orthonormal(_rows(columns, order).mT), order
+
+
+power_iterated.takes_stacks = True  # type: ignore[attr-defined]  # so that engines need no vmap
+
+
+def _rows(x: Tensor, order: Tensor) -> Tensor:
+    """Return matrices with their rows in another order, in a ninth of the time of `gather`."""
+    begins = torch.arange(0, order.numel(), order.shape[-1], device=x.device)
+    rows = (order.reshape(len(begins), -1) + begins.unsqueeze(-1)).flatten()
+    return x.reshape(-1, x.shape[-1]).index_select(0, rows).reshape(x.shape)
+
+
+def orthonormal(x: Tensor) -> Tensor:
+    """Return the matrices Q of QR decompositions.
+
+    On a CPU they are made without the matrices R, which takes a seventh less time.
+    """
+    is_followed = x.requires_grad and torch.is_grad_enabled()
+    if x.device.type != "cpu" or is_followed or torch.compiler.is_compiling():
+        q: Tensor = torch.linalg.qr(x).Q
+    else:
+        q = torch.linalg.householder_product(*torch.geqrf(x))
+    return q

@@ -11,6 +11,7 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 BLOCK: Final = {16: 256, 32: 160, 64: 160}
 """The rows of a block, by the bits of a number. Smaller blocks leave less of the lower half to be
@@ -34,6 +35,30 @@ def symmetric_product(
         _sum(first[begin:end], second[:, begin:], here, a, b, out=out)
         found[end:, begin:end] = out[:, end - begin :].mT
     return found
+
+
+def mean_of_squares(mean: Tensor, x: Tensor, kept: float | Tensor, share: float | Tensor) -> Tensor:
+    """Return `kept` times symmetric matrices plus `share` times the products of others with theirs.
+
+    Args:
+        mean: Symmetric matrices, of shape (*batch, n, n).
+        x: Matrices of n rows, each of which is multiplied with its own transpose.
+        kept: The weight of the first.
+        share: The weight of the products.
+    """
+    if has_torch_function_variadic(mean, x):
+        found: Tensor = handle_torch_function(mean_of_squares, (mean, x), mean, x, kept, share)
+        return found
+    if isinstance(kept, Tensor) or isinstance(share, Tensor):
+        return mean * kept + x @ x.mT * share
+    means, stack = (y.reshape(-1, *y.shape[-2:]) for y in (mean, x))
+    if len(stack) > 1 and not _is_halved(stack[0]):
+        return torch.baddbmm(means, stack, stack.mT, beta=kept, alpha=share).reshape(mean.shape)
+    each = [symmetric_product(y, y.mT, m, kept, share) for m, y in zip(means, stack, strict=True)]
+    return (torch.stack(each) if len(each) > 1 else each[0]).reshape(mean.shape)
+
+
+mean_of_squares.takes_stacks = True  # type: ignore[attr-defined]  # so that engines need no vmap
 
 
 def blocks(rows: int, dtype: torch.dtype) -> list[tuple[int, int]]:

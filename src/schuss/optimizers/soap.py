@@ -41,6 +41,7 @@ from schuss.matrices.sides import (
     MAX_DIM,
     begin_bases,
     gather,
+    gather_first,
     rotated,
     rotated_back,
     turn_by_power_iteration,
@@ -100,7 +101,7 @@ class SOAP(MatrixOptimizer):
         beta3 = beta2 if group["shampoo_beta"] is None else group["shampoo_beta"]
         t = state["step"] - 1
         if t == 0:
-            gather(state, g, index, 1 - beta3)
+            gather_first(state, g, index, 1 - beta3)
             turn_to_eigenvectors(state, index)
             return m, v, torch.zeros_like(g)
         g_tilde = rotated(state, g, index)

@@ -112,7 +112,7 @@ def test_each_parameter_gets_the_product_of_its_own_gradient(count):
     stacks = stacks_of(cohort, found, indices)
     stacks.call([Run((0,), (0,), (1,))])
     expected = [cohort.params[index].grad @ cohort.params[index].grad for index in indices]
-    torch.testing.assert_close(stacks.read(1), expected, rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(stacks.read(1), torch.stack(expected), rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +175,13 @@ def test_what_a_program_writes_is_one_stack_which_is_let_go_of():
     assert not stacks._stacks
 
 
+def test_what_nothing_needs_after_a_run_is_let_go_of():
+    found = tangle([*GRAM, Returned(1, None)], [Call(torch.abs, (Ref(0),), {})] * 2)
+    stacks = stacks_of(Cohort(2), found, [0, 1])
+    stacks.call([Run((0,), (0,), (1,)), Run((1,), (0,), (2,), done=(0,))])
+    assert sorted(stacks._stacks) == [1, 2]
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_stack_that_a_program_reads_apart_is_not_the_memory_of_the_parameter(count):
     cohort = Cohort(count)
@@ -197,6 +204,17 @@ def test_state_is_exchanged_though_each_is_written_over_the_other(count):
     for number, state in enumerate(cohort.states):
         assert state["x"].tolist() == torch.zeros(SHAPE).tolist()
         assert state["y"].tolist() == torch.full(SHAPE, 1.0 + number).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_only_what_lies_in_the_state_is_copied_before_that_is_written_to(count):
+    cohort = Cohort(count, x=lambda n: torch.zeros(SHAPE, dtype=F64))
+    found = tangle([Kept("x"), Fed(3, F64)], [])
+    stacks = stacks_of(cohort, found, list(range(count)), {"x": 0, "y": 1})
+    before = stacks.new(1), stacks.read(0)
+    stacks.copy_kept()
+    assert stacks.read(1) is before[0]
+    assert (stacks.read(0) is before[1]) == (count > 1)
 
 
 def test_new_state_has_memory_of_its_own_for_each_parameter():

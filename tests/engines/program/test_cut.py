@@ -56,10 +56,10 @@ def test_a_gradient_is_taken_as_it_lies_and_a_computed_value_is_fed():
     assert first.program.nodes == (("mul", 0, 1),)
     assert [run.given for run in first.runs] == [(0, 1)]
     assert [run.returned for run in first.runs] == [(2,)]
-    assert list(first.done) == [0, 1]
+    assert ([run.done for run in first.runs], first.done) == ([[0, 1]], ())
     assert (list(last.taken.values()), list(last.done)) == ([2], [2])
     assert last.program is made
-    assert last.runs == ()
+    assert last.runs == []
 
 
 def test_a_stage_has_no_program_if_all_that_it_takes_lies_in_memory():
@@ -77,7 +77,8 @@ def test_each_stage_computes_anew_what_it_needs():
     _, _, stages = cut_of(tangle(nodes, sources, calls), 7)
     names = [[node[0] for node in stage.program.nodes] for stage in stages.stages]
     assert names == [["add"], ["add", "mul"], ["sub"]]
-    assert [list(stage.done) for stage in stages.stages] == [[0], [2], [1, 3]]
+    assert [[run.done for run in stage.runs] for stage in stages.stages] == [[[0]], [[2]], []]
+    assert [stage.done for stage in stages.stages] == [(), (), [1, 3]]
 
 
 def test_calls_that_follow_each_other_are_one_run_unless_one_takes_stacks():
@@ -86,7 +87,8 @@ def test_calls_that_follow_each_other_are_one_run_unless_one_takes_stacks():
 
     stacked.takes_stacks = True  # type: ignore[attr-defined]
     sources = [Fed(0, F64), *(Returned(number, None) for number in range(4))]
-    calls = [product(0, 0), product(1, 1), called(stacked, Ref(2)), product(3, 3)]
+    sums = [called(torch.cumsum, Ref(0), 0), called(torch.cumsum, Ref(1), 1)]
+    calls = [*sums, called(stacked, Ref(2)), called(torch.cumsum, Ref(3), 0)]
     _, _, stages = cut_of(tangle([("taken.4",)], sources, calls, direct=[0]), 3)
     runs = [(run.calls, run.given, run.returned) for run in stages.stages[0].runs]
     assert runs == [((0, 1), (0,), (2,)), ((2,), (2,), (3,)), ((3,), (3,), (4,))]
@@ -104,13 +106,23 @@ def test_a_block_that_becomes_state_is_held_until_the_end():
     sources = [Kept("left"), Returned(0, None)]
     found = tangle([("add", 0, 1)], sources, [product(0, 0)])
     _, _, stages = cut_of(found, 3, {"left": 1})
-    assert [stage.done for stage in stages.stages] == [[0], []]
+    first, last = stages.stages
+    assert [run.done for run in first.runs] == [[0]]
+    assert (first.done, last.done) == ((), ())
     assert stages.kept == {"left": 1}
+
+
+def test_a_block_is_let_go_of_after_the_last_run_that_takes_it():
+    # b1 = b0 @ b0, b2 = b1 @ b0, b3 = b1 @ b2
+    sources = [Fed(0, F64), *(Returned(number, None) for number in range(3))]
+    calls = [product(0, 0), product(1, 0), product(1, 2)]
+    _, _, stages = cut_of(tangle([("taken.3",)], sources, calls, direct=[0]), 3)
+    assert [run.done for run in stages.stages[0].runs] == [(), [0], [1, 2]]
 
 
 def test_two_states_that_are_exchanged_need_no_call():
     _, _, stages = cut_of(tangle([], [Kept("x"), Kept("y")]), 0, {"x": 1, "y": 0})
-    assert [stage.runs for stage in stages.stages] == [[], ()]
+    assert [stage.runs for stage in stages.stages] == [[], []]
 
 
 def test_a_chain_may_be_as_long_as_a_rule_likes():
@@ -118,7 +130,7 @@ def test_a_chain_may_be_as_long_as_a_rule_likes():
     calls = [product(number, number) for number in range(3000)]
     nodes = [("taken.3000",), *(("neg", value) for value in range(3, 3003))]
     _, _, stages = cut_of(tangle(nodes, sources, calls, direct=[0]), 3003)
-    assert [len(run.calls) for run in stages.stages[0].runs] == [3000]
+    assert [len(run.calls) for run in stages.stages[0].runs] == [1] * 3000
     assert len(stages.stages) == 2
 
 

@@ -59,11 +59,14 @@ def test_a_tensor_that_all_share_is_repeated_for_each():
     [
         (torch.mul, [SHAPE, SHAPE[1:]]),  # a row of each tensor would meet rows of others
         (torch.add, [SHAPE, ()]),
-        (torch.matmul, [SHAPE, SHAPE]),
+        (torch.matmul, [SHAPE, SHAPE[1:]]),  # a vector of each tensor would be one row of a stack
+        (torch.mv, [SHAPE, SHAPE[1:]]),
+        (torch.dot, [SHAPE[1:], SHAPE[1:]]),
         (torch.sum, [SHAPE]),
         (torch.linalg.qr, [SHAPE]),
         (torch.reshape, [SHAPE, SHAPE]),
-        (torch.transpose, [SHAPE]),
+        (torch.transpose, [SHAPE, SHAPE]),
+        (torch.t, [SHAPE]),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
@@ -82,6 +85,50 @@ def test_a_new_shape_is_that_of_each_tensor(sizes, keyword):
     assert found is not None
     made = found(x, shape=sizes[0] if len(sizes) == 1 else sizes) if keyword else found(x, *sizes)
     assert torch.equal(made, torch.stack([each.reshape(*sizes) for each in x]))
+
+
+@pytest.mark.parametrize("function", [torch.matmul, torch.mm, torch.Tensor.__matmul__])
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_products_of_matrices_are_products_of_stacks(function, is_shared):
+    x, y = stack(), stack(1).mT
+    y = y[:1] if is_shared else y
+    found = on_stacks(function, [SHAPE, SHAPE[::-1]])
+    assert found is not None
+    made = found(x, y[0] if is_shared else y)
+    each = [a @ b for a, b in zip(x, y.expand(COUNT, -1, -1), strict=True)]
+    torch.testing.assert_close(made, torch.stack(each), rtol=1e-14, atol=1e-14)
+
+
+def test_batches_of_matrices_are_multiplied_so_too():
+    x = stack().reshape(COUNT, 2, 2, 6)
+    found = on_stacks(torch.bmm, [(2, 2, 6), (2, 6, 2)])
+    assert found is not None
+    expected = torch.stack([torch.bmm(each, each.mT) for each in x])
+    torch.testing.assert_close(found(x, x.mT), expected, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("dims", [(0, 1), (-1, -2), (1, -3), (2, 0)], ids=str)
+@pytest.mark.parametrize("named", [False, True])
+def test_dimensions_are_exchanged_within_each_tensor(dims, named):
+    x = stack().reshape(COUNT, 2, 2, 6)
+    found = on_stacks(torch.transpose, [(2, 2, 6)])
+    assert found is not None
+    made = found(x, dim0=dims[0], dim1=dims[1]) if named else found(x, *dims)
+    assert torch.equal(made, torch.stack([each.transpose(*dims) for each in x]))
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [(((2, 0, 1),), {}), ((2, 0, 1), {}), (([-1, 0, -2],), {}), ((), {"dims": (1, 2, 0)})],
+    ids=str,
+)
+def test_dimensions_are_put_into_another_order_within_each_tensor(args, named):
+    x = stack().reshape(COUNT, 2, 2, 6)
+    found = on_stacks(torch.permute, [(2, 2, 6)])
+    assert found is not None
+    assert torch.equal(
+        found(x, *args, **named), torch.stack([y.permute(*args, **named) for y in x])
+    )
 
 
 def test_a_function_that_says_so_takes_stacks_of_any_shapes():

@@ -59,17 +59,17 @@ class Stacks:
         self._grads = grads
         self._stacks: dict[int, Tensor] = {}
 
-    def new(self, block: int) -> list[Tensor]:
-        """Return memory for a block of each parameter, for a kernel to write."""
+    def new(self, block: int) -> Tensor:
+        """Return memory for a block of each parameter, for a kernel to write: a stack."""
         tangle = self._cut.tangle
         shape = (len(self._indices), *tangle.shapes[block])
         device = self._cohort.params[0].device
         stack = torch.empty(shape, dtype=tangle.dtypes[block], device=device)
         self._stacks[block] = stack
-        return list(stack.unbind())
+        return stack
 
-    def read(self, block: int, *, apart: bool = False) -> list[Tensor]:
-        """Return a block of each parameter, for a program to read.
+    def read(self, block: int, *, apart: bool = False) -> Tensor:
+        """Return a block of each parameter, for a program to read: a stack without gaps.
 
         Args:
             block: The block.
@@ -79,7 +79,7 @@ class Stacks:
         if apart and self._is_view(stack):
             stack = stack.clone()
         self._stacks[block] = stack
-        return list(stack.unbind())
+        return stack
 
     def call(self, runs: Sequence[Run]) -> None:
         """Call functions for all parameters."""
@@ -88,6 +88,8 @@ class Stacks:
             for block, stack in zip(run.returned, self._called(run, given), strict=True):
                 self._check(run, block, stack)
                 self._stacks[block] = stack
+            del given
+            self.drop(run.done)
 
     def _check(self, run: Run, block: int, stack: Tensor) -> None:
         """Refuse what is not as it was when the rule was traced, because a kernel is to read it."""
@@ -107,10 +109,10 @@ class Stacks:
 
     def copy_kept(self) -> None:
         """Copy blocks that become state, if they lie in memory that is written to before."""
-        if len(self._indices) > 1:  # whose stacks are copies
-            return
         for block in set(self._cut.kept.values()):
-            self._stacks[block] = self._stack(block).clone()
+            stack = self._stack(block)
+            if self._is_view(stack):
+                self._stacks[block] = stack.clone()
 
     def kept(self) -> dict[str, list[Tensor]]:
         """Write blocks into the state; return those that are new there, by key."""
@@ -119,8 +121,8 @@ class Stacks:
         stacks = {key: self._stack(block) for key, block in self._cut.kept.items()}
         for key, stack in stacks.items():
             if key in cohort.whole and stack.shape[1:] == cohort.states[0][key].shape:
-                for index, tensor in zip(self._indices, stack.unbind(), strict=True):
-                    cohort.states[index][key].copy_(tensor)
+                there = [cohort.states[index][key] for index in self._indices]
+                torch._foreach_copy_(there, stack.unbind())
             else:
                 new[key] = [tensor.clone() for tensor in stack.unbind()]
         return new
@@ -140,16 +142,16 @@ class Stacks:
         [index] = self._indices
         state = self._cohort.states[index].values()
         tensors = [self._cohort.params[index], *(x for x in state if isinstance(x, Tensor))]
-        begin = stack.untyped_storage().data_ptr()
         own = [part for tensor in tensors for part in parts_of(tensor)]
-        return any(part.untyped_storage().data_ptr() == begin for part in own)
+        return any(_memory(part) == _memory(stack) for part in own)
 
     def _where_they_lie(self, block: int) -> Iterable[Tensor]:
         """Return blocks that no stage has made: state, parameters and gradients."""
         source, cohort = self._cut.tangle.sources[block], self._cohort
         dtype = self._cut.tangle.dtypes[block]
         if isinstance(source, Kept):
-            return [cohort.states[index][source.key].detach().to(dtype) for index in self._indices]
+            kept = [cohort.states[index][source.key] for index in self._indices]
+            return [x if x.dtype is dtype else x.to(dtype) for x in kept]
         place = self._cut.tangle.inputs[cast("Fed", source).value]
         if place.name != GRAD:
             tensors = [cohort.tensors(place)[index] for index in self._indices]
@@ -193,6 +195,11 @@ class Stacks:
             return [numbers]
         which = part.which[self.at]
         return [numbers[which[0]]] if (which == which[0]).all() else [numbers[n] for n in which]
+
+
+def _memory(tensor: Tensor) -> int:
+    """Return what is the same for all tensors in one memory, on the meta device too."""
+    return int(tensor.untyped_storage()._cdata)
 
 
 def played(

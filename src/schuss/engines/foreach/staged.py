@@ -42,8 +42,8 @@ def run_stages(
                 stacks.copy_kept()
             if playing is not None:
                 made |= playing.play(piece, _Blocks(stacks, stage, cohort))
-            stacks.call(stage.runs)
             stacks.drop(stage.done)
+            stacks.call(stage.runs)
         put_into_state(piece, made | stacks.kept(), part.trace.dropped)
         yield piece.positions.stop
 
@@ -73,10 +73,10 @@ class _Blocks:
         The program writes to parameters and state while it reads them, so they are not these.
         """
         found = self._stacks.read(self._stage.taken[name], apart=True)
-        return [x.to(self._dtype).reshape(self._shape) for x in found]
+        return [x.to(self._dtype).reshape(self._shape) for x in found.unbind()]
 
     def feed(self, name: str, values: list[Tensor]) -> None:
         """Take the values that a program has computed."""
-        stack = self._stacks.new(self._stage.fed[name])
+        stack = self._stacks.new(self._stage.fed[name]).unbind()
         pairs = zip(values, stack, strict=True)
         torch._foreach_copy_(stack, [x.reshape(y.shape) for x, y in pairs])

@@ -168,8 +168,8 @@ class _StagedPart:
                 stacks.copy_kept()
             if launch is not None:
                 self._run(launch, stage, stacks, indices)
-            stacks.call(stage.runs)
             stacks.drop(stage.done)
+            stacks.call(stage.runs)
         if self._binding.has_copies:
             self._binding.copy_out(indices)
         for key, tensors in stacks.kept().items():
@@ -184,13 +184,13 @@ class _StagedPart:
         for column, place in launch.new_places:
             if place.name.startswith(TEMPORARY):
                 block = {**stage.taken, **stage.fed}[place.name]
-                tensors = stacks.read(block) if place.name in stage.taken else stacks.new(block)
-            else:
-                tensors = self._binding.made(place, part.trace, indices)
-                key = place.name.removeprefix(STATE)
-                self._made.setdefault(key, []).extend(tensors)
+                stack = stacks.read(block) if place.name in stage.taken else stacks.new(block)
+                launch.addresses[column, indices] = _begins(stack)
+                alive.append(stack)
+                continue
+            tensors = self._binding.made(place, part.trace, indices)
+            self._made.setdefault(place.name.removeprefix(STATE), []).extend(tensors)
             launch.addresses[column, indices] = addresses(tensors)
-            alive.append(tensors)
         run = self._binding.run(launch)
         run.begin()
         if not run.take():
@@ -202,3 +202,9 @@ class _StagedPart:
         places = [place for place, _ in outputs if place.name in self._binding.places]
         at = [self._binding.cohort.tensors(place) for place in places]
         return [tensors[index] for tensors in at for index in indices.tolist()]
+
+
+def _begins(stack: Tensor) -> NDArray[np.int64]:
+    """Return where the numbers of each tensor of a stack without gaps begin."""
+    apart = stack.stride(0) * stack.itemsize
+    return stack.data_ptr() + apart * np.arange(len(stack), dtype=np.int64)

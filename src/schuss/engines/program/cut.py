@@ -59,14 +59,24 @@ def cut(
 
 
 def _with_ends(stages: Sequence[Stage], kept: Iterable[int]) -> tuple[Stage, ...]:
-    """Note for each stage which blocks nothing needs after it."""
-    last: dict[int, int] = {}
+    """Note for each stage, and for each of its runs, which blocks nothing needs after it."""
+    last: dict[int, tuple[int, int]] = {}
     for number, stage in enumerate(stages):
-        given = [block for run in stage.runs for block in run.given]
-        last |= dict.fromkeys((*stage.taken.values(), *given), number)
-    last |= dict.fromkeys(kept, len(stages))
+        last |= dict.fromkeys(stage.taken.values(), (number, -1))
+        for position, run in enumerate(stage.runs):
+            last |= dict.fromkeys(run.given, (number, position))
+    last |= dict.fromkeys(kept, (len(stages), -1))
+    done: dict[tuple[int, int], list[int]] = {}
+    for block, place in last.items():
+        done.setdefault(place, []).append(block)
     return tuple(
-        stage._replace(done=[block for block, end in last.items() if end == number])
+        stage._replace(
+            runs=[
+                run._replace(done=done.get((number, position), ()))
+                for position, run in enumerate(stage.runs)
+            ],
+            done=done.get((number, -1), ()),
+        )
         for number, stage in enumerate(stages)
     )
 
@@ -146,7 +156,11 @@ class _Stages:
         }
         calls = sorted({source.call for _, source in sources if isinstance(source, Returned)})
         takers = self._takers(needed)
-        runs = [self._run(part, mine, takers) for part in self._parted(calls)]
+        made: dict[int, list[int]] = {}
+        for block, source in sources:
+            if isinstance(source, Returned):
+                made.setdefault(source.call, []).append(block)
+        runs = [self._run(part, made, takers) for part in self._parted(calls)]
         if not fed:
             return Stage(None, None, {}, {}, runs)
         return Stage(*self.program((), fed), runs)
@@ -203,17 +217,20 @@ class _Stages:
         return found
 
     def _run(
-        self, calls: tuple[int, ...], blocks: Iterable[int], takers: Mapping[int, set[int]]
+        self,
+        calls: tuple[int, ...],
+        made_by: Mapping[int, Sequence[int]],
+        takers: Mapping[int, set[int]],
     ) -> Run:
         """Return calls as a run.
 
         Args:
             calls: The calls.
-            blocks: The blocks of their stage.
+            made_by: The blocks that each call returns.
             takers: The calls that take each block.
         """
         among = set(calls)
-        made = [block for block in blocks if self._call_of(block) in among]
+        made = sorted(block for call in calls for block in made_by[call])
         given = {block for call in calls for block in self._given[call]} - set(made)
         returned = [
             block for block in made if block in self._ends or takers.get(block, among) - among

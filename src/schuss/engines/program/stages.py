@@ -92,12 +92,14 @@ class Run(NamedTuple):
         returned: The blocks that they return, as far as they are needed afterwards.
         for_stacks: The only function, as it is called for a stack of what it takes; None if there
             is no such function, or there are several calls.
+        done: The blocks that nothing needs after it.
     """
 
     calls: tuple[int, ...]
     given: tuple[int, ...]
     returned: tuple[int, ...]
     for_stacks: Callable[..., Any] | None = None
+    done: Sequence[int] = ()
 
 
 class Stage(NamedTuple):
@@ -109,7 +111,7 @@ class Stage(NamedTuple):
         taken: The blocks whose elements it reads, by the name of the place.
         fed: The blocks whose elements it writes, by the name of the place.
         runs: The calls.
-        done: The blocks that nothing needs after it.
+        done: The blocks that nothing needs after the program.
     """
 
     program: Program | None

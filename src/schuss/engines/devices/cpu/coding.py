@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
@@ -10,14 +10,18 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from schuss.engines.devices.cpu import flash
-from schuss.engines.devices.cpu.decades import encoded_by_decades, look_up_of, multiplied
+from schuss.engines.devices.cpu import flash, four_bits, permutes
+from schuss.engines.devices.cpu.decades import (
+    decoded_in_registers,
+    encoded_by_decades,
+    look_up_of,
+    multiplied,
+)
 from schuss.engines.devices.cpu.float8 import decoded_from, encoded_as
 from schuss.engines.devices.cpu.vectors import LANES, Vectors
 from schuss.storage.codecs.codec import TINY
 from schuss.storage.codecs.dynamic import Dynamic, Dynamic8, UDynamic8
 from schuss.storage.codecs.floats import E4M3, E5M2, Float8
-from schuss.storage.codecs.four_bit import Int4
 
 _INT8, _FLOAT = ir.IntType(8), ir.FloatType()
 
@@ -41,7 +45,8 @@ class Coding(NamedTuple):
         scale_of: Returns the scale, before it is rounded, given the largest absolute value.
         is_exact: The factor is of the scale before it is rounded.
         look_up: Stores what a map has at some codes, given the addresses of codes and of numbers,
-            and `decode` goes on from there; None if there is no map.
+            and `decode` goes on from there; None if there is no map in memory.
+        width: How many bytes are decoded at once.
     """
 
     decode: Any
@@ -53,9 +58,10 @@ class Coding(NamedTuple):
     scale_of: Any = _itself
     is_exact: bool = False
     look_up: Any = None
+    width: int = LANES
 
 
-def _decoder(decoded: Callable[[Vectors, Any, Any], list[Any]]) -> Any:
+def _decoder(decoded: Callable[[Vectors, Any, Any], list[Any]], width: int = LANES) -> Any:
     """Return a function for kernels of what decodes a vector of bytes to vectors of numbers."""
 
     @intrinsic
@@ -63,9 +69,9 @@ def _decoder(decoded: Callable[[Vectors, Any, Any], list[Any]]) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             codes, scale, numbers = arguments
             vectors = Vectors(builder)
-            found = decoded(vectors, vectors.load(codes, _INT8, 0), scale)
+            found = decoded(vectors, vectors.load(codes, _INT8, 0, width), scale)
             for index, each in enumerate(found):
-                vectors.store(numbers, each, 4 * LANES * index)
+                vectors.store(numbers, each, 4 * each.type.count * index)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.float32, types.int64), generate
@@ -126,7 +132,8 @@ def _decoded_int8(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
 
 def _encoded_int8(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
     roots = vectors.builder.fmul(vectors.root(vectors.absolute(numbers[0])), factor)
-    return vectors.nearest(vectors.with_sign_of(roots, numbers[0]))
+    sizes = vectors.larger(roots, vectors.number(0.0))  # which is 0 for NaN
+    return vectors.nearest(vectors.with_sign_of(sizes, numbers[0]))
 
 
 def _decoded_uint8(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
@@ -137,82 +144,9 @@ def _decoded_uint8(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
 
 def _encoded_uint8(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
     build, zero, one = vectors.builder, vectors.number(0.0), vectors.number(1.0)
+    roots = vectors.larger(build.fmul(vectors.root(numbers[0]), factor), zero)
     is_positive = build.fcmp_ordered(">", numbers[0], zero)
-    roots = build.fmul(vectors.root(build.select(is_positive, numbers[0], zero)), factor)
-    is_small = build.and_(is_positive, build.fcmp_unordered("<", roots, one))  # or NaN
-    return vectors.nearest(build.select(is_small, one, roots))
-
-
-_INT4 = Int4()
-
-
-def _decoded_int4(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
-    build, scales = vectors.builder, vectors.spread(scale)
-
-    def numbers(half: Any) -> Any:
-        places = build.sub(half, vectors.whole(_INT4.zero))
-        is_negative = build.icmp_signed("<", places, vectors.whole(0))
-        reached = build.select(is_negative, build.neg(places), places)
-        sizes = vectors.number(0.0)
-        for place, size in enumerate(_INT4.sizes):
-            at = build.icmp_signed(">=", reached, vectors.whole(place))
-            sizes = build.select(at, vectors.number(size), sizes)
-        signed = build.select(is_negative, build.fneg(sizes), sizes)
-        return build.fmul(signed, scales)
-
-    return vectors.alternating(*map(numbers, vectors.halves(codes)))
-
-
-def _reached(vectors: Vectors, sizes: Any, begins: Sequence[float]) -> Any:
-    """Return how many of eight ascending numbers are reached: seven in halves, and the last."""
-    build, pick = vectors.builder, vectors.builder.select
-    of = [vectors.number(begin) for begin in begins]
-
-    def reach(begin: Any) -> Any:
-        return build.fcmp_ordered(">=", sizes, begin)
-
-    four = reach(of[3])
-    two = reach(pick(four, of[5], of[1]))
-    one = reach(pick(four, pick(two, of[6], of[4]), pick(two, of[2], of[0])))
-    found, none = vectors.whole(0), vectors.whole(0)
-    for is_more, count in ((four, 4), (two, 2), (one, 1), (reach(of[7]), 1)):
-        found = build.add(found, pick(is_more, vectors.whole(count), none))
-    return found
-
-
-def _encoded_int4(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
-    build, zero = vectors.builder, vectors.whole(_INT4.zero)
-
-    def codes(given: Any) -> Any:
-        shares = vectors.or_zero(build.fmul(given, factor))
-        found = _reached(vectors, vectors.absolute(shares), _INT4.begins)
-        capped = build.select(build.icmp_signed("<", found, zero), found, zero)
-        is_negative = build.fcmp_ordered("<", shares, vectors.number(0.0))
-        return build.select(is_negative, build.sub(zero, capped), build.add(zero, found))
-
-    return vectors.joined(*map(codes, vectors.apart(*numbers)))
-
-
-def _decoded_uint4(vectors: Vectors, codes: Any, scale: Any) -> list[Any]:
-    build, scales = vectors.builder, vectors.spread(scale)
-
-    def numbers(half: Any) -> Any:
-        steps = build.fadd(vectors.as_numbers(half), vectors.number(1.0))
-        return build.fmul(build.fmul(steps, vectors.number(1 / 16)), scales)
-
-    return vectors.alternating(*map(numbers, vectors.halves(codes)))
-
-
-def _encoded_uint4(vectors: Vectors, numbers: list[Any], factor: Any) -> Any:
-    build = vectors.builder
-
-    def codes(given: Any) -> Any:
-        shares = vectors.or_zero(build.fmul(given, factor))
-        steps = build.fsub(build.fmul(shares, vectors.number(16.0)), vectors.number(0.5))
-        steps = vectors.smaller(vectors.larger(steps, vectors.number(0.0)), vectors.number(15.0))
-        return vectors.truncated(steps)
-
-    return vectors.joined(*map(codes, vectors.apart(*numbers)))
+    return vectors.nearest(build.select(is_positive, vectors.larger(roots, one), roots))
 
 
 def _companded(decoded: Any, encoded: Any, most: float) -> Coding:
@@ -220,12 +154,24 @@ def _companded(decoded: Any, encoded: Any, most: float) -> Coding:
     return Coding(_decoder(decoded), _encoder(encoded, 1), factor, 1, 1, "bfloat16")
 
 
-def _dynamic(codec: Dynamic) -> Coding:
-    coders = multiplied(), _encoder(encoded_by_decades(codec), 1), _factor(_reciprocal)
-    return Coding(*coders, 1, codec.block // LANES, "float32", look_up=look_up_of(codec))
+def dynamic(codec: Dynamic, *, in_registers: bool) -> Coding:
+    """Return one of the dynamic codecs.
+
+    Args:
+        codec: The codec.
+        in_registers: Whether the processor has tables in registers.
+    """
+    encode = _encoder(encoded_by_decades(codec, in_registers=in_registers), 1)
+    rest = encode, _factor(_reciprocal), 1, codec.block // LANES, "float32"
+    if in_registers:
+        decode = _decoder(decoded_in_registers(codec), permutes.WIDTH)
+        return Coding(decode, *rest, width=permutes.WIDTH)
+    return Coding(multiplied(), *rest, look_up=look_up_of(codec))
 
 
-def _of_4_bits(decoded: Any, encoded: Any) -> Coding:
+def of_4_bits(coders: tuple[Any, Any]) -> Coding:
+    """Return a codec of two codes in a byte, given what decodes and encodes vectors."""
+    decoded, encoded = coders
     factor = _factor(_reciprocal)
     return Coding(_decoder(decoded), _encoder(encoded, 2), factor, 2, 2, "float32")
 
@@ -243,10 +189,10 @@ def _of_flash(decoded: Any, encoded: Any, scale_of: Any) -> Coding:
 CODINGS = {
     "int8": _companded(_decoded_int8, _encoded_int8, 127.0),
     "uint8": _companded(_decoded_uint8, _encoded_uint8, 255.0),
-    "dynamic8": _dynamic(Dynamic8()),
-    "udynamic8": _dynamic(UDynamic8()),
-    "int4": _of_4_bits(_decoded_int4, _encoded_int4),
-    "uint4": _of_4_bits(_decoded_uint4, _encoded_uint4),
+    "dynamic8": dynamic(Dynamic8(), in_registers=permutes.ARE_THERE),
+    "udynamic8": dynamic(UDynamic8(), in_registers=permutes.ARE_THERE),
+    "int4": of_4_bits(four_bits.int4(in_registers=permutes.ARE_THERE)),
+    "uint4": of_4_bits(four_bits.uint4()),
     "fp8_e4m3": _of_float8(E4M3()),
     "fp8_e5m2": _of_float8(E5M2()),
     "flash_int8": _of_flash(flash.decoded_int8, flash.encoded_int8, flash.at_least),

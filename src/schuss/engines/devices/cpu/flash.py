@@ -61,7 +61,7 @@ def encoded_uint8(vectors: Vectors, numbers: list[Any], by: Any) -> Any:
 def _nearest(vectors: Vectors, shares: Any, most: float) -> Any:
     """Return the nearest steps; the upper one of two that are equally near."""
     build = vectors.builder
-    steps = build.fmul(vectors.or_zero(shares), vectors.number(most))
+    steps = vectors.product(vectors.or_zero(shares), vectors.number(most))
     steps = build.fadd(steps, vectors.number(0.5))
     found = vectors.truncated(steps)
     is_above = build.fcmp_ordered(">", vectors.as_numbers(found), steps)

@@ -61,12 +61,14 @@ def _upper(shift: int) -> Any:
 
 
 def _lower(shift: int) -> Any:
+    remainder = ir.IntType(16 - shift)
+
     @intrinsic
     def lower(typing_context: Any, number: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             bits = _kept(builder, arguments[0], shift)
-            low = builder.shl(bits, _INT32(16))  # the sign of the remainder is its highest bit
-            return builder.sitofp(builder.ashr(low, _INT32(16 + shift)), _FLOAT)
+            low = builder.trunc(builder.lshr(bits, _INT32(shift)), remainder)
+            return builder.sitofp(low, _FLOAT)  # which the compiler leaves out if it is stored
 
         return types.float32(types.float32), generate
 

@@ -63,10 +63,12 @@ IMPORTED = (
             "decades",
             "flash",
             "float8",
+            "four_bits",
             "functions",
             "halves",
             "machine",
             "numbers",
+            "permutes",
             "vectors",
             "words",
         )

@@ -21,11 +21,22 @@ _FLOAT = ir.FloatType()
 _LANES = ir.VectorType(_INT32, LANES)
 _NUMBERS = ir.VectorType(_FLOAT, LANES)
 _BYTES = ir.VectorType(_INT8, LANES)
+_PAIRS = ir.VectorType(ir.IntType(16), LANES)
 
 _ABSOLUTE, _SIGN = 0x7FFFFFFF, 0x80000000
 _SHIFT = 1.5 * 2.0**23
 """Of a float32 near this number the last bit is worth 1, so that a sum with it rounds to the
 nearest whole number, ties to even, and the low bits of the sum are that number."""
+
+
+_HALF = LANES // 2
+_EXCHANGES = (
+    ([q + i + v * _HALF for q in range(0, _HALF, 4) for i in (0, 1) for v in (0, 1)], 2),
+    ([q + i + v * _HALF for q in range(0, _HALF, 4) for v in (0, 1) for i in (0, 1)], 2),
+    ([i + v * _HALF for v in (0, 1) for i in range(_HALF // 2)], 8),
+    ([q + i + v * _HALF for v in (0, 1) for q in (0, 8) for i in range(4)], 4),
+)
+"""Which lanes of two vectors of 16 are taken, and how far behind them lie those to compare with."""
 
 
 class Vectors:
@@ -38,9 +49,9 @@ class Vectors:
     def __init__(self, builder: Any) -> None:
         self.builder = builder
 
-    def load(self, base: Any, kind: Any, offset: int) -> Any:
+    def load(self, base: Any, kind: Any, offset: int, lanes: int = LANES) -> Any:
         """Load a vector of some kind of number, `offset` bytes behind an address."""
-        return self.builder.load(self._at(base, ir.VectorType(kind, LANES), offset), align=1)
+        return self.builder.load(self._at(base, ir.VectorType(kind, lanes), offset), align=1)
 
     def store(self, base: Any, vector: Any, offset: int) -> None:
         """Store a vector."""
@@ -54,10 +65,20 @@ class Vectors:
         """Return a vector of one whole number."""
         return ir.Constant(_LANES, [value] * LANES)
 
-    def spread(self, number: Any) -> Any:
+    def spread(self, number: Any, lanes: int = LANES) -> Any:
         """Return a vector of one number that is computed."""
-        first = self.builder.insert_element(ir.Constant(_NUMBERS, None), number, _INT32(0))
-        return self.builder.shuffle_vector(first, first, self.whole(0))
+        none = ir.Constant(ir.VectorType(_FLOAT, lanes), None)
+        first = self.builder.insert_element(none, number, _INT32(0))
+        everywhere = ir.Constant(ir.VectorType(_INT32, lanes), [0] * lanes)
+        return self.builder.shuffle_vector(first, first, everywhere)
+
+    def product(self, numbers: Any, others: Any) -> Any:
+        """Return products that are rounded before anything is added to them.
+
+        Numba allows the compiler to contract all instructions that have no flags. The flag here
+        says nothing of products.
+        """
+        return self.builder.fmul(numbers, others, flags=("arcp",))
 
     def signed(self, codes: Any) -> Any:
         """Return codes with a sign as numbers."""
@@ -72,9 +93,8 @@ class Vectors:
         return self.builder.zext(codes, _LANES)
 
     def nearest(self, numbers: Any) -> Any:
-        """Return the whole numbers nearest to some numbers, as codes; 0 for NaN."""
-        shifted = self.builder.fadd(self.or_zero(numbers), self.number(_SHIFT))
-        return self.as_bytes(self.bits(shifted))
+        """Return the whole numbers nearest to some numbers, none of them NaN, as codes."""
+        return self.as_bytes(self.bits(self.builder.fadd(numbers, self.number(_SHIFT))))
 
     def or_zero(self, numbers: Any) -> Any:
         """Return numbers, with 0 in the place of NaN."""
@@ -94,33 +114,45 @@ class Vectors:
         return self.builder.trunc(whole, _BYTES)
 
     def smaller(self, numbers: Any, others: Any) -> Any:
-        """Return the smaller ones of two vectors without NaN."""
+        """Return the smaller ones of two vectors; the other where the first one has NaN."""
         return self.builder.select(self.builder.fcmp_ordered("<", numbers, others), numbers, others)
 
     def larger(self, numbers: Any, others: Any) -> Any:
-        """Return the larger ones of two vectors without NaN."""
+        """Return the larger ones of two vectors; the other where the first one has NaN."""
         return self.builder.select(self.builder.fcmp_ordered(">", numbers, others), numbers, others)
 
-    def halves(self, codes: Any) -> tuple[Any, Any]:
-        """Return the upper and the lower four bits of bytes, as whole numbers."""
-        whole = self.widened(codes)
-        return self.builder.lshr(whole, self.whole(4)), self.builder.and_(whole, self.whole(15))
-
-    def joined(self, upper: Any, lower: Any) -> Any:
-        """Return bytes of whole numbers for their upper and lower four bits."""
-        return self.as_bytes(self.builder.or_(self.builder.shl(upper, self.whole(4)), lower))
-
-    def alternating(self, first: Any, second: Any) -> list[Any]:
-        """Return two vectors with the numbers of two others in turns."""
+    def halves(self, codes: Any) -> list[Any]:
+        """Return the upper and the lower four bits of bytes in turns, as two vectors."""
+        four, low = (ir.Constant(_BYTES, [value] * LANES) for value in (4, 15))
+        pair = self.builder.lshr(codes, four), self.builder.and_(codes, low)
         order = [n // 2 + LANES * (n % 2) for n in range(2 * LANES)]
-        return [self._picked(first, second, half) for half in (order[:LANES], order[LANES:])]
+        return [self.widened(self._picked(*pair, half)) for half in (order[:LANES], order[LANES:])]
 
-    def apart(self, first: Any, second: Any) -> list[Any]:
-        """Return each second number of two vectors, from the first on and from the second on."""
-        return [self._picked(first, second, range(begin, 2 * LANES, 2)) for begin in range(2)]
+    def joined(self, first: Any, second: Any) -> Any:
+        """Return bytes of whole numbers, the upper and the lower four bits of each in turns."""
+        build = self.builder
+        every = self._picked(self.as_bytes(first), self.as_bytes(second), range(2 * LANES))
+        pairs = build.bitcast(every, _PAIRS)
+        upper, lower = (ir.Constant(_PAIRS, [bits] * LANES) for bits in (4, 8))
+        return build.trunc(build.or_(build.shl(pairs, upper), build.lshr(pairs, lower)), _BYTES)
+
+    def on_both_sides(self, steps: Any, shares: Any, zero: int) -> Any:
+        """Return codes that lie some steps above the code of 0, or below it for negative shares.
+
+        There is one step less below it, so steps are counted downwards: 128 is not a signed byte.
+        """
+        build = self.builder
+        sign = build.and_(build.not_(self.bits(shares)), self.whole(_SIGN))
+        below = self.truncated(self.from_bits(build.or_(self.bits(steps), sign)))
+        least, most = self.whole(-128), self.whole(127)
+        below = build.select(build.icmp_signed(">", below, least), below, least)
+        below = build.select(build.icmp_signed("<", below, most), below, most)
+        return build.sub(ir.Constant(_BYTES, [zero] * LANES), self.as_bytes(below))
 
     def _picked(self, first: Any, second: Any, order: Sequence[int]) -> Any:
-        return self.builder.shuffle_vector(first, second, ir.Constant(_LANES, list(order)))
+        return self.builder.shuffle_vector(
+            first, second, ir.Constant(ir.VectorType(_INT32, len(order)), list(order))
+        )
 
     def look_up(self, name: str, table: Sequence[float], codes: Any, numbers: Any) -> None:
         """Store the numbers of a table at some codes, one by one: as whole numbers of their bits.
@@ -178,10 +210,32 @@ class Vectors:
         build = self.builder
         bits, *others = (build.and_(self.bits(each), self.whole(_ABSOLUTE)) for each in several)
         for other in others:
-            bits = build.select(build.icmp_signed(">", other, bits), other, bits)
+            bits = self._larger_bits(bits, other)
         kind = ir.FunctionType(_INT32, [_LANES])
         largest = self._called(f"llvm.vector.reduce.smax.v{LANES}i32", kind, bits)
         return self.builder.bitcast(largest, _FLOAT)
+
+    def largest_of_each(self, several: Sequence[Any]) -> Any:
+        """Return a vector of the largest absolute values in each of 16 vectors.
+
+        Two vectors become one that has as many lanes for each of the two as there are in half of
+        it, until 16 have one lane each. Most lanes are exchanged within quarters, which takes less
+        than an exchange across a register.
+        """
+        build = self.builder
+        bits = [build.and_(self.bits(each), self.whole(_ABSOLUTE)) for each in several]
+        found = [self._merged(each, each, range(_HALF), _HALF) for each in bits]
+        for order, far in _EXCHANGES:
+            pairs = zip(found[::2], found[1::2], strict=True)
+            found = [self._merged(*pair, order, far) for pair in pairs]
+        return build.bitcast(found[0], ir.VectorType(_FLOAT, _HALF))
+
+    def _merged(self, first: Any, second: Any, order: Sequence[int], far: int) -> Any:
+        one, other = order, [lane + far for lane in order]
+        return self._larger_bits(*(self._picked(first, second, at) for at in (one, other)))
+
+    def _larger_bits(self, bits: Any, others: Any) -> Any:
+        return self.builder.select(self.builder.icmp_signed(">", others, bits), others, bits)
 
     def _called(self, name: str, kind: Any, vector: Any) -> Any:
         """Return what a function of LLVM makes of a vector."""

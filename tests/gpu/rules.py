@@ -18,7 +18,7 @@ from tests.gpu.machine import Machine
 Make: TypeAlias = Callable[..., Optimizer]
 
 
-_TRANSFORMS: dict[str, Callable[[], Any]] = {
+TRANSFORMS: dict[str, Callable[[], Any]] = {
     "Accumulate": lambda: transforms.Accumulate(2),
     "Cautious": transforms.Cautious,
     "ClipAdaptive": transforms.ClipAdaptive,
@@ -38,7 +38,7 @@ _TRANSFORMS: dict[str, Callable[[], Any]] = {
     "SkipNonFinite": transforms.SkipNonFinite,
     "TrustRatio": transforms.TrustRatio,
 }
-"""All but `SAM`, which needs a closure, and projections, which no graph captures yet."""
+"""All but `SAM`, which needs a closure, and projections, which read the step count in Python."""
 
 
 def _optimizer(name: str, params: Sequence[nn.Parameter], **options: Any) -> Optimizer:
@@ -47,13 +47,13 @@ def _optimizer(name: str, params: Sequence[nn.Parameter], **options: Any) -> Opt
 
 
 def _transformed(name: str, params: Sequence[nn.Parameter], **options: Any) -> Optimizer:
-    return schuss.AdamW(params, transforms=[_TRANSFORMS[name]()], **options)
+    return schuss.AdamW(params, transforms=[TRANSFORMS[name]()], **options)
 
 
 def rules() -> dict[str, Make]:
     """Return constructors by name: of all optimizers, and of AdamW with each transform."""
     found: dict[str, Make] = {name: partial(_optimizer, name) for name in TRACED}
-    found |= {f"adamw, {name}": partial(_transformed, name) for name in _TRANSFORMS}
+    found |= {f"adamw, {name}": partial(_transformed, name) for name in TRANSFORMS}
     found["adamw, tensor lr"] = _with_tensor_lr
     return found
 

@@ -31,6 +31,19 @@ def spread(condition: float, rows: int, cols: int) -> Tensor:
     return left * condition**-exponents @ right.mT
 
 
+@pytest.mark.parametrize("form", ["ordinary", "gram"])
+@pytest.mark.parametrize("name", SETS)
+def test_no_number_is_read_from_a_device(name, form):
+    # Tensors on the meta device have no numbers: to read one is an error.
+    for precision in ("bfloat16", "float32", "medium"):
+        if form == "gram" and precision != "float32" and name not in SAFE:
+            continue
+        for shape in ((2, 5, 3), (3, 5)):
+            x = torch.empty(shape, device="meta")
+            options = {"coefficients": name, "form": form, "precision": precision, "eps": 1e-7}
+            assert orthogonalized(x, **options).shape == shape
+
+
 def in_numpy(x: Tensor, name: str) -> Tensor:
     """Return what the formula of the iteration gives for one wide matrix, in float64."""
     y = x.double().numpy()

@@ -27,6 +27,27 @@ def put_on_device(state: State, device: torch.device) -> None:
             state[key] = value.to(device, NUMBER)
 
 
+def captured_device() -> torch.device | None:
+    """Return the GPU whose work a graph captures now, or None."""
+    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+        return torch.device("cuda", torch.cuda.current_device())
+    return None
+
+
+def check_may_wait() -> None:
+    """Refuse to ask a device whether a step is taken while a graph captures the step.
+
+    Raises:
+        RuntimeError: One does, and would not ask again.
+    """
+    if captured_device() is not None:
+        raise RuntimeError(
+            "a graph captures a step that a GradScaler may leave out, and Python would have to ask "
+            "it, because the rule works on whole tensors or the step makes new state; take the "
+            "step outside of the graph"
+        )
+
+
 class _RefusingReads(TorchDispatchMode):
     """Raises an error where a number of a tensor is asked for."""
 

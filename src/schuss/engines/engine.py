@@ -13,7 +13,7 @@ from schuss.contract import Group, Measure, Pass, Rule, State, Stateful, Work
 from schuss.engines import loop
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.foreach.batch import ForeachBatch
-from schuss.engines.groups import apart, filled, with_gradient, works_of
+from schuss.engines.groups import apart, check_captured, filled, with_gradient, works_of
 from schuss.engines.planning import Known, Planned, Planner
 from schuss.engines.running import Running
 from schuss.engines.states import Kept
@@ -118,7 +118,7 @@ class Engine:
     ) -> list[Mapping[str, Tensor | float] | None]:
         """Return the sums of what is measured in one pass, for each group; see `measured`."""
         scale = read_at_once(grad_scale)
-        known = self._known_of(groups)
+        known = self._known_of(optimizer, groups)
         try:
             found = [
                 m and self._sums(optimizer, Work(measuring(m), scale, measures=True), of, group)
@@ -150,11 +150,11 @@ class Engine:
                 next one.
 
         Raises:
-            RuntimeError: A gradient is sparse and the rule does not take it, or a group asks for an
-                engine that cannot run the rule. Nothing has been changed then.
+            RuntimeError: A gradient is sparse and the rule does not take it, no engine can run the
+                rule, or a graph captures what it cannot repeat. Nothing has been changed then.
         """
         works = works_of(rules, read_at_once(grad_scale))
-        known = self._known_of(groups)
+        known = self._known_of(optimizer, groups)
         try:
             taken = self._step(optimizer, zip(works, known, groups, strict=True), verdict)
             self._is_stepping = False
@@ -166,8 +166,9 @@ class Engine:
                 self.write_scalars()
         return taken
 
-    def _known_of(self, groups: Sequence[Group]) -> list[Known]:
+    def _known_of(self, optimizer: Stateful, groups: Sequence[Group]) -> list[Known]:
         """Return what is known of each group, and forget groups that are there no more."""
+        check_captured(optimizer, groups)
         self._running.settle()
         if self._is_stepping:  # a step was cut off, and may have left a plan half made
             self.join()
@@ -176,10 +177,9 @@ class Engine:
         keys = [id(group["params"]) for group in groups]
         if keys != list(known):
             lists = {id(group["params"]): group["params"] for group in groups}
-            said = self._said
             for key in known.keys() - lists.keys():
                 known[key].write_scalars()
-            self._known = {k: known.get(k) or Known(params, said) for k, params in lists.items()}
+            self._known = {k: known.get(k) or Known(v, self._said) for k, v in lists.items()}
         return [self._known[key] for key in keys]
 
     def _release(self) -> None:
@@ -284,10 +284,9 @@ class Engine:
     def write_scalars(self) -> None:
         """Write the numbers that cohorts keep into the states."""
         self._running.settle()
-        for known in self._known.values():
-            known.write_scalars()
-        for part in self._parts.values():
-            part.write_scalars()
+        everything: list[Known | Engine] = [*self._known.values(), *self._parts.values()]
+        for each in everything:
+            each.write_scalars()
 
     def _is_held(self) -> bool:
         """Tell whether somebody else refers to the dictionaries of the state."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from schuss.contract import Batch, Group, Rule, Stateful, Work
+from schuss.engines import capturing
 from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage.codecs.policy import frozen
 
@@ -23,6 +24,13 @@ def wanted(group: Group) -> tuple[str, ...]:
     if group["fused"] is None and group["foreach"] is None:
         return ("fused", "foreach", "stacked", "loop")
     return ("loop",)
+
+
+def name_of(optimizer: Stateful, group: Group) -> str:
+    """Return how an error or a warning calls a group: by its number, if the optimizer has it."""
+    groups = getattr(optimizer, "param_groups", [])
+    at = [n for n, each in enumerate(groups) if each["params"] is group["params"]]
+    return f"parameter group {at[0]}" if at else "a parameter group"
 
 
 def with_gradient(optimizer: Stateful, group: Group) -> Batch:
@@ -55,6 +63,31 @@ def with_gradient(optimizer: Stateful, group: Group) -> Batch:
     return Batch(group, params, grads)
 
 
+def check_captured(optimizer: Stateful, groups: Sequence[Group]) -> None:
+    """Refuse a step that is captured by a graph which could not repeat it.
+
+    A graph repeats the work of one device, and nothing of the host. So every group that has a
+    gradient must be on that device, and have been asked to keep its numbers there.
+
+    Raises:
+        RuntimeError: A group is not so. Nothing has been changed.
+    """
+    captured = capturing.captured_device()
+    for group in groups if captured is not None else ():
+        devices = {param.device for param in group["params"] if param.grad is not None}
+        others = sorted(map(str, devices - {captured}))
+        if others:
+            why = f"is on {others[0]}: give it an optimizer of its own"
+        elif devices and not group["capturable"]:
+            why = "has numbers of Python, such as its step count: give it capturable=True"
+        else:
+            continue
+        raise RuntimeError(
+            f"{type(optimizer).__name__}: a graph repeats what it captures on {captured} alone, "
+            f"and {name_of(optimizer, group)} {why}, or take the step outside of the graph"
+        )
+
+
 def filled(batch: Batch) -> Batch:
     """Return the parameters that have numbers."""
     pairs = zip(batch.params, batch.grads, strict=True)
@@ -74,7 +107,7 @@ def apart(batch: Batch) -> tuple[Batch, Batch]:
 
 def _check_sparse(optimizer: Stateful, group: Group, param: Tensor, grad: Tensor) -> None:
     obstacle = optimizer.sparse_obstacle(group)
-    engines = [name for name in ("fused", "foreach") if group[name]]
+    engines = [name for name in ("fused", "foreach", "capturable") if group[name]]
     if obstacle is None and not grad.is_sparse:
         obstacle = "sparse gradients other than torch.sparse_coo are not supported"
     if obstacle is None and param.is_complex():

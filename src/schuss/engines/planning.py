@@ -18,7 +18,7 @@ from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.foreach.batch import Call, ForeachBatch, planned
-from schuss.engines.groups import called_with, options_of, wanted
+from schuss.engines.groups import called_with, name_of, options_of, wanted
 from schuss.engines.memory import has_memory, strided_like, unshared
 from schuss.engines.stacked.step import StackedStep
 from schuss.storage.codecs import parts_of
@@ -138,9 +138,7 @@ class Known:
         """Say once why a group is not run by the fastest engine."""
         if not self._warned:
             self._warned = True
-            groups = getattr(optimizer, "param_groups", [])
-            at = [n for n, group in enumerate(groups) if group["params"] is self.params]
-            which = f"parameter group {at[0]}" if at else "a parameter group"
+            which = name_of(optimizer, {"params": self.params})
             which = f"{type(optimizer).__name__} cannot run {which}"
             message = f"{which} on the fastest engine, but on a slower one: {error}"
             if message not in self._said:
@@ -200,6 +198,11 @@ class Planner:
         Raises:
             UnfusableError: It cannot run the rule.
         """
+        if name != "fused" and batch.group["capturable"]:
+            raise RuntimeError(
+                f"{type(self._optimizer).__name__} with capturable=True: no graph can capture the "
+                f"{name} engine, which this needs; leave capturable out"
+            )
         batch = batch._replace(grads=unshared(batch.grads, self._own_tensors(batch)))
         if name == "stacked":
             step = self._on_stacks(known, batch)

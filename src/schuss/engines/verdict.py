@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from schuss.engines.capturing import check_may_wait
 from schuss.engines.devices.device import keeps_numbers
 from schuss.storage.numbers import FLAG
 
@@ -44,7 +45,12 @@ class Verdict:
         self._notes = [note for _, note in refusals]
 
     def is_refusal(self) -> bool:
-        """Wait for the device, tell whether the step is to be left out, and have it noted."""
+        """Wait for the device, tell whether the step is to be left out, and have it noted.
+
+        Raises:
+            RuntimeError: A graph is being captured, which would not ask again.
+        """
+        check_may_wait()
         return self.note(self.flags.tolist())
 
     def note(self, flags: Sequence[bool]) -> bool:

@@ -210,8 +210,8 @@ class Cohort:
                 continue
             indices = self.indices_of(part)
             which = np.zeros(len(indices), dtype=np.int64) if part.which is None else part.which
-            whole = len(indices) == len(self.params)
-            if not whole and not self.scalars.accepts(part.after, part.columns):
+            are_some = len(indices) < len(self.params)
+            if are_some and not self.scalars.accepts(part.after, part.columns):
                 return self._scatter(taken)
             self.scalars.take(indices, part.after, part.columns, which)
             self._stale = True
@@ -225,13 +225,16 @@ class Cohort:
             indices = self.indices_of(part)
             states = [self.states[index] for index in indices.tolist()]
             if not numbers.take(states, self.scalars.same, part.after, skip):
-                return self._scatter([part])
+                return self._scatter([part._replace(after=numbers.others(part.after))])
             remains = remains and (len(indices) == len(self.params) or is_of_each(part.after))
         return remains
 
     def may_put_back(self, part: Part) -> bool:
         """Tell whether `put_back` can undo what `take` does with a part."""
         indices = self.indices_of(part)
+        if self._on_device is not None:
+            states = [self.states[index] for index in indices.tolist()]
+            return self._on_device.decides(states, self.scalars.same, part.after)
         return len(indices) == len(self.params) or self.scalars.accepts(part.after, part.columns)
 
     def put_back(self, same: State, own: Columns) -> None:
@@ -270,8 +273,7 @@ class Cohort:
             lists = {key: column.tolist() for key, column in part.columns.items()}
             for position, index in enumerate(self.indices_of(part).tolist()):
                 number = 0 if part.which is None else int(part.which[position])
-                own = {key: values[number] for key, values in lists.items()}
-                write(self.states[index], {**part.after, **own})
+                write(self.states[index], part.after | {k: v[number] for k, v in lists.items()})
         return False
 
     def write_scalars(self) -> None:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from schuss.contract import Group, State
 from schuss.engines.capturing import refusing_reads
-from schuss.engines.errors import Request
+from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.tracing.tracer import Trace
 from schuss.engines.tracing.unknowns import Unknowns, is_unknown
+from schuss.engines.tracing.waiting import check_capturable
 
 
 class NumbersOnDevice:
@@ -48,18 +49,25 @@ class NumbersOnDevice:
             scale: The scale of gradients.
             measures: Whether the rule leaves what is measured, and no state.
         """
+        found = None
         if self._is_for_kernels:
             try:
                 unknowns = Unknowns(numbers, (group, scale), self._device)
                 found = tracing(unknowns.numbers, unknowns.seen(group), unknowns.seen(scale))
-                if not (measures and any(map(is_unknown, found.scalars.values()))):
-                    return found._replace(on_device={}, computed=unknowns.computed(found))
+                leaves_unknowns = any(map(is_unknown, found.scalars.values()))
+                computed = None if measures and leaves_unknowns else unknowns.computed(found)
             except Request:
                 raise
             except Exception:  # noqa: BLE001  # a rule raises what it likes, and does so below again
-                pass
+                found = None
+            if found is not None and not (measures and leaves_unknowns):
+                check_capturable(found)
+                return found._replace(on_device={}, computed=computed)
         with refusing_reads():
             found = tracing(cloned(numbers), group, scale)
+        check_capturable(found)
+        if found.cut is not None and found.on_device:
+            raise UnfusableError("it works on whole tensors, and no kernel computes its numbers")
         self._is_for_kernels = measures and self._is_for_kernels
         return found
 
@@ -77,19 +85,35 @@ class NumbersOnDevice:
         Returns:
             Whether that can be done. If not, nothing has been written.
         """
-        written: list[tuple[list[Tensor], Tensor]] = []
+        if not self.decides(states, before, after):
+            return False
         for key, value in after.items():
             kept: list[Any] = [state.get(key) for state in states]
             if is_unknown(value):  # which a kernel has written
                 torch.autograd.graph.increment_version(kept)
-            elif isinstance(value, Tensor) and all(isinstance(x, Tensor) for x in kept):
-                written.append((kept, value))
-            elif isinstance(value, Tensor) or value != before.get(key):
-                return False
-        for tensors, value in written:
-            new = value if skip is None else torch.where(skip == 0, value, tensors[0])
-            torch._foreach_copy_(tensors, [new] * len(tensors))
+            elif isinstance(value, Tensor):
+                new = value if skip is None else torch.where(skip == 0, value, kept[0])
+                torch._foreach_copy_(kept, [new] * len(kept))
         return True
+
+    def decides(self, states: Sequence[State], before: State, after: State) -> bool:
+        """Tell whether the device alone decides what a step leaves, in tensors that are kept.
+
+        Args:
+            states: The states.
+            before: The numbers that were there.
+            after: The numbers that the rule has left. One of Python would change in any case.
+        """
+        return all(
+            all(isinstance(state.get(key), Tensor) for state in states)
+            if isinstance(value, Tensor)
+            else value == before.get(key)
+            for key, value in after.items()
+        )
+
+    def others(self, after: State) -> State:
+        """Return the numbers that a step has left, without those that a kernel has written."""
+        return {key: x for key, x in after.items() if not is_unknown(x)}
 
 
 def is_of_each(after: State) -> bool:

@@ -62,12 +62,15 @@ class Numbers(NamedTuple):
         arguments: The numbers of its program.
         states: For each place of numbers of the states, where that of each parameter is.
         shared: The tensors of numbers that all parameters share, by the names of their places.
+        found_by: The launch before which they were computed, an earlier one of the same step; None
+            if they have yet to be computed.
     """
 
     kernel: Kernel
     arguments: Sequence[float]
     states: Mapping[str, NDArray[np.int64]]
     shared: Mapping[str, Tensor]
+    found_by: Launch | None = None
 
 
 class Launch(Protocol):
@@ -138,6 +141,7 @@ class Tensors(NamedTuple):
         versions: For each place that the kernel writes to, the addresses of the versions of its
             tensors, 0 for none.
         is_capturable: A graph may capture the launch.
+        runs: How often it is run in a step, at most.
     """
 
     device: torch.device
@@ -145,6 +149,7 @@ class Tensors(NamedTuple):
     sizes: Sequence[tuple[int, int, int]] = ()
     versions: Sequence[Sequence[int]] = ()
     is_capturable: bool = False
+    runs: int = 1
 
 
 class Device(Protocol):

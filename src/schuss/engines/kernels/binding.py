@@ -84,6 +84,7 @@ class Binding:
         trace: Trace,
         earlier: int = 0,
         dtypes: Mapping[str, torch.dtype] = MappingProxyType({}),
+        runs: int = 1,
     ) -> Launch:
         """Return the kernel of a trace, ready to run; compile it if it is new.
 
@@ -91,11 +92,12 @@ class Binding:
             trace: The trace.
             earlier: How many launches of the same program there are before in a step.
             dtypes: The precision at temporary places of the program, by name.
+            runs: How often it is to run in a step, at most.
         """
         key = id(trace.program), trace.matrix_axes, earlier, tuple(dtypes.items())
         _, launch = self._launches.get(key, (None, None))
         if launch is None:
-            launch = self._new_launch(trace, dtypes)
+            launch = self._new_launch(trace, dtypes, runs)
             self._launches[key] = trace.program, launch  # which keeps the id its own
         return launch
 
@@ -185,7 +187,7 @@ class Binding:
         ordered = dimensions.along or dimensions.whole is not None or self.cohort.codecs
         return param.is_contiguous() if ordered else is_dense(param)
 
-    def _new_launch(self, trace: Trace, dtypes: Mapping[str, torch.dtype]) -> Launch:
+    def _new_launch(self, trace: Trace, dtypes: Mapping[str, torch.dtype], runs: int) -> Launch:
         matrix_axes = trace.matrix_axes
         sizes = (
             [matrix_axes.sizes(each.sizes) for each in self.cohort.layouts] if matrix_axes else []
@@ -196,7 +198,8 @@ class Binding:
         versions = [self._versions(place) for place, _ in trace.program.outputs]
         versions = [of_place for of_place in versions if any(of_place)]
         cohort = self.cohort
-        about = Tensors(cohort.like.device, self._counts, sizes, versions, cohort.is_capturable)
+        device, is_capturable = cohort.like.device, cohort.is_capturable
+        about = Tensors(device, self._counts, sizes, versions, is_capturable, runs)
         launch = self._device.launch(made, about)
         for column, place in enumerate(made.source.columns):
             if place.name in self._addresses:

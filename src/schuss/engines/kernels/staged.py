@@ -19,8 +19,7 @@ from schuss.engines.cohorts.calls import Stacks
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
-from schuss.engines.devices.device import Kernel, Launch
-from schuss.engines.errors import UnfusableError
+from schuss.engines.devices.device import Kernel, Launch, Numbers
 from schuss.engines.kernels.binding import Binding
 from schuss.engines.kernels.computed import addresses
 from schuss.engines.program.program import STATE, Program
@@ -49,9 +48,6 @@ class StagedStep:
         parts: Its parameters, and what is to be done.
         grads: The gradients, by the index of their parameter; None for those that parameters have.
         begins: Where they begin.
-
-    Raises:
-        UnfusableError: The step is to be captured by a graph.
     """
 
     def __init__(
@@ -61,8 +57,6 @@ class StagedStep:
         grads: Mapping[int, Tensor] | None,
         begins: NDArray[np.int64],
     ) -> None:
-        if binding.cohort.is_capturable:
-            raise UnfusableError("a rule that works on whole tensors cannot be captured yet")
         self._binding = binding
         self._parts = parts
         self._staged = [_StagedPart(binding, part, grads, begins) for part in parts]
@@ -118,7 +112,8 @@ class _StagedPart:
         self._grads = grads
         self._begins = begins
         self._indices = binding.cohort.indices_of(part)
-        trace = part.trace
+        trace, count = part.trace, len(binding.cohort.params)
+        self._runs = -(-count // self._at_once)
         alone = Stage(trace.program, trace.matrix_axes, {}, {}, ())
         self._cut = trace.cut or Cut(EMPTY, (alone,), {})
         self._launches = [
@@ -126,14 +121,26 @@ class _StagedPart:
             for number, stage in enumerate(self._cut.stages)
         ]
         *_, self.kernel = (launch.kernel for launch in self._launches if launch)
+        self._numbers = self._numbers_of_launches(binding.numbers.of(trace))
         self._made: dict[str, list[Tensor]] = {}
         self._stepped = 0
 
+    @property
+    def _at_once(self) -> int:
+        """How many parameters are stepped at a time."""
+        first = self._binding.cohort.params[0]
+        return max(1, chunk_on(first.device) // first.numel())
+
+    def _numbers_of_launches(self, numbers: Numbers | None) -> dict[Launch, Numbers]:
+        """Return what computes the numbers of each launch: the first, and for all others it has."""
+        if numbers is None:
+            return {}
+        first, *others = (launch for launch in self._launches if launch)
+        return {first: numbers} | dict.fromkeys(others, numbers._replace(found_by=first))
+
     def take(self) -> None:
         """Take the step, some parameters at a time."""
-        indices = self._indices
-        first = self._binding.cohort.params[0]
-        count = max(1, chunk_on(first.device) // first.numel())
+        indices, count = self._indices, self._at_once
         for begin in range(0, len(indices), count):
             self._step(indices[begin : begin + count], slice(begin, begin + count))
             self._stepped = min(begin + count, len(indices))
@@ -153,7 +160,7 @@ class _StagedPart:
         trace = self.part.trace._replace(program=program, matrix_axes=stage.matrix_axes)
         known = self._cut.tangle.dtypes
         dtypes = {name: known[block] for name, block in {**stage.taken, **stage.fed}.items()}
-        return self._binding.launch(trace, number, dtypes)
+        return self._binding.launch(trace, number, dtypes, self._runs)
 
     def _step(self, indices: Indices, at: slice) -> None:
         """Take the step of some parameters."""
@@ -179,7 +186,8 @@ class _StagedPart:
         """Run the kernel of a stage for some parameters."""
         part = self.part
         which = None if part.which is None else part.which[stacks.at]
-        launch.prepare(self._begins, indices, part.arguments, which, part.on_device)
+        about = part.arguments, which, part.on_device, self._numbers.get(launch)
+        launch.prepare(self._begins, indices, *about)
         alive = []
         for column, place in launch.new_places:
             if place.name.startswith(TEMPORARY):

@@ -26,12 +26,15 @@ class Failed(torch.linalg.LinAlgError):  # type: ignore[misc]  # which has no ty
 def that_may_fail(blocks: Blocks) -> Iterator[tuple[int, str]]:
     """Yield the number and the name of each call of a trace that may fail."""
     for number, call in enumerate(blocks.calls):
-        name = call.function.__name__.strip("_")
-        foreign = hasattr(call.function, "takes_stacks") and not (
-            call.function.__module__.startswith("schuss.")
-        )
-        if (name.startswith("linalg_") and name not in _NEVER) or name in _TOO or foreign:
-            yield number, name
+        if may_fail(call.function):
+            yield number, call.function.__name__.strip("_")
+
+
+def may_fail(function: Callable[..., object]) -> bool:
+    """Tell whether a function of whole tensors fails for some numbers, or may do anything."""
+    name = function.__name__.strip("_")
+    foreign = hasattr(function, "takes_stacks") and not function.__module__.startswith("schuss.")
+    return (name.startswith("linalg_") and name not in _NEVER) or name in _TOO or foreign
 
 
 def check_passes(name: str, run: Callable[[], object]) -> None:

@@ -20,7 +20,7 @@ from schuss.engines.errors import UntraceableError
 from schuss.engines.program.axes import Axes
 from schuss.engines.program.computed import SHARED, Computed, argument_at
 from schuss.engines.program.operations import Form
-from schuss.engines.program.program import STATE, Place, Program, program
+from schuss.engines.program.program import STATE, Place, program
 from schuss.engines.tracing.names import in_place_name
 from schuss.engines.tracing.operators import BINARY, add_methods
 from schuss.engines.tracing.tape import Dimensions, Tape
@@ -221,9 +221,9 @@ class Unknowns:
         changed = {key: x for key, x in trace.scalars.items() if type(x) is Unknown}
         if not (trace.on_device or changed):
             return None
-        if trace.cut is not None or not self._tape.inputs:
-            raise UntraceableError("numbers that functions of whole tensors take")
-        divisors, others = _arguments_of(trace.program)
+        if not self._tape.inputs:
+            raise UntraceableError("numbers that no kernel can begin with")
+        divisors, others = _arguments_of(trace)
         ends = []
         for number in sorted(divisors | others):
             value: Any = trace.on_device.get(number)
@@ -243,11 +243,13 @@ class Unknowns:
         return Computed(made, tuple(self._tape.arguments), self._shared)
 
 
-def _arguments_of(program: Program) -> tuple[set[int], set[int]]:
-    """Return the arguments that a program divides by, and those that it takes otherwise."""
+def _arguments_of(trace: Trace) -> tuple[set[int], set[int]]:
+    """Return the arguments that programs divide by, and those that they take otherwise."""
     divisors: set[int] = set()
     others: set[int] = set()
-    for operation, *operands in program.nodes:
+    stages = trace.cut.stages if trace.cut else ()
+    found = [trace.program, *(stage.program for stage in stages if stage.program)]
+    for operation, *operands in (node for each in found for node in each.nodes):
         if operation == "div" and operands[1] < 0:
             divisors.add(~operands.pop())
         others.update(~operand for operand in operands if operand < 0)

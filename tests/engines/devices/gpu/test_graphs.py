@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 import schuss
 from schuss import AdamW
-from tests.algorithms import TRACED
+from tests.algorithms import EVERY
 from tests.covers import EXHAUSTIVE
+from tests.gpu.rules import TRANSFORMS
 
 SOME = ("adamw", "lion", "lamb", "radam", "nadam", "adamc", "adamwarmupcosinedecay", "sgd")
+REFUSED = ("Accumulate", "GradientNoise", "SkipNonFinite", "low rank")
+"""Transforms that decide, draw or count in Python."""
+
+OF_STAGES = ("muon", "adamuon")
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", [*SOME, *OF_STAGES])
 def test_a_captured_step_is_repeated_with_other_rates(name, interpreter):
     interpreter("graphs", "repeats", name)
 
@@ -24,7 +31,7 @@ def test_a_captured_step_may_be_left_out(name, interpreter):
     interpreter("graphs", "repeats", name, "plain", True)
 
 
-@pytest.mark.parametrize("name", ["adamw", "lamb"])
+@pytest.mark.parametrize("name", ["adamw", "lamb", "muon"])
 def test_a_captured_step_clips_and_averages(name, interpreter):
     interpreter("graphs", "repeats", name, "clip and average")
 
@@ -33,7 +40,17 @@ def test_a_captured_step_looks_ahead(interpreter):
     interpreter("graphs", "repeats", "adamw", "look ahead")
 
 
-@pytest.mark.parametrize("name", TRACED if EXHAUSTIVE else ["prodigy", "novograd"])
+def test_a_step_that_is_left_out_notes_nothing_in_python(interpreter):
+    interpreter("graphs", "repeats", "adamw", "amplify", True)
+
+
+@pytest.mark.parametrize("name", [*TRANSFORMS, "low rank"] if EXHAUSTIVE else ["low rank"])
+def test_every_transform_is_captured_or_says_why_not(name, interpreter):
+    is_captured = interpreter("graphs", "repeats_or_refuses", "adamw", name)
+    assert is_captured is (name not in REFUSED)
+
+
+@pytest.mark.parametrize("name", EVERY if EXHAUSTIVE else ["prodigy", "novograd", "soap"])
 def test_every_optimizer_is_captured_or_says_why_not(name, interpreter):
     interpreter("graphs", "repeats_or_refuses", name)
 
@@ -60,5 +77,16 @@ def test_a_transform_that_decides_in_python_is_not_captured(transform):
         AdamW([weight], capturable=True, transforms=[transform])
 
 
-def test_a_rule_that_reads_a_number_is_refused_by_its_line(interpreter):
-    interpreter("graphs", "refuses_a_read")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Halving", r"the rule reads a number in Python \(.*graphs.py:\d+\)"),
+        ("Decomposing", "a graph cannot capture torch.linalg_qr, which waits for the device"),
+        ("Multiplying", "torch.addmm with a number that changes from step to step"),
+        ("Tripling", "works on whole tensors, and no kernel computes its numbers"),
+    ],
+)
+def test_a_rule_that_no_graph_can_repeat_is_refused_by_name(name, reason, interpreter):
+    assert re.search(
+        f"{name} with capturable=True: .*{reason}", interpreter("graphs", "refusal", name)
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +11,10 @@ from torch import nn
 
 import schuss
 from schuss import Adam, AdamW, RAdam
+from schuss.engines import capturing
 from schuss.engines.devices.gpu import pinned, run
 from schuss.engines.devices.gpu.launch import Launch
+from schuss.engines.kernels import staged
 from tests.algorithms import TRACED
 from tests.covers import EXHAUSTIVE
 from tests.engines.devices.gpu.machine_code import compiled
@@ -73,6 +74,7 @@ def captures(monkeypatch):
     def capture():
         monkeypatch.setattr(pinned, "is_captured", lambda _: True)
         monkeypatch.setattr(run, "is_captured", lambda _: True)
+        monkeypatch.setattr(capturing, "captured_device", lambda: torch.device("cpu"))
         monkeypatch.setattr(pinned, "_pinned", lambda *_: pinnings.append(1))
         return pinnings
 
@@ -119,13 +121,22 @@ CAPTURABLE: dict[str, Callable[..., Any]] = {
         params, capturable=True, transforms=[schuss.ClipByGlobalNorm(1.0), schuss.EMA(0.9)]
     ),
     "numbers by torch": lambda params: Tripling(params, capturable=True),
+    "products of matrices": lambda params: schuss.Muon(
+        params, lr=torch.tensor(0.1, dtype=torch.float64), capturable=True
+    ),
 }
+RUNS = {"a norm over all": 2, "products of matrices": 2 * 5}
+"""Runs of kernels in a step, if not one: that which measures, too, or two stages of a matrix."""
 
 
-@pytest.mark.parametrize("kind", CAPTURABLE)
-@pytest.mark.parametrize("scaled", [False, True])
-def test_a_captured_step_pins_nothing_and_keeps_what_it_reads(kind, scaled, captures):
-    params = [nn.Parameter(torch.ones(5, 3)) for _ in range(3)]
+@pytest.mark.parametrize(
+    ("kind", "scaled"),
+    [(kind, False) for kind in CAPTURABLE]
+    + [(kind, True) for kind in CAPTURABLE if kind != "products of matrices"],
+)
+def test_a_captured_step_pins_nothing_and_keeps_what_it_reads(kind, scaled, captures, monkeypatch):
+    monkeypatch.setattr(staged, "CHUNK", 1)
+    params = [nn.Parameter(torch.ones(5, 3)) for _ in range(5)]
     with stubbed_gpu():
         optimizer = CAPTURABLE[kind](params)
         for step in range(6):
@@ -139,10 +150,24 @@ def test_a_captured_step_pins_nothing_and_keeps_what_it_reads(kind, scaled, capt
             optimizer.step()
     assert not pinnings
     kept = pinned._captured[before:]
-    assert len(kept) == 1 + (kind == "a norm over all")  # a run that measures, and the step
+    assert len(kept) == RUNS.get(kind, 1)
     launches = [launch for memory in kept for launch in memory if isinstance(launch, Launch)]
     assert {"param"} <= {p.name for launch in launches for p in launch.kernel.source.columns}
     assert all(any(x is launch._sent for m in kept for x in m) for launch in launches)
+
+
+def test_a_verdict_that_python_has_to_ask_for_is_not_captured(captures):
+    params = [nn.Parameter(torch.ones(5, 3)) for _ in range(3)]
+    with stubbed_gpu():
+        optimizer: Any = CAPTURABLE["products of matrices"](params)
+        optimizer.grad_scale, optimizer.found_inf = torch.ones(()), torch.zeros(())
+        for param in params:
+            param.grad = torch.ones(5, 3)
+        optimizer.step()
+        optimizer.step()
+        captures()
+        with pytest.raises(RuntimeError, match="that a GradScaler may leave out"):
+            optimizer.step()
 
 
 @pytest.mark.parametrize("steps", [0, 3])
@@ -155,13 +180,6 @@ def test_a_step_that_has_to_be_planned_is_not_captured(steps, captures):
             optimizer.step()
 
 
-def test_a_graph_of_one_device_does_not_capture_parameters_on_another(monkeypatch):
-    monkeypatch.setattr(run, "is_captured", lambda device: device.type == "cpu")
-    launches: Any = [SimpleNamespace(device=torch.device(name)) for name in ("meta", "cpu")]
-    with pytest.raises(RuntimeError, match="the parameters are on several"):
-        run.Run(launches).take()
-
-
 def test_numbers_of_python_are_not_captured(captures):
     params = [nn.Parameter(torch.ones(5))]
     params[0].grad = torch.ones(5)
@@ -170,5 +188,5 @@ def test_numbers_of_python_are_not_captured(captures):
         optimizer.step()
         optimizer.step()
         captures()
-        with pytest.raises(RuntimeError, match="step count would stand still"):
+        with pytest.raises(RuntimeError, match="numbers of Python, such as its step count"):
             optimizer.step()

@@ -11,6 +11,7 @@ NAMES = (
     "a tensor lr",
     "clip and average",
     "clip with several sets",
+    "Muon",
 )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 from triton.runtime.jit import JITFunction
 
 from schuss.engines.devices.device import Resources
 from schuss.engines.errors import UnfusableError
+from schuss.storage.numbers import FLAG
 
 RESOURCES: Final[dict[int, Resources]] = {}
 """The resources of functions by `id`: modules of kernels live as long as the process."""
@@ -87,6 +90,12 @@ def _compiled(
     _ = made.run  # which loads it, and makes what launches it
     RESOURCES[id(function)] = Resources(made.n_regs, made.n_spills)
     return made if is_last else None
+
+
+@cache
+def never(device: torch.device) -> Tensor:
+    """Return the number with which no step is left out."""
+    return torch.zeros(1, dtype=FLAG, device=device)
 
 
 def current(device: torch.device) -> AbstractContextManager[Any]:

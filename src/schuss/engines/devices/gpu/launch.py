@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -15,15 +15,15 @@ from torch import Tensor
 from schuss.engines.devices.cpu.versions import Versions
 from schuss.engines.devices.device import Kernel, Numbers, Tensors
 from schuss.engines.devices.gpu import functions_compiled as functions
-from schuss.engines.devices.gpu.calls import Calls, current
+from schuss.engines.devices.gpu.calls import Calls, current, never
 from schuss.engines.devices.gpu.codecs import map_of
 from schuss.engines.devices.gpu.matrices import Matrices, Parts
 from schuss.engines.devices.gpu.pinned import Pinned, up
 from schuss.engines.devices.layout import Pass
 from schuss.engines.devices.tables.chunks import chunks
-from schuss.engines.program.computed import SHARED
+from schuss.engines.program.computed import SHARED, number_at
 from schuss.engines.program.program import Place
-from schuss.storage.numbers import FLAG, NUMBER
+from schuss.storage.numbers import NUMBER
 
 BLOCK = 1024
 """Numbers that a program of a GPU computes at once: 8 for each of its threads."""
@@ -97,7 +97,7 @@ class Launch:
         rows: On the device: these numbers and their reciprocals, of each parameter its own.
         words: The words that go up in this step: arguments and their reciprocals, where the
             gradients begin, and then for each parameter which arguments are its own, and where the
-            numbers are that it shares with others.
+            numbers are that it shares with others. Behind them go the addresses of new tensors.
         gradients: Where the gradients begin, 0 for none: some of these words.
         pinned: Where they lie before they go up, if this launch is the first of its run.
         computations: The computations of the numbers of this launch and others, see `numbers`.
@@ -117,9 +117,8 @@ class Launch:
             self.addresses[column] = map_of(name, self.device).data_ptr()
         self._shares = sum(place.name.startswith(SHARED) for place in source.columns)
         self._sent: Tensor | None = None
-        self._sent_before = self.addresses
         self._make_words(0, 1)
-        self.pinned, self.number = Pinned(), next(_NUMBERS)
+        self.pinned, self.number = Pinned(about.runs), next(_NUMBERS)
         self.computations: dict[tuple[int, ...], Any] = {}
         self.numbers: Numbers | None = None
         nowhere = torch.zeros(0, dtype=torch.int64, device="cpu")
@@ -138,7 +137,7 @@ class Launch:
 
     def _compile(self) -> None:
         """Compile all functions, so that what cannot be compiled runs on another engine."""
-        words = torch.zeros(1, dtype=torch.int64, device=self.device)
+        words = torch.zeros(self.size, dtype=torch.int64, device=self.device)
         with current(self.device), self._call.compiling():
             self.run(words, 0, never(self.device))
         self._sent = None  # binding has yet to tell the addresses
@@ -166,8 +165,8 @@ class Launch:
             self._make_words(*shape)
         if numbers is None:
             self._put_arguments(arguments)
-        elif not len(self.rows[0]):
-            self._make_rows()
+        elif not len(self.rows[0]) and numbers.found_by is None:
+            self._make_rows(numbers)
         if indices is None:
             self.gradients[:] = grads
         else:
@@ -182,6 +181,7 @@ class Launch:
         self._begin = 2 * count * sets
         self.words = np.zeros(self._begin + columns * tensors, dtype=np.int64)
         self._pairs = self.words[: self._begin].view(np.float64).reshape(sets, count, 2)
+        self._addresses_at = len(self.words) + len(self.words) % 2  # a multiple of 16 bytes
         self.gradients = self._of_tensors(0)
         self._gradients_at = self.gradients.ctypes.data
 
@@ -191,23 +191,33 @@ class Launch:
         with np.errstate(all="ignore"):
             np.divide(1.0, pairs[:, :, 0], out=pairs[:, :, 1])
 
-    def _make_rows(self) -> None:
-        each = 2 * max(self.kernel.source.arguments, 1)
+    def _make_rows(self, numbers: Numbers) -> None:
+        """Make room for arguments and reciprocals, those of later launches among them."""
+        found = (number_at(place.name) for place in numbers.kernel.source.columns)
+        each = 2 * (1 + max((number // 2 for number in found if number is not None), default=0))
         room = self._room(each * self._tensors)
         self.rows = room.data_ptr() + 8 * each * np.arange(self._tensors), room
+
+    @property
+    def size(self) -> int:
+        """How many words go up, an even number."""
+        return self._addresses_at + (self.addresses.size if self.new_places else 0)
 
     def put(self, room: NDArray[np.int64], address: int) -> None:
         """Write the words down where they are to go up from.
 
         Args:
-            room: As much room as there are words.
+            room: As much room as `size` tells.
             address: Where they will be on the device.
         """
-        room[:] = self.words
+        room[: len(self.words)] = self.words
+        if self.new_places:
+            room[self._addresses_at :][: self.addresses.size] = self.addresses.reshape(-1)
         if self._several:
             own = room[self._begin + self._tensors :][: self._tensors]
             if self.numbers is not None:
-                own[:] = self.rows[0]
+                by: Any = self.numbers.found_by or self
+                own[:] = by.rows[0]
             else:  # a set of arguments is 16 bytes for each: itself, and its reciprocal
                 own *= 16 * self.kernel.source.arguments
                 own += address
@@ -242,14 +252,14 @@ class Launch:
             begin: Where the words of this launch begin there.
             skip: A number that is not 0 if the step is to be left out.
         """
-        if self._sent is None or (self.new_places and (self.addresses != self._sent_before).any()):
-            self._sent = self._up(self.addresses)
-            self._sent_before = self.addresses.copy()
+        if self.new_places:
+            sent = upload[begin + self._addresses_at :][: self.addresses.size]
+        else:
+            sent = self._sent = self._up(self.addresses) if self._sent is None else self._sent
         if self._on_device:
             self._put(upload, begin)
-        kernel = self.kernel
-        common = (self._sent, upload, begin, self._begin, skip)
-        memory = self._partials, self._totals
+        kernel, memory = self.kernel, (self._partials, self._totals)
+        common = (sent, upload, begin, self._begin, skip)
         for function, about in zip(kernel.passes, kernel.source.passes, strict=True):
             self._work.launch(function, about, common, memory, SEVERAL=self._several)
             for index, (name, total) in enumerate(about.reductions):
@@ -288,9 +298,3 @@ class Launch:
 
     def _room(self, count: int) -> Tensor:
         return torch.zeros(max(count, 1), dtype=NUMBER, device=self.device)
-
-
-@cache
-def never(device: torch.device) -> Tensor:
-    """Return the number with which no step is left out."""
-    return torch.zeros(1, dtype=FLAG, device=device)

@@ -54,7 +54,7 @@ def numbers_first(launches: Sequence[Launch]) -> list[Launch]:
     """Return launches that compute the numbers of others, prepared to come before these."""
     by_kernel: dict[int, list[tuple[Launch, Numbers]]] = {}
     for launch in launches:
-        if launch.numbers is not None:
+        if launch.numbers is not None and launch.numbers.found_by is None:
             of_kernel = by_kernel.setdefault(id(launch.numbers.kernel), [])
             of_kernel.append((launch, launch.numbers))
     return [*map(_together, by_kernel.values())]

@@ -22,10 +22,15 @@ _captured: list[tuple[Any, ...]] = []
 
 
 class Pinned:
-    """The memory of the words that go up in each step."""
+    """The memory of the words that go up in each step.
 
-    def __init__(self) -> None:
+    Args:
+        runs: How often these are needed in a step, at most.
+    """
+
+    def __init__(self, runs: int = 1) -> None:
         self._spares: list[Tensor] = []
+        self._count = SPARES * runs
 
     def room(self, size: int, device: torch.device, *, captured: bool, spares: bool) -> Tensor:
         """Return room for some words.
@@ -45,7 +50,7 @@ class Pinned:
                 raise _not_planned()
             self._spares = [spare for spare in self._spares if spare is not fitting[0]]
             return fitting[0]
-        while spares and len(self._fitting(size)) < SPARES:
+        while spares and len(self._fitting(size)) < self._count:
             self._spares.append(_pinned(size, device))
         # From torch's cache, which hands memory out again when it has been read.
         return _pinned(size, device)

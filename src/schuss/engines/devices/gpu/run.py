@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from schuss.engines.devices.gpu.calls import current
-from schuss.engines.devices.gpu.launch import Launch, never
+from schuss.engines.devices.gpu.calls import current, never
+from schuss.engines.devices.gpu.launch import Launch
 from schuss.engines.devices.gpu.numbers import numbers_first
 from schuss.engines.devices.gpu.pinned import is_captured, keep
 
@@ -42,44 +42,12 @@ class Run:
         Args:
             skip: A number that is not 0 if they are to change nothing, or None.
         """
-        if len(self._by_device) > 1:
-            self._check_one_device()
         for device, launches in self._by_device.items():
             with current(device):
-                captured = is_captured(device)
-                if captured:
-                    self._check_capturable()
-                _launch(device, launches, skip, captured=captured)
+                _launch(device, launches, skip, captured=is_captured(device))
         self._is_done = True
         raised = [launch.versions_are_raised() for launch in self.launches]
         return all(raised)
-
-    def _check_one_device(self) -> None:
-        """Refuse to be captured by a graph of one device.
-
-        Raises:
-            RuntimeError: One is being captured.
-        """
-        for device in self._by_device:
-            with current(device):
-                if is_captured(device):
-                    raise RuntimeError(
-                        "a graph captures what is done on one device, and the parameters are on "
-                        "several; take the step outside of the graph, or capture an optimizer for "
-                        "each device"
-                    )
-
-    def _check_capturable(self) -> None:
-        """Refuse to be captured with numbers that a graph would not compute anew.
-
-        Raises:
-            RuntimeError: The launches have such numbers.
-        """
-        if not all(launch.is_capturable for launch in self.launches):
-            raise RuntimeError(
-                "a graph is captured in which the step count would stand still; give the optimizer "
-                "capturable=True, or take the step outside of the graph"
-            )
 
 
 def _launch(
@@ -89,16 +57,16 @@ def _launch(
     first = launches[0]
     if any(launch.numbers is not None for launch in launches):
         launches = [*numbers_first(launches), *launches]
-    size = sum(len(launch.words) for launch in launches)
+    size = sum(launch.size + launch.size % 2 for launch in launches)
     staged = first.pinned.room(size, device, captured=captured, spares=first.is_capturable)
     upload = torch.empty(size, dtype=torch.int64, device=device)
     room, address = staged.numpy(), upload.data_ptr()
     begins, begin = [], 0
     for launch in launches:
-        end = begin + len(launch.words)
+        end = begin + launch.size
         launch.put(room[begin:end], address + 8 * begin)
         begins.append(begin)
-        begin = end
+        begin = end + end % 2
     upload.copy_(staged, non_blocking=True)
     skip = never(device) if skip is None else skip.to(device, non_blocking=True)
     for launch, begin in zip(launches, begins, strict=True):

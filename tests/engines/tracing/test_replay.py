@@ -130,23 +130,51 @@ class Counted:
         monkeypatch.setattr(Replay, "again", counting)
 
 
-def compare(cohort: Cohort, work: Work, group: dict[str, Any], steps: int) -> None:
-    """Trace a rule in every step, and repeat it, from the numbers that the last step has left."""
+def same(group: dict[str, Any]) -> dict[str, Any]:
+    return group
+
+
+def with_tensors(*keys: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what puts tensors in place of some rates of a group."""
+
+    def seen(group: dict[str, Any]) -> dict[str, Any]:
+        rates: dict[str, Any] = {}
+        if "lr" in keys:
+            rates["lr"] = torch.tensor(group["lr"])
+        if "betas" in keys:
+            rates["betas"] = tuple(torch.tensor(b, dtype=torch.float64) for b in group["betas"])
+        return {**group, **rates}
+
+    return seen
+
+
+def compare(
+    cohort: Cohort,
+    work: Work,
+    group: dict[str, Any],
+    steps: int,
+    seen: Callable[[dict[str, Any]], dict[str, Any]] = same,
+) -> None:
+    """Trace a rule in every step, and repeat it, from the numbers that the last step has left.
+
+    A tensor as the first operand of a product is its second one in a trace that is repeated.
+    """
+    compared = bits if seen is same else lambda trace: bits(trace)[1:4]
     anew = Work(work.rule, work.grad_scale)
     for step in range(3, steps + 3):
         changed(group, step)
         # torch.manual_seed takes three quarters of a millisecond: more than all the rest.
         torch.default_generator.manual_seed(step)
-        (expected,) = cohort.trace(anew, group)
+        (expected,) = cohort.trace(anew, seen(group))
         torch.default_generator.manual_seed(step)
-        (found,) = cohort.trace(work, group)
-        assert bits(found.trace) == bits(expected.trace)
+        (found,) = cohort.trace(work, seen(group))
+        assert compared(found.trace) == compared(expected.trace)
         cohort.take([found])
 
 
 @settings(max_examples=8)
-@given(EXPRESSIONS, EXPRESSIONS)
-def test_rules_at_random_compute_the_same_numbers_for_a_thousand_steps(one, other):
+@given(EXPRESSIONS, EXPRESSIONS, st.booleans())
+def test_rules_at_random_compute_the_same_numbers_for_a_thousand_steps(one, other, of_tensors):
     def rule(state, group, grad, param):
         state["step"] += 1
         first, second = group["betas"]
@@ -162,7 +190,8 @@ def test_rules_at_random_compute_the_same_numbers_for_a_thousand_steps(one, othe
     optimizer.param_groups[0]["betas"] = (0.5, 0.75)
     try:
         cohort = cohort_of(optimizer)
-        compare(cohort, Work(rule, pure="rule"), optimizer.param_groups[0], STEPS)
+        seen = (STEPS // 10, with_tensors("lr", "betas")) if of_tensors else (STEPS, same)
+        compare(cohort, Work(rule, pure="rule"), optimizer.param_groups[0], *seen)
     except (ArithmeticError, ValueError):  # too large a power, say: of the rule itself
         return
 
@@ -213,6 +242,77 @@ def test_every_optimizer_computes_the_same_numbers_for_a_thousand_steps(name, mo
     rule = optimizer.whole_rule()
     compare(cohort, Work(rule, pure=pure(optimizer, rule)), optimizer.param_groups[0], STEPS)
     assert (counted.repeated > 0.95 * STEPS) is (name not in READING)
+
+
+COMPARING = frozenset(
+    """
+    adamwschedulefree asgd dadaptadam dadaptlion dadaptsgd madgrad prodigy radamschedulefree
+    sgdschedulefree
+    """.split()  # noqa: SIM905  # a list of names to be read
+)
+"""Optimizers that compare their learning rate, or keep what they make of it in the state."""
+
+
+@pytest.mark.parametrize("name", [*TRACED, *OF_MATRICES])
+def test_a_learning_rate_in_a_tensor_is_read_anew_in_every_step(name, monkeypatch):
+    optimizer = created(name)
+    cohort = cohort_of(optimizer)
+    counted = Counted(monkeypatch)
+    rule, (group,) = optimizer.whole_rule(), optimizer.param_groups
+    steps = 12
+    compare(cohort, Work(rule, pure=pure(optimizer, rule)), group, steps, with_tensors("lr"))
+    assert (counted.repeated > steps // 2) is (name not in {*READING, *COMPARING})
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon", "soap"])
+def test_decay_rates_in_tensors_are_read_anew_in_every_step(name, monkeypatch):
+    optimizer = created(name)
+    cohort = cohort_of(optimizer)
+    counted = Counted(monkeypatch)
+    rule, (group,) = optimizer.whole_rule(), optimizer.param_groups
+    if name == "muon":
+        group["momentum"] = torch.tensor(0.9)
+        seen = with_tensors("lr")
+    else:
+        seen = with_tensors("lr", "betas")
+    compare(cohort, Work(rule, pure=pure(optimizer, rule)), group, 40, seen)
+    assert counted.repeated > 30
+
+
+def test_a_rate_is_traced_anew_where_it_becomes_another_kind_of_tensor(monkeypatch):
+    def rule(state, group, grad, param):
+        param.sub_(grad, alpha=group["lr"] * 3.3)
+
+    optimizer = Ruled([nn.Parameter(torch.ones(2))], rule, lambda s, p: None, foreach=True)
+    cohort, counted = cohort_of(optimizer), Counted(monkeypatch)
+    group = {**optimizer.param_groups[0]}
+    rates: list[Any] = [
+        torch.tensor(0.1),
+        torch.tensor(0.3),
+        torch.tensor(0.1, dtype=torch.float64),
+        0.1,
+    ]
+    for lr, times in zip(rates, (0, 1, 1, 1), strict=True):
+        (part,) = cohort.trace(Work(rule, pure="rule"), {**group, "lr": lr})
+        assert part.trace.arguments == [-float(lr * 3.3)]
+        assert counted.repeated == times
+
+
+@pytest.mark.parametrize("engine", ["fused", "foreach"])
+@pytest.mark.parametrize("name", ["adamw", "soap"])
+def test_a_learning_rate_that_is_written_to_is_that_of_the_next_step(name, engine):
+    def stepped(**options):
+        param = nn.Parameter(torch.ones(4, 3, dtype=torch.float64))
+        lr = torch.tensor(0.1)
+        optimizer = schuss.create_optimizer(name, [param], lr=lr, **options)
+        for step in range(6):
+            param.grad = (torch.arange(12.0).reshape(4, 3).double() + step).cos()
+            optimizer.step()
+            lr.mul_(0.7)
+        return param.detach()
+
+    found, expected = stepped(**{engine: True}), stepped(foreach=False)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("transform", [t for t in ALL if not isinstance(t, MEASURED)], ids=repr)

@@ -12,6 +12,9 @@ All else that Python does with a number (`math.log`, `int`, an index, a text) ne
 once and leaves no trace. It raises `NumberRead`, and the rule is traced anew in every step. So does
 an operation that raises an error, because the rule may catch that. Only `type(x)` tells a number
 from what stands in for it; `isinstance` does not.
+
+A hyper-parameter may be a tensor of one number. torch computes with it then, and rounds to its
+precision. The statements are the same, and so torch does in a later step what it did in the first.
 """
 
 from __future__ import annotations
@@ -19,12 +22,14 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 
+from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import Refusal
-from schuss.engines.tracing.several import Several
 from schuss.engines.tracing.sizes import Size
 
 PURE = (bool, int, float)
@@ -33,6 +38,10 @@ PURE = (bool, int, float)
 
 WRITTEN = (bool, int, float, str, type(None))
 """The types of values that Python reads again as it shows them."""
+
+
+_OF_TENSORS = frozenset({"clamp", "cos", "sqrt", "squeeze"})
+"""The functions of tensors of one number that rules call."""
 
 
 class NumberRead(Refusal):
@@ -57,7 +66,7 @@ class Calculation:
         """Return the number that an expression gives, which is computed only once."""
         known = self._known.get(expression)
         if known is None:
-            if value.__class__ not in (int, float):  # a root of a negative number, say
+            if value.__class__ not in (int, float, Tensor):  # a root of a negative number, say
                 raise NumberRead(expression)
             known = Number(self, value, f"t{len(self._known)}")
             self._known[expression] = known
@@ -119,18 +128,42 @@ class Number:
         """The type of the value."""
         return self.value.__class__  # type: ignore[no-any-return]
 
-    def __getattr__(self, name: str) -> NoReturn:
-        """Refuse what is not known."""
+    def __getattr__(self, name: str) -> Callable[..., Number]:
+        """Return a function of a tensor, and refuse what is not known."""
+        if name in _OF_TENSORS and self.is_tensor:
+            return partial(self._called, name)
         raise NumberRead(name)
+
+    def _called(self, name: str, **options: object) -> Number:
+        noted = self.calculation
+        if not all(map(_is_number, options.values())):
+            raise NumberRead(name)
+        plain = {key: _plain(value) for key, value in options.items()}
+        texts = ", ".join(f"{key}={noted.text(value)}" for key, value in options.items())
+        value = getattr(self.value, name)(**plain)
+        return noted.number(value, f"{self.name}.{name}({texts})")
 
     @property
     def is_whole(self) -> bool:
         """Whether the value is of Python's type `int`."""
         return self.value.__class__ is int
 
+    @property
+    def is_tensor(self) -> bool:
+        """Whether torch computes with it."""
+        return self.value.__class__ is Tensor
+
+    def numel(self) -> int:
+        """Return how many numbers it is, if it is a tensor."""
+        return 1
+
+    def dim(self) -> int:
+        """Return how many dimensions it has, if it is a tensor."""
+        return 0
+
     def cos(self) -> Number:
         """Return the cosine, as `schuss.scalar_math` asks for it."""
-        return self._of(math.cos)
+        return self._called("cos") if self.is_tensor else self._of(math.cos)
 
     def __ceil__(self) -> Number:
         """Return the least whole number that is not less."""
@@ -157,6 +190,8 @@ class Number:
 
     def __bool__(self) -> bool:
         """Tell whether it is other than 0."""
+        if self.is_tensor:
+            raise NumberRead("bool")
         return self.calculation.note(self.name, truth=bool(self.value))
 
 
@@ -165,12 +200,11 @@ def drawn() -> float:
     return float(torch.randint(1 << 53, (), dtype=torch.int64, device="cpu"))
 
 
-def value_of(x: Any) -> Any:
-    """Return the value of an argument of a program as floats: one, or an array of several."""
-    if type(x) is Number:
-        x = x.value
-        return x.values if type(x) is Several else float(x)
-    return x
+def is_tensor_number(x: object) -> bool:
+    """Tell whether a hyper-parameter is a tensor of one number that Python can read at once."""
+    if type(x) is not Tensor or x.dim() or x.requires_grad:
+        return False
+    return x.is_floating_point() and not keeps_numbers(x.device)
 
 
 def _is_number(x: object) -> bool:
@@ -207,7 +241,8 @@ def _binary(
         made = _done(function, _plain(first), _plain(second))
         noted = x.calculation
         number = noted.number(made, f"{noted.text(first)} {symbol} {noted.text(second)}")
-        if symbol == "**" and not (_is_float(first) and not _is_float(second)):
+        may_change = not (_is_float(first) and not _is_float(second))
+        if symbol == "**" and may_change and not number.is_tensor:
             # A power of whole numbers is one too, or none. A root of a negative number is complex.
             noted.note(f"{number.name}.__class__ is {number.__class__.__name__}", truth=True)
         return number
@@ -219,6 +254,8 @@ def _compared(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Num
     def method(x: Number, other: object) -> Any:
         if not _is_number(other):
             return NotImplemented
+        if x.is_tensor or _plain(other).__class__ is Tensor:  # which `where` would take as one
+            raise NumberRead(symbol)
         truth = _done(function, x.value, _plain(other))
         noted = x.calculation
         return noted.note(f"{x.name} {symbol} {noted.text(other)}", truth=truth)

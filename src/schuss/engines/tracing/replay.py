@@ -22,7 +22,7 @@ from schuss.engines.tracing.calculation import (
     Number,
     NumberRead,
     drawn,
-    value_of,
+    is_tensor_number,
 )
 from schuss.engines.tracing.several import ApartError, Differ, Several
 from schuss.engines.tracing.tracer import Trace
@@ -136,7 +136,7 @@ def recorded(
         NumberRead: The rule does with a number what cannot be written down, or there is something
             in the group or in the state that may change unseen.
     """
-    reader = _Reader()
+    reader = _Reader(reads_tensors=not group.get("capturable"))
     seen_group = reader.read_all("group", group)
     seen_numbers = reader.read_all("numbers", numbers)
     seen_scale = reader.read("scale", scale)
@@ -152,12 +152,22 @@ def recorded(
         trace._replace(arguments=[], scalars={}), "\n".join(lines), dict(noted.constants)
     )
     rest = {k: v.value if type(v) is Number else v for k, v in trace.scalars.items()}
-    return trace._replace(arguments=list(map(value_of, trace.arguments)), scalars=rest), replay
+    return trace._replace(arguments=list(map(_value_of, trace.arguments)), scalars=rest), replay
+
+
+def _value_of(x: Any) -> Any:
+    """Return the value of an argument of a program as floats: one, or an array of several."""
+    if type(x) is Number:
+        x = x.value
+        return x.values if type(x) is Several else float(x)
+    return x
 
 
 def _argument(noted: Calculation, x: Any) -> str:
     """Return the text of an argument of a program, which is a float."""
     text = noted.text(x)
+    if type(x) is Number and x.is_tensor:
+        return f"float({text})"
     return f"{text} * 1.0" if type(x) is Number and x.is_whole else text
 
 
@@ -169,10 +179,15 @@ def _end(noted: Calculation, value: object) -> str:
 
 
 class _Reader:
-    """Reads numbers, and writes down how they are read and what else is to be compared."""
+    """Reads numbers, and writes down how they are read and what else is to be compared.
 
-    def __init__(self) -> None:
+    Args:
+        reads_tensors: Whether tensors of one number are read, which a graph forbids.
+    """
+
+    def __init__(self, *, reads_tensors: bool) -> None:
         self.calculation = Calculation()
+        self._reads_tensors = reads_tensors
         self._count = 0
 
     def read_all(self, name: str, values: State) -> State:
@@ -187,7 +202,12 @@ class _Reader:
             name = self._named(text)
             self._unless(f"{name}.__class__ is {kind.__name__}")
             return Number(self.calculation, value, name)
-        if kind in (tuple, list) and value and all(type(each) in (int, float) for each in value):
+        if self._is_tensor(value):
+            name = self._named(text)
+            check, dtype = map(self.calculation.constant, (is_tensor_number, value.dtype))
+            self._unless(f"{check}({name}) and {name}.dtype is {dtype}")
+            return Number(self.calculation, value, name)
+        if kind in (tuple, list) and value and all(map(self._is_number, value)):
             name = self._named(text)
             self._unless(f"{name}.__class__ is {kind.__name__} and len({name}) == {len(value)}")
             return kind(self.read(f"{name}[{n}]", each) for n, each in enumerate(value))
@@ -197,6 +217,12 @@ class _Reader:
             raise NumberRead(f"a {type(value).__name__}")
         self._unless(f"{text} is {self._constant(value)}")
         return value
+
+    def _is_tensor(self, value: object) -> bool:
+        return self._reads_tensors and is_tensor_number(value)
+
+    def _is_number(self, value: object) -> bool:
+        return type(value) in (int, float) or self._is_tensor(value)
 
     def _value(self, name: str, key: object, value: Any) -> Any:
         text = f"{name}[{self.calculation.text(key)}]"

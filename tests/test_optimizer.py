@@ -370,6 +370,19 @@ def test_empty_groups_empty_parameters_and_scalars_are_fine():
         schuss.Adam([])
 
 
+@pytest.mark.parametrize("engine", [{}, {"foreach": True}, {"foreach": False}], ids=str)
+def test_an_empty_parameter_gets_its_state_with_its_first_gradient(engine):
+    empty, other = nn.Parameter(torch.zeros(0, 3)), nn.Parameter(torch.ones(2))
+    optimizer = schuss.AdamW([other, empty], **engine)
+    states = optimizer._engine.kept  # which nothing is told of, as it is by reading `state`
+    for step in range(8):
+        other.grad = torch.ones(2)
+        empty.grad = torch.zeros(0, 3) if step >= 4 else None
+        optimizer.step()
+        assert (empty in states.states) is (step >= 4)
+    assert list(states.states[empty]) == list(states.states[other])
+
+
 def test_a_parameter_in_two_groups_or_of_no_leaf_is_refused():
     param = weight()
     with pytest.raises(ValueError, match="more than one parameter group"):

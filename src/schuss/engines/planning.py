@@ -264,7 +264,7 @@ class Planner:
         if known.may_be_faster or not all(map(has_memory, own)):
             return None
         likes = [strided_like(grad) for grad in batch.grads]
-        look = Gradients(batch.group["params"], batch.params, own, likes)
+        look = Gradients(batch.group["params"], batch.params, own, likes, begun=self._states)
         return ForeachBatch(cohorts, batch.params, look)
 
     def _may_come(self, param: Tensor) -> bool:
@@ -286,7 +286,7 @@ class Planner:
             if param in self._states and (param in grads or self._may_come(param))
         ]
         cohorts = divided(group, members, known.needs)
-        fused = FusedBatch(cohorts, list(group["params"]))
+        fused = FusedBatch(cohorts, list(group["params"]), self._states)
         given = [[grads.get(param) for param in cohort.params] for cohort in cohorts]
         kernels, staged, alive = fused.plan_with(self._work, group, given)
         pieces = [Piece(s.binding.cohort, s.part, s.launch.kernel) for s in kernels]

@@ -39,7 +39,8 @@ class Scene:
         self.own = [*self.batch, self.state, self.params[3]]
 
     def python(self) -> Callable[[list[Tensor]], Any]:
-        self.gradients = Gradients(self.params, self.batch, [*self.batch, self.state], self.likes)
+        own, begun = [*self.batch, self.state], {self.params[3]}
+        self.gradients = Gradients(self.params, self.batch, own, self.likes, begun=begun)
         return self.gradients._look_by_python
 
     def shared(self) -> Callable[[list[Tensor]], Any]:

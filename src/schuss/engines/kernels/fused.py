@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,12 +40,15 @@ class FusedBatch:
     Args:
         cohorts: The cohorts.
         params: The parameters of the group, those without a gradient and a state too.
+        begun: Those that have a state.
 
     Raises:
         UnfusableError: There is no kernel for such tensors.
     """
 
-    def __init__(self, cohorts: Sequence[Cohort], params: Sequence[Tensor]) -> None:
+    def __init__(
+        self, cohorts: Sequence[Cohort], params: Sequence[Tensor], begun: Container[Tensor] = ()
+    ) -> None:
         self.cohorts = cohorts
         self._bindings = [Binding(cohort) for cohort in cohorts]
         likes = {id(p): f for b in self._bindings for p, f in b.likes_by_param()}
@@ -55,7 +58,7 @@ class FusedBatch:
         own = [tensor for cohort in cohorts for tensor in own_tensors(cohort)]
         states = [tensor for binding in self._bindings for tensor in binding.hidden_tensors()]
         fitting = [likes[id(param)] for param in batch]
-        self._gradients = Gradients(params, batch, own, fitting, states)
+        self._gradients = Gradients(params, batch, own, fitting, states, begun)
         self._unseen: Sequence[Tensor] = ()
         self._shown: set[Binding] = set()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from operator import is_
 
 import numpy as np
@@ -36,6 +36,8 @@ class Gradients:
         own: All tensors of the optimizer: these parameters, and the tensors of their states.
         likes: The form that a gradient of each has to have, in the order of the batch.
         states: Those of `own` that only the dictionaries of the states hold, as far as we know.
+        begun: The parameters that have a state. The gradient of one without numbers is of no matter
+            then, while the first one gives it its state.
 
     Attributes:
         missing: How many parameters of the batch had no gradient in the last look.
@@ -49,12 +51,12 @@ class Gradients:
         own: Sequence[Tensor],
         likes: Sequence[StridedLike],
         states: Sequence[Tensor] = (),
+        begun: Container[Tensor] = (),
     ) -> None:
         index = {id(param): number for number, param in enumerate(batch)}
+        index |= {id(param): IDLE for param in listed if not param.numel() and param in begun}
         self._listed = list(listed)
-        self._indices = [
-            index.get(id(param), WITHOUT if param.numel() else IDLE) for param in listed
-        ]
+        self._indices = [index.get(id(param), WITHOUT) for param in listed]
         self._own = [*own, *(param for param in listed if not param.numel())]
         self._likes = likes
         self._states = list(states)

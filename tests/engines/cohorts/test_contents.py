@@ -23,6 +23,7 @@ from schuss.engines.errors import (
     UnfusableError,
     WholeRead,
 )
+from schuss.storage.codecs import CODECS, encoded
 
 ALONG = Needs(dims=True, along=True)
 
@@ -175,6 +176,13 @@ def test_parameters_with_other_dimensions_tell_apart():
     params = [torch.zeros(4, 4), torch.zeros(4, 5, 6)]
     fits = all_fits(params, [{"v": torch.zeros(4)}, {"v": torch.zeros(5)}], ALONG)
     assert [dict(each) for each in fits] == [{"v": [((0,),), ((1,),)]}, {"v": [((1,),)]}]
+
+
+def test_an_encoded_tensor_is_like_its_parameter_even_where_both_are_one_number():
+    state = {"m": encoded(CODECS["int8"], torch.ones(1, 1)), "v": torch.ones(1, 1)}
+    found = of(state, shape=(1, 1))
+    assert found.element == ["m"]
+    assert list(found.along) == ["v"]
 
 
 def test_of_complex_parameters_there_are_no_statistics_along_dimensions():

@@ -142,6 +142,11 @@ def test_no_two_tiles_share_a_block(signed, unsigned, monkeypatch):
     trained_alike(create, shapes + batches)
 
 
+def test_statistics_of_one_number_are_not_mixed_up_with_codes_of_one(monkeypatch):
+    monkeypatch.setattr(policy, "SMALLEST", 1)
+    trained_alike(partial(schuss.CAME, state_storage="8bit"), [(1, 1), (1, 1)], steps=2)
+
+
 def test_what_is_no_number_is_kept_by_kernels_as_by_the_loop():
     [ours], [theirs] = params([(5000,)]), params([(5000,)])
     for param, engine in ((ours, {"fused": True}), (theirs, {"foreach": False})):

@@ -235,8 +235,8 @@ def all_fits(params: Sequence[Tensor], states: Sequence[State], needs: Needs) ->
 def _fits_of(layouts: Sequence[Layout], states: Sequence[State]) -> Fits:
     found: dict[str, Sequence[Axes]] = {}
     for key, value in states[0].items():
-        if not isinstance(value, Tensor) or value.dim() == 0:
-            continue
+        if not isinstance(value, Tensor) or value.dim() == 0 or isinstance(value, Encoded):
+            continue  # only what is like its parameter is encoded
         shared = fitting(value.shape, layouts[0])
         for whole, state in zip(layouts[1:], states[1:], strict=True):
             if len(shared) > 1 or not shared:

@@ -11,6 +11,7 @@ the addresses that a kernel takes. Here they are made for value 3, argument 3 an
 | `p3` | the address where the numbers of a place begin: of a tensor, or of a chunk of it |
 | `d3` | the address where the numbers of a place are decoded, a portion at a time |
 | `room_3` | the room for the decoded numbers of such a portion |
+| `left_3` | the address where the first of two loops leaves the value for the second |
 | `s3` | the address of the partial statistics that tiles leave of the value |
 | `c3` | within these, the address of what one tile leaves of columns |
 | `k3` | the address where the value is kept for the functions that come after |
@@ -75,6 +76,11 @@ def decoded(column: int) -> str:
 def room(column: int) -> str:
     """Return the name of the room for the decoded numbers of a portion."""
     return f"room_{column}"
+
+
+def left(number: int) -> str:
+    """Return the name of the address where a loop leaves a value for the next one."""
+    return f"left_{number}"
 
 
 def slot(number: int, *, partials: bool) -> str:

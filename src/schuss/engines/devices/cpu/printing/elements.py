@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schuss.engines.devices.cpu.printing.coded import Coded
+from schuss.engines.devices.cpu.printing.loops import Loops
 from schuss.engines.devices.cpu.printing.statements import Statements
 from schuss.engines.devices.cpu.printing.text import indented, job
 from schuss.engines.program import names
@@ -50,22 +51,19 @@ def _loops(statements: Statements, function: Function) -> list[str]:
     inputs = statements.program.inputs
     read = [inputs[v] for v in single if v < len(inputs)]
     written = [place for place, _ in function.outputs]
-    loop = [statements.computed(value, "i") for value in single]
-    loop += map(statements.joined, function.reductions)
-    loop += [statements.stored(place, value, "i") for place, value in function.outputs]
-    elements = ["for i in range(count):", *indented(1, loop)]
-    coded = Coded(statements, function)
+    coded, loops = Coded(statements, function), Loops(statements, function)
     used = [place for place in layout.columns if place in {*read, *written}]
     bases = [_base(statements, place) for place in used if place not in coded.places]
     if not coded.places:
-        return [*bases, *elements]
+        return [*bases, *loops.whole()]
     return [
         *coded.rooms(),
         *coded.bases(),
+        *loops.rooms(),
         "begin, end = first, first + count",
         "for first in range(begin, end, PORTION):",
         "    count = PORTION if first + PORTION < end else end - first",
-        *indented(1, [*bases, *coded.opened("first"), *elements, *coded.closed()]),
+        *indented(1, [*bases, *coded.opened("first"), *loops.all(), *coded.closed()]),
     ]
 
 

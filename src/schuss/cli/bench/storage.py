@@ -27,6 +27,10 @@ BASE: Final = "torch, float32"
 PLACES: Final = ("gpt2", "large")
 """The workloads."""
 
+_HEAD: Final = (
+    *("AdamW with", "bytes of state", "bytes of a step", "ms", "torch's ms"),
+    *("times as fast [quartiles]", "by the bytes", "wanted"),
+)
 _BLOCK: Final = 0.2  # seconds
 _SPREAD: Final = 1 << 20  # numbers that are drawn; larger tensors repeat them
 
@@ -47,6 +51,11 @@ class Contender(NamedTuple):
     dtype: torch.dtype = torch.float32
     state: float = 8.0
     goal: float | None = None
+
+    @property
+    def moved(self) -> float:
+        """The bytes of memory that a step reads and writes for each number."""
+        return 3 * self.dtype.itemsize + 2 * self.state
 
 
 def _ours(**options: object) -> Made:
@@ -88,6 +97,12 @@ CONTENDERS: Final[dict[str, Contender]] = {
 }
 """The contenders by name."""
 
+PACKAGES: Final = tuple(name for name in CONTENDERS if name.startswith(("bitsandbytes", "torchao")))
+"""The contenders that are packages of others."""
+
+OURS_8_BIT: Final = ("8-bit state", "dynamic 8-bit state")
+"""The contenders that packages of others are compared with."""
+
 
 def measure_storage(workload: Workload, settings: Settings, watcher: Watcher) -> dict[str, Heat]:
     """Time each contender in turns with `BASE`, two at a time so that the memory suffices."""
@@ -125,22 +140,40 @@ def lines(workload: Workload, heats: dict[str, Heat]) -> list[str]:
     found = [
         f"### {workload.title}, {workload.numbers / 1e6:.0f} million numbers",
         "",
-        "| AdamW with | bytes of state | ms | torch's ms | times as fast [quartiles] | wanted |",
-        "| --- | --: | --: | --: | --: | --: |",
+        f"| {' | '.join(_HEAD)} |",
+        f"| --- |{' --: |' * (len(_HEAD) - 1)}",
     ]
     for name, heat in heats.items():
         contender = CONTENDERS[name]
+        begin = f"| {name} | {contender.state:g} | {contender.moved:g} |"
+        by_bytes = f"{Contender(_torch).moved / contender.moved:.2f}"
+        wanted = f"{contender.goal:.2f}" if contender.goal else ""
         if name in heat.left_out:
-            found.append(f"| {name} | {contender.state:g} | | | {heat.left_out[name]} | |")
+            found.append(f"{begin} | | {heat.left_out[name]} | {by_bytes} | {wanted} |")
             continue
         base, own = heat.runners[BASE].rounds_ms, heat.runners[name].rounds_ms
         low, middle, high = quantiles([x / y for x, y in zip(base, own, strict=True)], n=4)
-        wanted = f"{contender.goal:.2f}" if contender.goal else ""
         found.append(
-            f"| {name} | {contender.state:g} | {median(own):.1f} | {median(base):.1f} | "
-            f"{middle:.2f} [{low:.2f} {high:.2f}] | {wanted} |"
+            f"{begin} {median(own):.1f} | {median(base):.1f} | "
+            f"{middle:.3g} [{low:.3g} {high:.3g}] | {by_bytes} | {wanted} |"
         )
-    return [*found, ""]
+    return [*found, "", *_beside_others(heats)]
+
+
+def _beside_others(heats: dict[str, Heat]) -> list[str]:
+    """Return how many times as long the packages take as we do, each by way of `BASE`."""
+    of_base = {
+        name: median(heat.runners[name].rounds_ms) / median(heat.runners[BASE].rounds_ms)
+        for name, heat in heats.items()
+        if name not in heat.left_out
+    }
+    found: list[str] = []
+    for other in PACKAGES:
+        if other in of_base:
+            ours = {name: of_base[other] / of_base[name] for name in OURS_8_BIT if name in of_base}
+            times = (f"{ratio:.3g} times as long as {name}" for name, ratio in ours.items())
+            found += [f"{other}: {', and '.join(times)}.", ""]
+    return found
 
 
 def measured(places: Sequence[str], settings: Settings, progress: Progress) -> Iterator[str]:

@@ -74,12 +74,13 @@ exhaustive: check ## The same over all combinations of options, precisions and e
 	SCHUSS_TESTS=exhaustive $(BIN)/pytest $(APART) $(ARGS)
 
 # A machine with a GPU may have its own torch and Triton, and no way to install others.
-HAS_GPU := import numba, pytest, torch, triton; assert torch.cuda.is_available()
-
 gpu: ## Try kernels on the GPU of this machine: 8 minutes; ARGS=--rehearse goes without one
-	@if $(PYTHON) -c '$(HAS_GPU)' 2>/dev/null; then python=$(PYTHON); \
-	else $(MAKE) --no-print-directory env && python=$(BIN)/python; fi && \
-		PYTHONPATH=src:. $$python -m tests.gpu $(ARGS)
+	@for python in $(PYTHON) $(wildcard $(BIN)/python); do \
+		if PYTHONPATH=src:. $$python -m tests.gpu.ready $(ARGS); then \
+			PYTHONPATH=src:. exec $$python -m tests.gpu $(ARGS); fi; done; \
+	echo "nothing was tried: make gpu needs a Python that has torch, Triton, Numba and pytest, and" \
+		"a GPU that its torch sees; name one (make gpu PYTHON=...), or go through it in small" \
+		"without a GPU (make env, make gpu ARGS=--rehearse)" >&2; exit 1
 
 # Threads that wait without spinning take half the time on a machine that has other work to do.
 mnist: $(STAMP) ## Train on MNIST into OUT (runs/mnist); ARGS are schuss mnist's

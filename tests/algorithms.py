@@ -7,6 +7,7 @@ the loop. `tests/conformance/test_of_matrices.py` and the ledger compare the eng
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from torch import Tensor
@@ -43,6 +44,13 @@ def fitting(algorithm: Any, numbers: Tensor) -> Tensor:
     if not getattr(algorithm, "takes_matrices_only", False):
         return numbers
     return numbers.reshape(1, -1) if numbers.dim() < 2 else numbers.flatten(1)
+
+
+def in_float32(name: str) -> dict[str, str]:
+    """Return the option with which an optimizer multiplies matrices in float32, if it has any."""
+    [info] = schuss.list_optimizers(name)
+    has_option = "precision" in inspect.signature(info.cls).parameters
+    return {"precision": "float32"} if has_option else {}
 
 
 def on(engine: dict[str, bool], name: str) -> dict[str, bool]:

@@ -43,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("torch sees no GPU here; --rehearse goes through all parts without one")
     names = asked.parts or list(PARTS)
     results: list[dict[str, Any]] = []
+    seconds: dict[str, float] = {}
     path = Path(os.environ.get("OUT") or "build").absolute() / "gpu.json"
     directory = path.with_suffix("")  # whose files have all results of a part that does not end
     shutil.rmtree(directory, ignore_errors=True)
@@ -52,9 +53,12 @@ def main(arguments: Sequence[str]) -> int:
     end = time.monotonic() + TOTAL
     # In a rehearsal one process is enough.
     for together in [names] if asked.rehearse else [[name] for name in names]:
+        begin = time.monotonic()
         found = _run(together, directory, end, rehearse=asked.rehearse)
         results += found
-        path.write_text(json.dumps({"about": told, "results": results}), encoding="utf-8")
+        seconds[" ".join(together)] = round(time.monotonic() - begin, 1)
+        record = {"about": told, "seconds": seconds, "results": results}
+        path.write_text(json.dumps(record), encoding="utf-8")
         sys.stdout.write(f"{summary({'part': ' '.join(together)}, found)}\n\n")
         sys.stdout.flush()
     sys.stdout.write(f"{'=' * 80}\n{summary(told, results)}\n\nwritten to {path}\n")

@@ -34,7 +34,8 @@ def first_steps(machine: Machine, notes: Notes) -> None:
                 notes.note(case, ok=False, told=done.stderr.strip()[-300:])
             else:
                 seconds = float(done.stdout.split()[-1])
-                notes.note(case, ok=machine.verdict(seconds <= limit), value=seconds)
+                ok = machine.verdict(seconds <= limit)
+                notes.note(case, ok=ok, value=seconds, wanted=f"at most {limit:g} s")
     return None
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 OURS = f"{Path('schuss')}/"
 
@@ -53,6 +56,16 @@ class Notes:
             refuses = any(f"{asked}=True" in str(error) for asked in ("fused", "capturable"))
             told = traceback.format_exc()[-LONGEST:] if in_full else _told(error)
             self.note(case, ok=None if refuses else False, told=told)
+            self._end_if_lost()
+
+    def _end_if_lost(self) -> None:
+        """End the process if its device answers no more: all other cases would fail with it."""
+        try:
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
+        except Exception as error:  # noqa: BLE001  # torch has no name for this one
+            self.note("the device", ok=False, told=f"is lost to this process: {_told(error)}")
+            sys.exit("the device is lost")
 
 
 def _told(error: Exception) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 
 import schuss
 from schuss import Optimizer, transforms
-from tests.algorithms import TRACED
+from tests.algorithms import OF_MATRICES, TRACED, in_float32
 from tests.conformance.trajectories import ONE_RATE
 from tests.gpu.machine import Machine
 
@@ -46,6 +46,12 @@ def _optimizer(name: str, params: Sequence[nn.Parameter], **options: Any) -> Opt
     return schuss.create_optimizer(name, params, **{"lr": lr, **options})
 
 
+def _of_matrices(name: str, params: Sequence[nn.Parameter], **options: Any) -> Optimizer:
+    """Return an optimizer of the matrices among some parameters; the others stay as they are."""
+    matrices = [param for param in params if param.dim() == 2]
+    return schuss.create_optimizer(name, matrices, **{"lr": 1e-3, **in_float32(name), **options})
+
+
 def _transformed(name: str, params: Sequence[nn.Parameter], **options: Any) -> Optimizer:
     return schuss.AdamW(params, transforms=[TRANSFORMS[name]()], **options)
 
@@ -54,6 +60,7 @@ def rules() -> dict[str, Make]:
     """Return constructors by name: of all optimizers, and of AdamW with each transform."""
     found: dict[str, Make] = {name: partial(_optimizer, name) for name in TRACED}
     found |= {f"adamw, {name}": partial(_transformed, name) for name in TRANSFORMS}
+    found |= {name: partial(_of_matrices, name) for name in OF_MATRICES}
     found["adamw, tensor lr"] = _with_tensor_lr
     return found
 
@@ -63,8 +70,8 @@ def _with_tensor_lr(params: Sequence[nn.Parameter], **options: Any) -> Optimizer
     return schuss.AdamW(params, **{"lr": lr, **options})
 
 
-SHAPES = ((64, 33), (1000,), (8, 4, 3, 3), ())
-REHEARSED = ((5, 3), (40,), (2, 2, 3, 3), ())
+SHAPES = ((64, 33), (1000,), (8, 4, 3, 3), (), (64, 33))
+REHEARSED = ((5, 3), (40,), (2, 2, 3, 3), (), (5, 3))
 
 
 def with_gradients(machine: Machine) -> list[nn.Parameter]:

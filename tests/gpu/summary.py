@@ -51,4 +51,6 @@ def _line(result: Result) -> str:
             facts.append(form.format(result[key]))
     if result.get("times_as_fast") is not None:
         facts.append(f"as fast as {result['beside']}")
+    if result.get("wanted"):
+        facts.append(f"(wanted: {result['wanted']})")
     return "  ".join([*facts, str(result.get("told", ""))]).rstrip()

@@ -57,6 +57,12 @@ class Goal(NamedTuple):
     times: float
     of_copy: float = 0.92
 
+    @property
+    def told(self) -> str:
+        """The goal in words."""
+        shares = f" and {self.of_copy:.2f} of a copy" if self.of_copy else ""
+        return f"at least {self.times:g} x {self.beside}{shares}"
+
 
 SMALL = ("3,000 small", "MNIST CNN")
 """Models whose steps take the time of the host, not of memory."""
@@ -116,7 +122,8 @@ def elementwise(machine: Machine, notes: Notes) -> None:
             bytes_of_both = moved(made[name]) / moved(made["adamw"])
             per_byte = times["adamw"].ratio(times[name]) / bytes_of_both
             ok = machine.verdict(per_byte <= PER_BYTE)
-            notes.note(name, ok=ok, value=per_byte, ms=1e3 * times[name].step)
+            wanted = f"at most {PER_BYTE:g} x AdamW's time for a byte"
+            notes.note(name, ok=ok, value=per_byte, ms=1e3 * times[name].step, wanted=wanted)
         del made, params
         machine.forget()
         if machine.is_late:
@@ -178,6 +185,8 @@ def _write(
             continue
         facts |= {"gbps": size / each.step / 1e9, "of_copy": size / each.step / copied}
         ok = None
+        if who == OURS:
+            facts["wanted"] = goal.told
         if goal.beside in times:
             facts |= {"beside": goal.beside, "times_as_fast": each.ratio(times[goal.beside])}
             if who == OURS:

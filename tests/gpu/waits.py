@@ -10,6 +10,9 @@ from tests.gpu.rules import rules, with_gradients
 WARM = 8
 """Steps before one that must not wait: RAdam takes another form in the sixth."""
 
+DECOMPOSING = ("klshampoo", "psgdkron", "shampoo", "soap", "splus")
+"""Optimizers that decompose matrices, or solve for one."""
+
 
 def waits(machine: Machine, notes: Notes) -> None:
     """Take a warm step of every optimizer and transform in which nothing may wait."""
@@ -19,6 +22,9 @@ def waits(machine: Machine, notes: Notes) -> None:
             return notes.note(name, ok=None, told="no time was left")
         if name in ON_THE_HOST:
             notes.note(name, ok=None, told="waits, to read sums over parameters")
+            continue
+        if name in DECOMPOSING:
+            notes.note(name, ok=None, told="waits, in functions of torch that may fail")
             continue
         with notes.failing_softly(name):
             optimizer = made[name](with_gradients(machine), fused=True)

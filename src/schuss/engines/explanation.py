@@ -52,6 +52,8 @@ class CohortExplanation:
         stacks: The shape of each stack, its parameters first; None but on `stacked`.
         flops: Floating-point operations of the functions of whole tensors, if there are any.
         resources: On a GPU, the registers of the functions of the kernel, by name.
+        numbers_program: The operations that compute the numbers of the program, for each parameter
+            its own, if the device does so and not Python: with `capturable=True`.
     """
 
     group: int
@@ -71,6 +73,7 @@ class CohortExplanation:
     stacks: tuple[tuple[int, ...], ...] | None = None
     flops: int | None = None
     resources: Mapping[str, Resources] = field(default_factory=dict, hash=False)
+    numbers_program: str | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -107,8 +110,9 @@ class CohortExplanation:
             lines.append(
                 f"  {self.flops:,} floating-point operations of functions between programs"
             )
-        if self.program:
-            lines += ["", "program", *(f"  {line}" for line in self.program.splitlines())]
+        titles = {"numbers, before the program": self.numbers_program, "program": self.program}
+        for title, text in titles.items():
+            lines += ["", title, *(f"  {line}" for line in text.splitlines())] if text else []
         if self.kernel:
             path = self.path or "in memory, since no file of it could be kept"
             lines += ["", f"kernel {path}", *(f"  {x}" for x in self.kernel.splitlines())]
@@ -229,7 +233,7 @@ def _explained(
     number: int, name: str, reason: str, piece: Piece, measured: Sequence[Traffic]
 ) -> CohortExplanation:
     cohort, part, kernel = piece
-    program, cut = part.trace.program, part.trace.cut
+    program, cut, computed = part.trace.program, part.trace.cut, part.trace.computed
     params = [cohort.params[index] for index in cohort.indices_of(part)]
     traffic = [*measured, traffic_of(piece)] if kernel else []
     return CohortExplanation(
@@ -248,6 +252,7 @@ def _explained(
         device=cohort.like.device,
         flops=None if cut is None else len(params) * flops_of(part, cut),
         resources=kernel.device.resources(kernel) if kernel else {},
+        numbers_program=str(computed.program) if computed else None,
     )
 
 
@@ -257,6 +262,8 @@ def _reason(group: Group, name: str, passed_over: dict[str, str]) -> str:
         for other, cause in passed_over.items():
             by_cause.setdefault(cause, []).append(other)
         return "; ".join(f"{' and '.join(at)} cannot: {cause}" for cause, at in by_cause.items())
+    if group["capturable"]:
+        return "capturable=True asks for kernels"
     if group[name] if name != "loop" else group["differentiable"]:
         return f"{'differentiable' if name == 'loop' else name}=True asks for it"
     if name == "loop":

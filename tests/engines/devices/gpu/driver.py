@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import triton
 from torch import nn
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
@@ -21,6 +22,8 @@ from triton.runtime.jit import JITFunction
 
 import schuss
 from schuss.engines.devices import device
+
+_VERSION = tuple(map(int, triton.__version__.split(".")[:2]))
 
 
 class Driver:
@@ -38,8 +41,9 @@ class Driver:
             load_binary=self._load, get_device_properties=lambda _: {"max_shared_mem": 1 << 17}
         )
 
-    def _load(self, *_: object) -> tuple[object, object, int, int, int]:
-        return object(), object(), 32, 0, 1024
+    def _load(self, *_: object) -> tuple[object, ...]:
+        found = object(), object(), 32, 0, 1024
+        return found if _VERSION >= (3, 4) else found[:4]
 
     def get_current_target(self) -> GPUTarget:
         return GPUTarget("cuda", 90, 32)
@@ -152,10 +156,11 @@ def engine_without_compiler() -> str:
     return cohort.engine
 
 
-def explained(name: str) -> str:
+def explained(name: str, option: str = "plain") -> str:
     """Return what is said of an optimizer, before the first step."""
     with driven():
-        return str(schuss.create_optimizer(name, weights(2), lr=0.1, fused=True).explain())
+        made = schuss.create_optimizer(name, weights(2), lr=0.1, **OPTIONS[option])
+        return str(made.explain())
 
 
 def versions(name: str) -> tuple[int, int]:

@@ -6,7 +6,6 @@ came out, and does them again on the same memory, as a graph does.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import schuss
 from schuss.engines.devices.gpu.launch import Launch
 from schuss.engines.kernels import staged
-from tests.algorithms import OF_MATRICES
+from tests.algorithms import OF_MATRICES, in_float32
 from tests.engines.devices.gpu.interpreted import on_interpreter
 from tests.gpu.rules import TRANSFORMS as EACH
 
@@ -103,8 +102,7 @@ def trained(name: str, transforms: str, *, captured: bool, scaled: bool) -> list
     options: dict[str, Any] = {"capturable": True} if captured else {"foreach": False}
     if transforms != "plain":
         options["transforms"] = TRANSFORMS[transforms]()
-    if "precision" in inspect.signature(schuss.list_optimizers(name)[0].cls).parameters:
-        options["precision"] = "float32"
+    options |= in_float32(name)
     optimizer: Any = schuss.create_optimizer(name, params, lr=lr if captured else 0.1, **options)
     scale, found_inf = torch.tensor(1.0), torch.tensor(0.0)
     if scaled:

@@ -78,10 +78,14 @@ def _reduced(self: Any, of: Any) -> Any:
 _patch = interpreter._patch_lang_tensor
 
 
-def _patched(tensor: Any, scope: Any) -> None:
-    """Make numbers of arrays of one number, which NumPy does no more if they have dimensions."""
-    _patch(tensor, scope)
-    scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+def _patched(tensor: Any, *scope: Any) -> None:
+    """Make numbers of arrays of one number, which NumPy does no more if they have dimensions.
+
+    Before Triton 3.6 there is no scope, in which changes are noted to be undone.
+    """
+    _patch(tensor, *scope)
+    change = scope[0].set_attr if scope else setattr
+    change(tensor, "__index__", lambda self: int(self.handle.data.item()))
 
 
 def _checked(handle: TensorHandle, name: str, values: Sequence[int]) -> None:

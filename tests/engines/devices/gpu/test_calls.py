@@ -42,6 +42,20 @@ def test_an_explanation_has_the_registers_of_compiled_functions(compiler):
     ]
 
 
+def test_an_explanation_has_the_program_of_the_numbers_that_a_gpu_computes(compiler):
+    told = compiler("driver", "explained", "sgd", "capturable")
+    assert "because capturable=True asks for kernels" in told
+    assert "numbers, before the program" not in told  # which has none that change
+    told = compiler("driver", "explained", "adamw", "capturable")
+    _, numbers, program, *_ = re.split(r"\n\n(?=numbers|program|kernel)", told)
+    assert numbers.startswith(
+        "numbers, before the program\n  v0 = state.step\n  v1 = add(v0, a0)\n"
+    )
+    assert "  state.step <- v1" in numbers
+    ends = re.findall(r"argument (\d+) <-", numbers)
+    assert set(re.findall(r"\ba(\d+)", program)) == set(ends)
+
+
 LIMITS = {148: 60, 2000: 150}
 """Microseconds that a step may take of the host, where a machine has nothing else to do."""
 

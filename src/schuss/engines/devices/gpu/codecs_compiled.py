@@ -119,9 +119,9 @@ def _places(sizes, DECADES: tl.constexpr, LAST: tl.constexpr):
     """Return how far the codes of shares that are not negative are from that of 0."""
     factors, counts = tl.zeros_like(sizes), tl.zeros_like(sizes) + 0.5
     for decade in tl.static_range(_STEPS):
-        reached = sizes >= DECADES[decade][0]
-        factors = tl.where(reached, DECADES[decade][1], factors)
-        counts = tl.where(reached, DECADES[decade][2], counts)
+        reached = sizes >= DECADES.value[decade][0]
+        factors = tl.where(reached, DECADES.value[decade][1], factors)
+        counts = tl.where(reached, DECADES.value[decade][2], counts)
     steps = product(sizes, factors) + product(counts, _EIGHT_NINTHS)
     last = counts + counts - 1.0
     return tl.where(steps < last, steps, last).to(tl.int32) + (sizes >= LAST).to(tl.int32)
@@ -177,7 +177,7 @@ def _int4(codes, scales):
     places = codes - _ZERO_OF_16
     sizes = tl.zeros(codes.shape, tl.float32)
     for place in tl.static_range(1, _PLACES):
-        sizes = tl.where(tl.abs(places) >= place, _SIZES[place], sizes)
+        sizes = tl.where(tl.abs(places) >= place, _SIZES.value[place], sizes)
     return product(tl.where(places < 0, -sizes, sizes), scales)
 
 
@@ -196,7 +196,7 @@ def encode_int4(codes, scales, at, i, left, numbers, ALIGNED: tl.constexpr):
     shares = _shares(rows, put_scales(scales, at, i, left, largest_of(rows), tl.float32, 128))
     found = tl.zeros(shares.shape, tl.int32)
     for place in tl.static_range(1, _PLACES):
-        found += (tl.abs(shares) >= _BEGINS[place - 1]).to(tl.int32)
+        found += (tl.abs(shares) >= _BEGINS.value[place - 1]).to(tl.int32)
     put_halves(codes, at, i, left, _around(_ZERO_OF_16, found, shares), ALIGNED)
 
 

@@ -140,6 +140,7 @@ SCRATCH: dict[str, tuple[Any, Any]] = {
         [(64, 64)] * 3,
     ),
     "fused, whole matrices": (schuss.Muon, [(64, 64)] * 3 + [(300, 100)]),
+    "fused, whole matrices in chunks": (schuss.Muon, [(64, 64)] * 70),
     "fused, whole matrices in codes": (lambda p: schuss.SOAP(p, **IN_CODES), [(64, 64)] * 3),
     "loop, in codes": (lambda p: AdamW(p, foreach=False, **IN_CODES), [(300, 600)]),
     "fused, factors": (schuss.Shampoo, [(64, 32)] * 3),

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from schuss import SOAP
-from schuss.matrices.sides import eigenvectors, orthonormal, power_iterated
+from schuss.matrices.sides import eigenvectors, orthonormal, power_iterated, reordered
 
 
 @pytest.fixture
@@ -89,3 +89,20 @@ def test_orthonormal_columns_are_those_of_the_qr_decomposition_to_the_bit(shape)
     assert gradient.shape == x.shape
     with torch.no_grad():
         assert torch.equal(orthonormal(x), torch.linalg.qr(x).Q)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 1, 3, 4)], ids=str)
+def test_rows_and_columns_come_in_the_orders_of_each_matrix(shape):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator)
+    rows = torch.randn(shape[:-1], generator=generator).argsort(-1)
+    columns = torch.randn((*shape[:-2], shape[-1]), generator=generator).argsort(-1)
+    assert reordered(x, None, None) is x
+    for of_rows in (rows, None):
+        for of_columns in (columns, None):
+            found = reordered(x, of_rows, of_columns).reshape(-1, 3, 4)
+            for number, matrix in enumerate(x.reshape(-1, 3, 4)):
+                expected = matrix if of_rows is None else matrix[rows.reshape(-1, 3)[number]]
+                if of_columns is not None:
+                    expected = expected[:, columns.reshape(-1, 4)[number]]
+                assert torch.equal(found[number], expected)

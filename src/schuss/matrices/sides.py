@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.overrides import (
     handle_torch_function,
+    has_torch_function,
     has_torch_function_unary,
     has_torch_function_variadic,
 )
@@ -145,14 +146,27 @@ def turn_by_power_iteration(state: State, index: int, v: Tensor) -> Tensor:
     The columns of each basis are first brought into the order of their eigenvalues, the largest
     first, and so are the rows and the columns of a second moment `v` that belong to them.
     """
-    for name, dim in ((LEFT, -2), (RIGHT, -1)):
+    orders: list[Tensor | None] = []
+    for name in (LEFT, RIGHT):
         held, turned = side(state, name, index), basis(state, name, index)
-        if held is None or turned is None:
-            continue
-        found, order = power_iterated(held, turned)
-        v = v.gather(dim, order.unsqueeze(-1 if dim == -2 else -2).expand(v.shape))
-        turned.copy_(found)
-    return v
+        orders.append(None)
+        if held is not None and turned is not None:
+            found, orders[-1] = power_iterated(held, turned)
+            turned.copy_(found)
+    return reordered(v, *orders)
+
+
+def reordered(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
+    """Return matrices with their rows and columns in other orders, each of which may be None."""
+    given = [y for y in (x, rows, columns) if y is not None]
+    if has_torch_function(given):
+        found: Tensor = handle_torch_function(reordered, given, x, rows, columns)
+        return found
+    x = x if rows is None else _rows(x, rows)
+    return x if columns is None else x.gather(-1, columns.unsqueeze(-2).expand(x.shape))
+
+
+reordered.takes_stacks = True  # type: ignore[attr-defined]  # so that engines need no vmap
 
 
 def power_iterated(x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,6 +68,36 @@ def test_a_checkpoint_continues_as_if_nothing_had_been_saved(name):
     assert distance(trajectory(made, training), expected) == 0
 
 
+@pytest.mark.parametrize("shape", [(8, 2, 3, 3), (12, 2, 2, 2)], ids=["wide", "tall"])
+@pytest.mark.parametrize("engine", [{"fused": True}, {"foreach": True}, {"foreach": False}])
+@pytest.mark.parametrize("name", EITHER)
+def test_a_convolution_is_projected_as_the_matrix_that_its_group_says(name, engine, shape):
+    grads = [random(*shape, seed=seed) for seed in range(5)]
+    ends = []
+    for flat in (False, True):
+        param = nn.Parameter(torch.ones_like(grads[0].flatten(1) if flat else grads[0]))
+        groups: list[dict[str, object]] = [{"params": [param]}]
+        groups[0] |= {} if flat else {"matrices": "flatten"}
+        optimizer = schuss.AdamW(groups, lr=0.1, transforms=[EITHER[name]], **engine)
+        for grad in grads:
+            param.grad = grad.flatten(1) if flat else grad.clone()
+            optimizer.step()
+        ends.append((param.detach().flatten(1), optimizer.state[param]["exp_avg"]))
+    torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", EITHER)
+def test_a_parameter_of_several_matrices_is_refused(name):
+    param = nn.Parameter(torch.zeros(8, 12))
+    group = {"params": [param], "matrices": schuss.matrices.Heads(2)}
+    why = rf"shape \(8, 12\), that consists of several matrices.*set {RANKS[name]}=None in its"
+    with pytest.raises(TypeError, match=why):
+        schuss.Muon([group], lr=0.1, transforms=[EITHER[name]])
+    optimizer = schuss.Muon([{**group, RANKS[name]: None}], lr=0.1, transforms=[EITHER[name]])
+    param.grad = torch.ones_like(param)
+    optimizer.step()
+
+
 @pytest.mark.parametrize("name", EITHER)
 def test_what_is_not_projected_moves_as_without(name):
     alone = random(1 if name == "mini" else 2, 9)

@@ -32,7 +32,8 @@ The bias correction of the rule is part of $N$ here. In the authors' code it mul
 rate, and the bound is for steps without it, which differs while the correction does. Their 1e-8
 beside the norms is left out, and the decay comes before the step, as in AdamW. Parameters that are
 no matrices, matrices whose shorter side is at most r, and those of groups with `apollo_rank=None`
-are stepped by the rule as they are. The rank is that with which a state begins.
+are stepped by the rule as they are. A convolution is a matrix in a group with `matrices="flatten"`.
+The rank is that with which a state begins.
 """
 
 from __future__ import annotations

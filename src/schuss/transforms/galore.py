@@ -25,6 +25,7 @@ belong to other directions, and follow within some steps. The basis is found by 
 decomposition, which takes as long as many steps. $\alpha$ multiplies the learning rate, and not the
 weight decay, which acts on the whole matrix.
 
+A convolution is a matrix in a group with `matrices="flatten"`: its first dimension is the rows.
 Parameters that are no matrices, and matrices whose shorter side is at most r, are stepped by the
 rule as they are, without $\alpha$. So are those of groups with `galore_rank=None`, which embeddings
 and output layers should have. The rank is that with which a state begins. Here the decay comes
@@ -39,7 +40,7 @@ from torch import Tensor
 from schuss.contract import Group, State
 from schuss.declarations import hyper
 from schuss.domains import above, or_none, whole
-from schuss.transforms.low_rank import LowRank, is_wide
+from schuss.transforms.low_rank import LowRank, is_wide, sizes
 
 BASIS = "galore_basis"
 
@@ -74,7 +75,7 @@ class GaLore(LowRank):
         super().init_state(state, group, param)
         rank = self.rank_of(group, param)
         if rank is not None:
-            state[BASIS] = param.new_zeros(min(param.shape), rank)
+            state[BASIS] = param.new_zeros(min(sizes(param)), rank)
 
     def projection(self, state: State, group: Group, grad: Tensor, step: int) -> Tensor:
         """Return the basis, and find it anew if it is time."""

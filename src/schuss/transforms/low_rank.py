@@ -8,6 +8,7 @@ and all that it remembers has the shape of $R$.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -22,7 +23,11 @@ COUNT = "projected_steps"
 
 
 class LowRank(Transform):
-    """Projects the gradients of matrices whose shorter side is longer than a rank."""
+    """Projects the gradients of matrices whose shorter side is longer than a rank.
+
+    A parameter of more than two dimensions is a matrix if its group says `matrices="flatten"`: the
+    first dimension is its rows.
+    """
 
     prefix: ClassVar[str]
     """The beginning of the names of the hyper-parameters."""
@@ -40,6 +45,8 @@ class LowRank(Transform):
                 self._refuse(param, "a complex matrix, of which it has no basis")
             if is_distributed(param):
                 self._refuse(param, "of which a rank may have a part, and so another basis")
+            if isinstance(group.get("matrices"), (tuple, list)):
+                self._refuse(param, "that consists of several matrices, and projects it as one")
 
     def _refuse(self, param: Tensor, why: str) -> None:
         raise TypeError(
@@ -50,17 +57,21 @@ class LowRank(Transform):
     def rank_of(self, group: Group, param: Tensor) -> int | None:
         """Return the rank to which gradients are projected, or None if they stay as they are."""
         rank: int | None = group[f"{self.prefix}_rank"]
-        if rank is None or param.dim() != 2 or min(param.shape) <= rank:
+        if rank is None or not self._is_matrix(group, param) or min(sizes(param)) <= rank:
             return None
         return rank
+
+    def _is_matrix(self, group: Group, param: Tensor) -> bool:
+        dim = param.dim()
+        return dim == 2 or (dim > 2 and group.get("matrices") == "flatten")
 
     def seen(self, group: Group, param: Tensor) -> Tensor:
         """Return a stand-in of the shape in which the rule sees the gradient."""
         rank = self.rank_of(group, param)
         if rank is None:
             return param
-        rows, cols = param.shape
-        return unread(param.new_empty((rank, cols) if is_wide(param) else (rows, rank)))
+        rows, cols = sizes(param)
+        return unread(param.new_empty((rank, cols) if rows < cols else (rows, rank)))
 
     def init_state(self, state: State, group: Group, param: Tensor) -> None:
         """Start the count of steps, if the gradient of the parameter is projected."""
@@ -80,10 +91,12 @@ class LowRank(Transform):
             return rule(grad, param)
         step = state[COUNT]
         state[COUNT] = step + 1
-        p = self.projection(state, group, grad, step)
-        r = p.mT @ grad if is_wide(param) else grad @ p
+        g = grad if grad.dim() == 2 else grad.reshape(sizes(param))
+        p = self.projection(state, group, g, step)
+        r = p.mT @ g if is_wide(g) else g @ p
         n = rule(r, unread(r))
-        return self.lifted(state, group, p, r, n, grad)
+        u = self.lifted(state, group, p, r, n, g)
+        return u if grad.dim() == 2 else u.reshape(param.shape)
 
     def projection(self, state: State, group: Group, grad: Tensor, step: int) -> Tensor:
         """Return the matrix P; override it.
@@ -110,6 +123,19 @@ class LowRank(Transform):
             grad: The gradient.
         """
         raise NotImplementedError
+
+
+def sizes(param: Tensor) -> tuple[int, int]:
+    """Return the rows and the columns of a parameter as one matrix: its first dimension, the rest.
+
+    Example:
+        >>> import torch
+        >>> from schuss.transforms.low_rank import sizes
+        >>> sizes(torch.empty(16, 8, 3, 3))
+        (16, 72)
+    """
+    rows, *others = param.shape
+    return rows, math.prod(others)
 
 
 def is_wide(matrix: Tensor) -> bool:

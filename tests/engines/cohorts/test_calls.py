@@ -132,7 +132,7 @@ def test_a_function_is_called_for_few_one_by_one_and_else_for_all_at_once(
     stacks = stacks_of(cohort, tangle(GRAM, [Call(doubled, (Ref(0),), {})]), list(range(count)))
     stacks.call([Run((0,), (0,), (1,), doubled if takes_stacks else None)])
     assert len(seen) == times
-    assert seen[0] == ((count, *SHAPE) if takes_stacks and count > 1 else SHAPE)
+    assert seen[0] == ((count, *SHAPE) if takes_stacks else SHAPE)
     for param, found in zip(cohort.params, stacks.read(1), strict=True):
         assert torch.equal(found, 2 * param.grad)
 

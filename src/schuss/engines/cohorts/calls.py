@@ -167,14 +167,14 @@ class Stacks:
         """Return stacks of what functions return."""
         tangle, count = self._cut.tangle, len(self._indices)
         numbers = self._numbers
-        if count == 1:
-            alone = played(tangle, run, [stack[0] for stack in given], numbers[0])
-            return [x.unsqueeze(0) for x in alone]
         if len(numbers) == 1:
             if not given:
                 return [x.expand(count, *x.shape) for x in played(tangle, run, (), numbers[0])]
             if run.for_stacks is not None:
                 return played(tangle, run, given, numbers[0], run.for_stacks)
+            if count == 1:
+                alone = played(tangle, run, [stack[0] for stack in given], numbers[0])
+                return [x.unsqueeze(0) for x in alone]
             if count >= FEWEST:
                 each = partial(played, tangle, run, numbers=numbers[0])
                 with suppress(RuntimeError):  # a function that fails tells its reason below

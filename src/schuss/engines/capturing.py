@@ -43,8 +43,8 @@ def check_may_wait() -> None:
     if captured_device() is not None:
         raise RuntimeError(
             "a graph captures a step that a GradScaler may leave out, and Python would have to ask "
-            "it, because the rule works on whole tensors or the step makes new state; take the "
-            "step outside of the graph"
+            "it, because the rule keeps whole tensors or the step makes new state; take the step "
+            "outside of the graph"
         )
 
 

@@ -18,7 +18,7 @@ from schuss.engines.planning import Known, Planned, Planner
 from schuss.engines.running import Running
 from schuss.engines.states import Kept
 from schuss.engines.sums import added_up, measuring, with_sums
-from schuss.engines.turns import Turn, Turns, may_be_left_out
+from schuss.engines.turns import Turn, Turns, left_to_device
 from schuss.engines.verdict import Verdict, read_at_once
 
 
@@ -236,7 +236,7 @@ class Engine:
             if verdict is None and not any(turn.calls or turn.anew for turn in turns):
                 self._running.run([step for turn in turns for step in turn.kernels])
                 return True
-            if verdict is not None and not may_be_left_out(turns):
+            if verdict is not None and not left_to_device(turns, verdict.tensor):
                 if verdict.is_refusal():
                     self.kept.undo()
                     return False

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
+from torch import Tensor
+
 from schuss.contract import Group, States
 from schuss.engines.foreach.batch import Call
 from schuss.engines.groups import options_of
@@ -153,11 +155,23 @@ def _is_free(turn: Turn) -> bool:
     return turn.anew is not None and turn.anew.engine in ("loop", "stacked")
 
 
-def may_be_left_out(turns: Sequence[Turn]) -> bool:
-    """Tell whether a device may decide if a step is taken, while the host goes on."""
-    return all(
-        turn.anew is None
-        and not turn.calls
-        and all(step.may_be_left_out() for step in turn.kernels)
-        for turn in turns
-    )
+def left_to_device(turns: Sequence[Turn], skip: Tensor) -> bool:
+    """Let a device decide whether a step is taken, while the host goes on; tell whether it may.
+
+    Args:
+        turns: The turns of the step.
+        skip: A number on the device that is not 0 if the step is to change nothing.
+    """
+    from schuss.engines.kernels.staged import StagedStep
+
+    staged = [call for turn in turns for call in turn.calls if isinstance(call, StagedStep)]
+    if len(staged) < sum(len(turn.calls) for turn in turns) or any(turn.anew for turn in turns):
+        return False
+    kernels = [step for turn in turns for step in turn.kernels]
+    if not all(step.may_be_left_out() for step in staged):
+        return False
+    if not all(step.may_be_left_out() for step in kernels):
+        return False
+    for step in staged:
+        step.skip = skip
+    return True

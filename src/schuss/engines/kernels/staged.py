@@ -48,6 +48,9 @@ class StagedStep:
         parts: Its parameters, and what is to be done.
         grads: The gradients, by the index of their parameter; None for those that parameters have.
         begins: Where they begin.
+
+    Attributes:
+        skip: A number on the device that is not 0 if the step is to change nothing, or None.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class StagedStep:
         self._binding = binding
         self._parts = parts
         self._staged = [_StagedPart(binding, part, grads, begins) for part in parts]
+        self.skip: Tensor | None = None
 
     @property
     def cohort(self) -> Cohort:
@@ -70,6 +74,10 @@ class StagedStep:
         """Return each part, and the kernel of its last stage."""
         return [(staged.part, staged.kernel) for staged in self._staged]
 
+    def may_be_left_out(self) -> bool:
+        """Tell whether the device may decide if the step is taken, while the host goes on."""
+        return self.cohort.is_capturable and all(each.may_be_left_out() for each in self._staged)
+
     def __call__(self) -> None:
         """Take the step.
 
@@ -79,7 +87,7 @@ class StagedStep:
         """
         try:
             for staged in self._staged:
-                staged.take()
+                staged.take(self.skip)
         finally:
             self._finish()
 
@@ -87,7 +95,7 @@ class StagedStep:
         """Put what the step has left into the states of the parameters that have been stepped."""
         cohort = self.cohort
         parts = [staged.finish() for staged in self._staged]
-        if not cohort.take([part for part in parts if part]) or cohort.is_broken:
+        if not cohort.take([part for part in parts if part], self.skip) or cohort.is_broken:
             cohort.is_broken = True
             cohort.write_scalars()
 
@@ -123,6 +131,7 @@ class _StagedPart:
         *_, self.kernel = (launch.kernel for launch in self._launches if launch)
         self._numbers = self._numbers_of_launches(binding.numbers.of(trace))
         self._made: dict[str, list[Tensor]] = {}
+        self._skip: Tensor | None = None
         self._stepped = 0
 
     @property
@@ -138,8 +147,20 @@ class _StagedPart:
         first, *others = (launch for launch in self._launches if launch)
         return {first: numbers} | dict.fromkeys(others, numbers._replace(found_by=first))
 
-    def take(self) -> None:
-        """Take the step, some parameters at a time."""
+    def may_be_left_out(self) -> bool:
+        """Tell whether kernels alone write what remains, where it was before."""
+        places = [place for launch in self._launches if launch for _, place in launch.new_places]
+        is_new = any(not place.name.startswith(TEMPORARY) for place in places)
+        by_torch = self._cut.kept or self.part.trace.dropped or self._binding.has_copies
+        return not (is_new or by_torch) and self._binding.cohort.may_put_back(self.part)
+
+    def take(self, skip: Tensor | None) -> None:
+        """Take the step, some parameters at a time.
+
+        Args:
+            skip: A number on the device that is not 0 if the step is to change nothing, or None.
+        """
+        self._skip = skip
         indices, count = self._indices, self._at_once
         for begin in range(0, len(indices), count):
             self._step(indices[begin : begin + count], slice(begin, begin + count))
@@ -201,7 +222,7 @@ class _StagedPart:
             launch.addresses[column, indices] = addresses(tensors)
         run = self._binding.run(launch)
         run.begin()
-        if not run.take():
+        if not run.take(self._skip):
             torch.autograd.graph.increment_version(self._written(stage.program, indices))
 
     def _written(self, program: Program | None, indices: Indices) -> list[Tensor]:

@@ -26,7 +26,7 @@ def test_a_captured_step_is_repeated_with_other_rates(name, interpreter):
     interpreter("graphs", "repeats", name)
 
 
-@pytest.mark.parametrize("name", ["adamw", "nadam"])
+@pytest.mark.parametrize("name", ["adamw", "nadam", "muon", "adamuon"])
 def test_a_captured_step_may_be_left_out(name, interpreter):
     interpreter("graphs", "repeats", name, "plain", True)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import schuss
 from schuss import Adam, AdamW, RAdam
@@ -129,11 +129,8 @@ RUNS = {"a norm over all": 2, "products of matrices": 2 * 5}
 """Runs of kernels in a step, if not one: that which measures, too, or two stages of a matrix."""
 
 
-@pytest.mark.parametrize(
-    ("kind", "scaled"),
-    [(kind, False) for kind in CAPTURABLE]
-    + [(kind, True) for kind in CAPTURABLE if kind != "products of matrices"],
-)
+@pytest.mark.parametrize("kind", CAPTURABLE)
+@pytest.mark.parametrize("scaled", [False, True])
 def test_a_captured_step_pins_nothing_and_keeps_what_it_reads(kind, scaled, captures, monkeypatch):
     monkeypatch.setattr(staged, "CHUNK", 1)
     params = [nn.Parameter(torch.ones(5, 3)) for _ in range(5)]
@@ -156,10 +153,23 @@ def test_a_captured_step_pins_nothing_and_keeps_what_it_reads(kind, scaled, capt
     assert all(any(x is launch._sent for m in kept for x in m) for launch in launches)
 
 
+class Gathering(schuss.Optimizer):
+    """Keeps a matrix that torch writes, and that no kernel could leave as it is."""
+
+    lr: float = schuss.rate(default=0.1)
+
+    def init_state(self, state: Any, group: Any, param: Tensor) -> None:
+        state["factor"] = param.new_zeros(param.shape[0], param.shape[0])
+
+    def update(self, state: Any, group: Any, grad: Tensor, param: Tensor) -> Any:
+        state["factor"].lerp_(grad @ grad.mT, 0.1)
+        return state["factor"] @ grad
+
+
 def test_a_verdict_that_python_has_to_ask_for_is_not_captured(captures):
     params = [nn.Parameter(torch.ones(5, 3)) for _ in range(3)]
     with stubbed_gpu():
-        optimizer: Any = CAPTURABLE["products of matrices"](params)
+        optimizer: Any = Gathering(params, capturable=True)
         optimizer.grad_scale, optimizer.found_inf = torch.ones(()), torch.zeros(())
         for param in params:
             param.grad = torch.ones(5, 3)

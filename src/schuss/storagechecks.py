@@ -1,4 +1,4 @@
-"""Checks that the keys of `state_storage` are keys of a state."""
+"""Checks that the keys of `state_storage` are keys of a state that can be kept so."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from schuss.contract import Group, Measure, Rule, Stateful
 from schuss.engines import tried
+from schuss.storage.codecs import CODECS
 from schuss.storage.codecs.policy import OTHERS
 
 
@@ -34,10 +35,13 @@ def check_stored_keys(optimizer: Stateful, algorithm: Ruled, group: Group) -> No
         group: The group.
 
     Raises:
-        ValueError: There is such a key.
+        ValueError: There is such a key, or one names a codec for a complex parameter.
     """
     storage = group.get("state_storage")
-    keys = [key for key in storage if key != OTHERS] if isinstance(storage, Mapping) else []
+    if not isinstance(storage, Mapping):
+        return
+    keys = [key for key in storage if key != OTHERS]
+    _check_complex(storage, keys, group)
     params = [param for param in group["params"] if _can_be_tried(param)]
     if not keys or not params:
         return
@@ -48,6 +52,18 @@ def check_stored_keys(optimizer: Stateful, algorithm: Ruled, group: Group) -> No
         raise ValueError(
             f"Invalid state_storage value: {storage!r}; the state has no tensor {strange[0]!r} "
             f"like its parameter, but these: {listed}"
+        )
+
+
+def _check_complex(storage: Mapping[str, str], keys: Sequence[str], group: Group) -> None:
+    """Refuse a codec that is named for the state of a complex parameter, which none can keep."""
+    key = next((key for key in keys if storage[key] in CODECS), None)
+    param = next((each for each in group["params"] if each.is_complex()), None)
+    if key is not None and param is not None:
+        raise ValueError(
+            f"Invalid state_storage[{key!r}] value: {storage[key]!r}; codecs are for real numbers, "
+            f"and the state of a parameter of shape {tuple(param.shape)} is {param.dtype}, which "
+            f"stays as it is: give complex parameters a group without {key!r} in state_storage"
         )
 
 

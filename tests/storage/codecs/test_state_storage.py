@@ -122,6 +122,18 @@ def test_complex_parameters_are_kept_as_they_are(storage):
     assert forms(optimizer, param)["exp_avg"] == "complex64"
 
 
+def test_no_codec_can_be_named_for_the_state_of_a_complex_parameter():
+    params = [nn.Parameter(torch.ones(3, dtype=dtype)) for dtype in (None, torch.complex64)]
+    with pytest.raises(
+        ValueError, match=r"'int8'; .* shape \(3,\) is torch.complex64, which stays"
+    ):
+        schuss.AdamW(params, state_storage={"exp_avg_sq": "bf16", "exp_avg": "int8"})
+    schuss.AdamW(params, state_storage={"exp_avg": "bf16"})
+    schuss.AdamW(
+        [{"params": params[:1], "state_storage": {"exp_avg": "int8"}}, {"params": params[1:]}]
+    )
+
+
 @pytest.mark.parametrize(
     ("storage", "error", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from schuss.storage.codecs import CODECS, Codec
 from schuss.storage.codecs.floats import E4M3, E5M2
+from schuss.storage.codecs.four_bit import Int4
 
 NAMES = sorted(CODECS)
 WITHOUT_MINUS_ONE = ("dynamic8", "int4")
@@ -44,6 +46,36 @@ def test_numbers_come_back_within_a_step_of_the_codec(name, count):
         largest = block.abs().max()
         assert (block - back).abs().max() <= codec.step * largest
         assert (back.abs() <= largest * 1.01).all()
+
+
+@pytest.mark.parametrize("name", ["dynamic8", "udynamic8", "int4", "uint4", "fp8_e4m3"])
+def test_a_code_stands_for_the_number_that_is_nearest(name):
+    codec = CODECS[name]
+    shares = 10 ** torch.linspace(-6, 0, 5 * codec.block)
+    shares = torch.cat([shares, -shares]) if codec.is_signed else shares
+    shares[:: codec.block] = 1.0  # so that they are shares
+    codes = torch.arange(256 if codec.per_byte == 1 else 16, dtype=torch.uint8)
+    every = codec.numbers_of(codes, torch.ones(1))
+    every = every[every.isfinite()]
+    nearest = (shares[:, None] - every).abs().amin(dim=1)
+    torch.testing.assert_close((kept(codec, shares) - shares).abs(), nearest, rtol=0, atol=1e-7)
+
+
+def test_a_number_in_the_middle_has_the_code_of_the_larger_one():
+    codec = Int4()
+    middles = torch.tensor([*codec.begins, 1.0])
+    codes, _ = codec.encoded(torch.cat([middles, -middles]))
+    found = codec.unpacked(codes, 18).int() - codec.zero
+    assert found.tolist() == [*range(1, 9), 8, *range(-1, -8, -1), -7, -7]
+
+
+def test_blocks_have_as_many_numbers_as_the_pages_tell():
+    page = Path(__file__).parents[3] / "docs" / "state.md"
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| `")]
+    told = {row[0].strip("|` "): row[3] for row in rows if len(row) == 5}
+    assert {name: str(codec.block) for name, codec in CODECS.items()} == {
+        name: block for name, block in told.items() if name in CODECS
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,6 +171,12 @@ def test_codes_of_flashoptim():
     codes, scales = CODECS["flash_uint8"].encoded(squares)
     assert codes.tolist() == [255, 5, 1, 0]
     assert scales.tolist() == [510.0]
+
+
+def test_flashoptim_divides_by_a_millionth_of_a_millionth_at_least():
+    tiny = torch.full((32,), 1e-13)  # 2y / (1 + y) of 1/10 is 23.1 steps
+    assert CODECS["flash_int8"].encoded(tiny)[0].unique().tolist() == [23]
+    assert CODECS["flash_uint8"].encoded(tiny.square())[0].unique().tolist() == [26]  # of 25.5
 
 
 def test_scales_of_flashoptim_are_rounded_after_numbers_are_divided():

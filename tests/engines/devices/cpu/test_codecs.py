@@ -76,7 +76,7 @@ def test_kernels_have_the_codes_and_the_numbers_of_the_specification(name, in_re
         numbers = given(codec, case)
         count = numbers.numel()
         codes, scales = codec.encoded(numbers)
-        room, back = torch.zeros(ROOM), torch.zeros(ROOM)
+        room, back = torch.full((ROOM,), 7e30), torch.zeros(ROOM)  # there may be anything behind
         room[:count] = numbers
         found = torch.full((codecs.PORTION,), 77, dtype=codec.code)
         found_scales = torch.zeros(len(scales), dtype=codec.scale)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+import schuss
 from schuss.domains import DECAY_RATE, Domains, at_least
 from schuss.groupchecks import GroupChecks
 from schuss.hyperparameters import OPTION_DEFAULTS
+from tests.algorithms import EVERY
 
 
 class Owner:
@@ -51,7 +53,7 @@ def test_all_groups_are_checked_once_and_again_when_one_holds_another_object():
     assert owner.changed() == [0.5, 0.25]
     assert owner.changed() == []
     owner.param_groups[1]["lr"] = 0.125
-    assert owner.changed() == [0.5, 0.125]
+    assert owner.changed() == [0.125]  # a number is of no interest to the others
     owner.param_groups[0]["note"] = None
     assert owner.changed() == [0.5, 0.125]
     owner.param_groups.reverse()
@@ -130,6 +132,8 @@ def test_parameters_that_the_algorithm_does_not_take_are_refused_when_they_come_
     owner.longest = 1
     owner.checks.check_changed(owner)  # nothing has changed
     owner.param_groups[0]["lr"] = 0.125
+    owner.checks.check_changed(owner)  # nothing but a number has changed
+    owner.param_groups[0]["note"] = None
     message = r"more than 1 numbers \(Owner, parameter group 0\)"
     with pytest.raises(ValueError, match=message):
         owner.checks.check_changed(owner)
@@ -138,3 +142,41 @@ def test_parameters_that_the_algorithm_does_not_take_are_refused_when_they_come_
     owner.param_groups[1]["params"].append(torch.zeros(3))
     with pytest.raises(ValueError, match=r"more than 2 numbers \(Owner, parameter group 1\)"):
         owner.checks.check_listed(owner)
+
+
+def test_a_number_of_another_type_is_looked_at_anew():
+    owner = Owner()
+    owner.changed()
+    owner.param_groups[0]["lr"] = np.float64(0.125)
+    owner.checks.check_changed(owner)
+    assert type(owner.checks.for_rules(owner, owner.param_groups)[0]["lr"]) is float
+
+
+def test_numbers_that_change_beside_the_learning_rate_are_checked():
+    optimizer = schuss.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1)
+    optimizer.step()
+    optimizer.param_groups[0].update(lr=0.2, momentum=-1.0)
+    with pytest.raises(ValueError, match=r"momentum value: -1\.0"):
+        optimizer.step()
+    optimizer.param_groups[0].update(lr=-0.2, momentum=0.9)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"learning rate: -0\.2.*\(SGD, parameter group 0\)"):
+            optimizer.step()
+
+
+class Noting(dict[str, Any]):
+    """A group that notes how often its learning rate is read."""
+
+    reads = 0
+
+    def __getitem__(self, key):
+        self.reads += key == "lr"
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_check_of_ours_compares_the_learning_rate_with_others(name):
+    optimizer = schuss.create_optimizer(name, [torch.nn.Parameter(torch.zeros(4, 4))])
+    group = Noting(optimizer.param_groups[0])
+    optimizer.check_group(group)
+    assert group.reads == 1  # to check its own domain

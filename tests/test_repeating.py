@@ -91,9 +91,9 @@ def test_decay_rates_in_a_list_are_read_like_those_in_a_tuple():
     optimizer = created(schuss.Adam, betas=[0.5, 0.75])
     expected = created(schuss.Adam, betas=(0.5, 0.75))
     assert moved(optimizer) == moved(expected)
-    (known,) = optimizer._engine._known.values()
+    (known,) = optimizer._engine._known
     assert known.bound
-    assert known.bound.cohorts[0]._replays._known
+    assert known.bound.cohorts[0].replays._known
 
 
 def test_a_method_that_is_replaced_in_the_class_is_seen(monkeypatch):

@@ -15,8 +15,8 @@ from schuss.engines import CompiledSteps
 from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
 from schuss.hyperparameters import OPTION_DEFAULTS
-from schuss.stepped import for_all
-from schuss.stepping import Steps, takes_scaled_gradients
+from schuss.stepped import for_all, takes_scaled_gradients
+from schuss.stepping import Steps
 from schuss.transforms.chain import Chain
 from schuss.transforms.measured import HELD_ONLY
 

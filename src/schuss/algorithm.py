@@ -203,6 +203,8 @@ class Algorithm(Checked):
     def check_parameters(self, group: Group) -> None:
         """Check that the algorithm takes the parameters of a group; extend it if some are refused.
 
+        Not called again where nothing but numbers of the group has changed, as by a schedule.
+
         Raises:
             ValueError: The algorithm takes matrices only, and the shape of a parameter is of none.
             TypeError: One is complex or divided among ranks, or a transform refuses the rule.
@@ -255,16 +257,13 @@ class Algorithm(Checked):
         return None
 
     def measurements(self, after: int = 0) -> list[Measure]:
-        """Return the measurements that a step makes of all parameters before the rule.
-
-        Args:
-            after: Without those of the first transforms, as many as this.
-        """
-        return self._chain.measures(self.measure if self.overrides("measure") else None, after)
+        """Return the measurements before the rule, but those of the first `after` transforms."""
+        own = self.measure if type(self).measure is not Algorithm.measure else None
+        return self._chain.measures(own, after) if own or self._chain.transforms else []
 
     def whole_rule(self) -> Rule:
         """Return the rule that a step calls for each parameter, transforms included."""
-        return self._transformed_step if self._chain else self.step_param
+        return self._transformed_step if self._chain.transforms else self.step_param
 
     def _transformed_step(self, state: State, group: Group, grad: Tensor, param: Tensor) -> None:
         grad = self._chain.gradient(state, group, grad, param)

@@ -8,7 +8,7 @@ gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -86,6 +86,10 @@ def scalar_dtype() -> torch.dtype:
     It is the one thing that depends on torch's default dtype, because it does so there.
     """
     return torch.float64 if torch.get_default_dtype() is torch.float64 else torch.float32
+
+
+COUNTS: Final = frozenset({"accumulated_calls", "skipped_steps", "k"})
+"""The keys of a group whose values are whole numbers that the steps themselves count."""
 
 
 class Work(NamedTuple):

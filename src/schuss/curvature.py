@@ -143,7 +143,8 @@ class TakesCurvature(Optimizer):
 
     def _run_with(self, grads: Mapping[Tensor, Tensor | None], rule: Rule) -> None:
         """Run a rule for some parameters, with estimates in place of their gradients."""
-        self._group_checks.check_changed(self)
+        if not torch.compiler.is_compiling():
+            self._group_checks.check_changed(self)
         params = [p for group in self.param_groups for p in group["params"]]
         kept = [param.grad for param in params]
         try:

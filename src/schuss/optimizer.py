@@ -266,7 +266,8 @@ class Optimizer(Algorithm, CommonOptions, Checkpointed):
 
     def passes(self) -> list[Pass]:
         """Return the measurements that a step makes of all parameters before the rule."""
-        return for_all(self.measurements(), self.param_groups)
+        measures = self.measurements()
+        return for_all(measures, self.param_groups) if measures else []
 
     def check_listed(self) -> None:
         """Check what the lists of parameters hold, if that is not what it was."""

@@ -79,6 +79,27 @@ def params_of(optimizer: Grouped) -> list[Tensor]:
     return [param for group in optimizer.param_groups for param in group["params"]]
 
 
+def called(closure: Callable[[], float] | None) -> float | None:
+    """Return the loss of a closure, called with gradients on; None without one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
+
+
+def takes_scaled_gradients(groups: Sequence[Group]) -> bool:
+    """Tell whether a `GradScaler` is to hand over its scale and leave the gradients as they are.
+
+    As in `torch.optim`, only `fused=True` asks for it, because code that clips gradients needs them
+    divided by the scale before the step. Gradients in float16 are always handed over with the
+    scale, because `GradScaler` refuses to divide them.
+    """
+    return any(
+        group["fused"] or any(param.dtype is torch.float16 for param in group["params"])
+        for group in groups
+    )
+
+
 @contextmanager
 def due_gradients(
     chain: Chain, params: Sequence[Tensor], state_of: Callable[[Tensor], State]

@@ -25,7 +25,15 @@ from schuss.evaluation import Evaluation
 from schuss.groupchecks import GroupChecks
 from schuss.lostupdates import LostUpdates
 from schuss.release import Release, refuse_scaler
-from schuss.stepped import Stepped, due_gradients, for_all, params_of, rules_of
+from schuss.stepped import (
+    Stepped,
+    called,
+    due_gradients,
+    for_all,
+    params_of,
+    rules_of,
+    takes_scaled_gradients,
+)
 from schuss.storage.codecs.policy import keeps_codes
 from schuss.transforms.chain import Chain
 
@@ -111,7 +119,8 @@ class Steps:
 
     def take(self, optimizer: Stepped, closure: Callable[[], float] | None) -> float | None:
         """Take one step with every parameter that has a gradient; see `Optimizer.step`."""
-        if torch.compiler.is_compiling() and self.is_decided_on_the_host(optimizer):
+        is_traced = torch.compiler.is_compiling()
+        if is_traced and self.is_decided_on_the_host(optimizer):
             return self.take_outside_of_graphs(optimizer, closure)
         if not optimizer.param_groups:
             raise RuntimeError(
@@ -119,17 +128,23 @@ class Steps:
                 "Composite; give it parameters to take steps with them"
             )
         if self._release is not None:
-            loss = _called(closure)
+            loss = called(closure)
             self._release.close(optimizer)
             return loss
-        self._evaluation.check_training(optimizer)
-        self._checks.check_changed(optimizer)
-        loss = _called(closure)
-        if closure is not None:
+        if self._evaluation.is_on:
+            self._evaluation.check_training(optimizer)
+        if not is_traced:
             self._checks.check_changed(optimizer)
+        loss = None
+        if closure is not None:
+            loss = called(closure)
+            if not is_traced:
+                self._checks.check_changed(optimizer)
         chain = self._chain
-        if not chain:
-            self._run(optimizer, None, optimizer.passes())
+        if not chain.transforms:
+            passes = optimizer.passes()
+            run = self._run if is_traced or passes or modes.are_on() else self._run_eagerly
+            run(optimizer, None, passes)
         elif chain.holds_back(optimizer.param_groups):
             with uninterrupted():
                 if self.run(optimizer, chain.hold, chain.hold_measures()):
@@ -144,19 +159,20 @@ class Steps:
     @modes.outside_of_modes
     def explained(self, optimizer: Stepped) -> Explanation:
         """Return how a step would be taken; see `Optimizer.explain`."""
-        self._checks.check_changed(optimizer)
-        groups = self._checks.for_rules(optimizer, optimizer.param_groups)
-        rules = [rule for rule, _ in rules_of(optimizer, groups)]
+        rules, groups = self._rules_and_groups(optimizer)
         with torch.no_grad():
             return explained(self._engine, optimizer, rules, groups, optimizer.passes())
 
     @modes.outside_of_modes
     def memory(self, optimizer: Stepped) -> Memory:
         """Return the memory of the optimizer and of its steps; see `Optimizer.memory`."""
+        rules, groups = self._rules_and_groups(optimizer)
+        return footprint(self._engine, optimizer, rules, groups, optimizer.passes())
+
+    def _rules_and_groups(self, optimizer: Stepped) -> tuple[list[Rule], Sequence[Group]]:
         self._checks.check_changed(optimizer)
         groups = self._checks.for_rules(optimizer, optimizer.param_groups)
-        rules = [rule for rule, _ in rules_of(optimizer, groups)]
-        return footprint(self._engine, optimizer, rules, groups, optimizer.passes())
+        return [rule for rule, _ in rules_of(optimizer, groups)], groups
 
     def run(self, optimizer: Stepped, rule: Rule, measures: Sequence[Measure] = ()) -> bool:
         """Run a rule for every parameter that has a gradient, and tell whether it was run.
@@ -177,50 +193,70 @@ class Steps:
             rules = [rule or optimizer.algorithm_of(g).whole_rule() for g in optimizer.param_groups]
             self._compiled.run(optimizer, self._engine, rules, scale, passes)
             return True
-        is_whole = not self._chain and not passes  # else something counts beside the engine
+        is_whole = not self._chain.transforms and not passes  # else others count, too
         if is_whole and not modes.are_on():
             return self._run_eagerly(optimizer, rule, passes)
         with modes.left(), nullcontext() if is_whole else uninterrupted():
             return self._run_eagerly(optimizer, rule, passes)
 
     def _run_eagerly(self, optimizer: Stepped, rule: Rule | None, passes: Sequence[Pass]) -> bool:
-        scale: Tensor | None = getattr(optimizer, "grad_scale", None)
         self._compiled.take_numbers(optimizer, self._engine)
+        scale: Tensor | None = getattr(optimizer, "grad_scale", None)
         found_inf: Tensor | None = getattr(optimizer, "found_inf", None)
-        chain, for_rules, is_step = self._chain, self._checks.for_rules, rule is None
-        waits = not is_step or chain.waits
+        is_alone = not (self._chain.transforms or passes) and scale is found_inf is None
         was_enabled = torch.is_grad_enabled()
         torch._C._set_grad_enabled(False)  # noqa: FBT003  # less than torch.no_grad() takes
         try:
-            if found_inf is not None and (waits or not keeps_numbers(found_inf.device)):
-                if found_inf.item():
-                    self._put_away(optimizer, chain.call_skipped)
-                    return False
-                found_inf = None
-            groups = for_rules(optimizer, optimizer.param_groups)
-            if passes:
-                groups = self._engine.measured(optimizer, passes, groups, scale)
-            is_sure = found_inf is None and not chain
-            verdict = None if waits or is_sure else self._verdict(optimizer, found_inf, groups)
-            is_host = verdict is None and bool(chain)
-            if is_host and chain.skips_call(groups, optimizer.param_groups):
-                self._put_away(optimizer, chain.call_skipped)
-                return False
-            if is_host and is_step and chain.skips_step(groups, optimizer.param_groups):
-                self._put_away(optimizer, chain.step_skipped)
-                chain.stepped(optimizer.param_groups)
-                return False
-            if is_step and passes and optimizer.overrides("summed"):
-                groups = self._summed(optimizer, groups)
-            sample = self._lost.begin(groups) if is_step and verdict is None else None
-            rules = rules_of(optimizer, groups, rule)
-            taken = self._engine.run(optimizer, rules, groups, scale, verdict)
+            if not is_alone:
+                return self._run_around(optimizer, rule, passes, scale, found_inf)
+            groups = self._checks.for_rules(optimizer, optimizer.param_groups)
+            sample = self._lost.begin(groups) if rule is None else None
+            taken = self._engine.run(optimizer, rules_of(optimizer, groups, rule), groups)
             if sample:
                 self._lost.end(optimizer, sample)
-            if is_step and chain:
-                chain.stepped(optimizer.param_groups)
         finally:
             torch._C._set_grad_enabled(was_enabled)
+        return taken
+
+    def _run_around(
+        self,
+        optimizer: Stepped,
+        rule: Rule | None,
+        passes: Sequence[Pass],
+        scale: Tensor | None,
+        found_inf: Tensor | None,
+    ) -> bool:
+        """Run a rule with what is measured before it, and ask transforms and a scaler about it."""
+        chain, is_step = self._chain, rule is None
+        waits = not is_step or chain.waits
+        if found_inf is not None and (waits or not keeps_numbers(found_inf.device)):
+            if found_inf.item():
+                self._put_away(optimizer, chain.call_skipped)
+                return False
+            found_inf = None
+        groups = self._checks.for_rules(optimizer, optimizer.param_groups)
+        if passes:
+            groups = self._engine.measured(optimizer, passes, groups, scale)
+        is_sure = found_inf is None and not chain
+        refusals = [] if waits or is_sure else chain.refusals(groups, optimizer.param_groups)
+        verdict = None if waits or is_sure else Verdict.on_device(refusals, found_inf)
+        is_host = verdict is None and bool(chain)
+        if is_host and chain.skips_call(groups, optimizer.param_groups):
+            self._put_away(optimizer, chain.call_skipped)
+            return False
+        if is_host and is_step and chain.skips_step(groups, optimizer.param_groups):
+            self._put_away(optimizer, chain.step_skipped)
+            chain.stepped(optimizer.param_groups)
+            return False
+        if is_step and passes and optimizer.overrides("summed"):
+            groups = self._summed(optimizer, groups)
+        sample = self._lost.begin(groups) if is_step and verdict is None else None
+        rules = rules_of(optimizer, groups, rule)
+        taken = self._engine.run(optimizer, rules, groups, scale, verdict)
+        if sample:
+            self._lost.end(optimizer, sample)
+        if is_step and chain:
+            chain.stepped(optimizer.param_groups)
         return taken
 
     def _summed(self, optimizer: Stepped, groups: Sequence[Group]) -> Sequence[Group]:
@@ -228,18 +264,6 @@ class Steps:
         optimizer.summed(groups)
         changed = self._checks.for_rules(optimizer, optimizer.param_groups)
         return [{**group, **now} for group, now in zip(groups, changed, strict=True)]
-
-    def _verdict(
-        self, optimizer: Stepped, found_inf: Tensor | None, groups: Sequence[Group]
-    ) -> Verdict | None:
-        """Return what a device decides on a step while the host goes on, if it has to decide."""
-        refusals = self._chain.refusals(groups, optimizer.param_groups)
-        if found_inf is None and not refusals:
-            return None
-        numbers = [number for number, _ in refusals] + ([] if found_inf is None else [found_inf])
-        if not any(keeps_numbers(number.device) for number in numbers):
-            return None
-        return Verdict(refusals, found_inf)
 
     def _put_away(self, optimizer: Stepped, rule: Rule) -> None:
         """Let the transforms put away what they prepared for a step that is not taken."""
@@ -273,24 +297,3 @@ class Steps:
         with torch.no_grad():
             for param in params:
                 self._chain.return_from_climb(self._state_of(param), param)
-
-
-def _called(closure: Callable[[], float] | None) -> float | None:
-    """Return the loss of a closure, called with gradients on; None without one."""
-    if closure is None:
-        return None
-    with torch.enable_grad():
-        return closure()
-
-
-def takes_scaled_gradients(groups: Sequence[Group]) -> bool:
-    """Tell whether a `GradScaler` is to hand over its scale and leave the gradients as they are.
-
-    As in `torch.optim`, only `fused=True` asks for it, because code that clips gradients needs them
-    divided by the scale before the step. Gradients in float16 are always handed over with the
-    scale, because `GradScaler` refuses to divide them.
-    """
-    return any(
-        group["fused"] or any(param.dtype is torch.float16 for param in group["params"])
-        for group in groups
-    )

@@ -176,7 +176,7 @@ def test_what_kernels_keep_from_pass_to_pass_is_told_before_a_step(make, shapes)
     told = optimizer.memory().scratch
     optimizer.step()
     optimizer.step()
-    [known] = optimizer._engine._known.values()
+    [known] = optimizer._engine._known
     launches = [launch for b in known.bound._bindings for _, launch in b._launches.values()]
     kept = sum(
         array.nbytes

@@ -15,7 +15,8 @@ from schuss.engines.cohorts.contents import Needs
 from schuss.engines.errors import UnfusableError
 from schuss.engines.groups import options_of
 from schuss.engines.kernels.fused import FusedBatch
-from schuss.engines.planning import Known, Planned, Planner
+from schuss.engines.known import Known
+from schuss.engines.planning import Planned, Planner
 from schuss.engines.tracing.replay import Replays
 
 

@@ -136,7 +136,7 @@ def test_counts_that_meet_again_are_one_again():
         param.grad = torch.ones_like(param)
     for _ in range(2):
         optimizer.step()
-    (known,) = optimizer._engine._known.values()
+    (known,) = optimizer._engine._known
     assert known.bound is not None
     assert [cohort.scalars.own for cohort in known.bound.cohorts] == [{}]
     assert {optimizer.state[p]["step"] for p in optimizer.param_groups[0]["params"]} == {52}

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Pass, Rule, State, Stateful, Work
-from schuss.engines import loop
+from schuss.engines.capturing import captured_device
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.foreach.batch import ForeachBatch
 from schuss.engines.groups import apart, check_captured, filled, with_gradient, works_of
-from schuss.engines.planning import Known, Planned, Planner
+from schuss.engines.known import Known, KnownGroups
+from schuss.engines.planning import Planned, Planner
 from schuss.engines.running import Running
 from schuss.engines.states import Kept
 from schuss.engines.sums import added_up, measuring, with_sums
 from schuss.engines.turns import Turn, Turns, left_to_device
 from schuss.engines.verdict import Verdict, read_at_once
+
+if TYPE_CHECKING:
+    from schuss.engines.repetition import Repetition
 
 
 class Engine:
@@ -42,20 +47,22 @@ class Engine:
         self._exposed = True
         self._pinned = False
         self._is_stepping = False
-        self._known: dict[int, Known] = {}
+        self._known = KnownGroups(said)
         self._running = Running()
+        self._repetition: Repetition | None = None
         self._parts: dict[Tensor, Engine] = {}
-        self._said = said
         self._said_of_parts: set[str] = set()
 
     @property
     def is_exposed(self) -> bool:
         """Whether somebody may have changed the state since the last step."""
-        return self._exposed or any(part.is_exposed for part in self._parts.values())
+        if self._exposed or not self._parts:
+            return self._exposed
+        return any(part.is_exposed for part in self._parts.values())
 
     def exposed_state(self) -> defaultdict[Tensor, State]:
         """Return the state of every parameter, to read or to change."""
-        self._exposed = True
+        self._exposed, self._repetition = True, None  # which holds it, too
         self.write_scalars()
         for part in self._parts.values():
             part.exposed_state()
@@ -127,7 +134,7 @@ class Engine:
             self._is_stepping = False
             return found
         finally:
-            self._release()
+            self._known.release()
 
     def run(
         self,
@@ -153,18 +160,34 @@ class Engine:
             RuntimeError: A gradient is sparse and the rule does not take it, no engine can run the
                 rule, or a graph captures what it cannot repeat. Nothing has been changed then.
         """
-        works = works_of(rules, read_at_once(grad_scale))
-        known = self._known_of(optimizer, groups)
+        is_plain = grad_scale is None and verdict is None
         try:
-            taken = self._step(optimizer, zip(works, known, groups, strict=True), verdict)
+            if is_plain and self._repeated(rules, groups):
+                return True
+            works = works_of(rules, read_at_once(grad_scale))
+            known = self._known_of(optimizer, groups)
+            taken = self._step(optimizer, works, known, groups, verdict)
             self._is_stepping = False
         finally:
-            self._release()
+            self._known.release()
         if self._exposed:
             self._exposed = self._is_held()
             if self._exposed:
                 self.write_scalars()
         return taken
+
+    def _repeated(self, rules: Sequence[tuple[Rule, object]], groups: Sequence[Group]) -> bool:
+        """Take the step before again, with other numbers and gradients, if nothing else differs."""
+        repetition, self._repetition = self._repetition, None
+        if repetition is None or self._is_stepping or captured_device() is not None:
+            return False
+        self._running.settle()
+        self._is_stepping = True
+        if repetition.prepare(rules, groups):
+            self._running.take(repetition)
+            self._repetition = repetition
+        self._is_stepping = False
+        return self._repetition is not None
 
     def _known_of(self, optimizer: Stateful, groups: Sequence[Group]) -> list[Known]:
         """Return what is known of each group, and forget groups that are there no more."""
@@ -173,20 +196,7 @@ class Engine:
         if self._is_stepping:  # a step was cut off, and may have left a plan half made
             self.join()
         self._is_stepping = True
-        known = self._known
-        keys = [id(group["params"]) for group in groups]
-        if keys != list(known):
-            lists = {id(group["params"]): group["params"] for group in groups}
-            for key in known.keys() - lists.keys():
-                known[key].write_scalars()
-            self._known = {k: known.get(k) or Known(v, self._said) for k, v in lists.items()}
-        return [self._known[key] for key in keys]
-
-    def _release(self) -> None:
-        """Let go of the gradients that were kept alive for a step."""
-        for known in self._known.values():
-            if known.bound is not None:
-                known.bound.release()
+        return self._known.of(groups)
 
     def _planned(self, optimizer: Stateful, work: Work, known: Known, group: Group) -> Planned:
         """Plan the step of one group anew; write nothing but state, in another form."""
@@ -195,13 +205,7 @@ class Engine:
         known.bound = None
         dense, sparse = apart(with_gradient(optimizer, group))
         states = self.kept.of_group(optimizer, group, [*dense.params, *sparse.params])
-        planned = Planner(optimizer, work, states).on_fastest(known, filled(dense))
-        if sparse.params:
-            call = loop.planned(optimizer, states, work, sparse)
-            planned = planned._replace(calls=[*planned.calls, call], bound=None)
-            for step in planned.kernels:
-                step.binding.cohort.is_broken = True  # it is not kept
-        return planned._replace(states=states)
+        return Planner(optimizer, work, states).planned(known, filled(dense), sparse)
 
     def _replanned(self, work: Work, known: Known, group: Group) -> Turn | None:
         """Plan a step with the parameters as they were bound, or return None if that is not so."""
@@ -220,21 +224,27 @@ class Engine:
     def _step(
         self,
         optimizer: Stateful,
-        tasks: Iterable[tuple[Work, Known, Group]],
+        works: Sequence[Work],
+        known: Sequence[Known],
+        groups: Sequence[Group],
         verdict: Verdict | None,
     ) -> bool:
         """Plan the step of all groups, and take it, unless a verdict is to leave it out."""
         turns: list[Turn] = []
         self.kept.begin()
         try:
-            for work, known, group in tasks:
-                turn = self._replanned(work, known, group)
+            for work, of_group, group in zip(works, known, groups, strict=True):
+                turn = self._replanned(work, of_group, group)
                 if turn is None:
-                    anew = self._planned(optimizer, work, known, group)
-                    turn = Turn(known, group, anew.kernels, anew.calls, anew)
+                    anew = self._planned(optimizer, work, of_group, group)
+                    turn = Turn(of_group, group, anew.kernels, anew.calls, anew)
                 turns.append(turn)
             if verdict is None and not any(turn.calls or turn.anew for turn in turns):
-                self._running.run([step for turn in turns for step in turn.kernels])
+                run = self._running.run([step for turn in turns for step in turn.kernels])
+                if run is not None:
+                    from schuss.engines.repetition import repetition_of
+
+                    self._repetition = repetition_of(turns, works, run)
                 return True
             if verdict is not None and not left_to_device(turns, verdict.tensor):
                 if verdict.is_refusal():
@@ -258,10 +268,8 @@ class Engine:
             None if isinstance(known.bound, ForeachBatch) else self._replanned(work, known, group)
         )
         if turn is not None and not turn.calls:
-            try:
+            with suppress(UnfusableError):
                 return sums(turn.kernels)
-            except UnfusableError:
-                pass
         optimizer.check_listed()
         self.write_scalars()
         batch = filled(with_gradient(optimizer, group))
@@ -275,25 +283,17 @@ class Engine:
                 planned = planner.on("loop", known, batch)
         if planned.engine != "foreach":
             known.bound = None  # a measurement on the loop may keep what it sees of the states
-        for call in planned.calls:
-            call()
-        for piece in planned.pieces:
-            piece.cohort.write_scalars()
+        planned.call()
         return added_up([states[param] for param in batch.params])
 
     def write_scalars(self) -> None:
         """Write the numbers that cohorts keep into the states."""
         self._running.settle()
-        everything: list[Known | Engine] = [*self._known.values(), *self._parts.values()]
-        for each in everything:
-            each.write_scalars()
+        self._known.write_scalars()
+        for part in self._parts.values():
+            part.write_scalars()
 
     def _is_held(self) -> bool:
         """Tell whether somebody else refers to the dictionaries of the state."""
-        # By the attribute and the argument.
-        if self._pinned or sys.getrefcount(self.kept.states) > 2:
-            return True
-        bound = [known.bound for known in self._known.values() if known.bound]
-        states = [state for each in bound for cohort in each.cohorts for state in cohort.states]
-        # By the dictionary of all, the cohort, the list above, the argument.
-        return any(count > 4 for count in map(sys.getrefcount, states))
+        cohorts = [cohort for bound in self._known.bound() for cohort in bound.cohorts]
+        return self._pinned or self.kept.is_held([s for each in cohorts for s in each.states])

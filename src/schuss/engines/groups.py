@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule, Stateful, Work
+from schuss.contract import COUNTS, Batch, Group, Rule, Stateful, Work
 from schuss.engines import capturing
 from schuss.engines.memory import has_memory, is_within_storage
 from schuss.storage.codecs.policy import frozen
@@ -129,16 +129,12 @@ def options_of(group: Group) -> object:
     return (*execution, *kept, group["capturable"])
 
 
-_COUNTS = frozenset({"accumulated_calls", "skipped_steps", "k"})
-"""The whole numbers in a group that the steps themselves count."""
-
-
 def called_with(rule: Rule, group: Group) -> object:
     """Return a rule by its name, and a group's options; of a number that may vary, the type."""
     options = tuple(
         (key, value if isinstance(value, (bool, int, str, type(None))) else type(value))
         for key, value in group.items()
-        if key not in _COUNTS
+        if key not in COUNTS
     )
     return getattr(rule, "__qualname__", rule), options
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from schuss.contract import Batch, Group, Rule, Stateful, States, Work
+from schuss.contract import Batch, Rule, Stateful, States, Work
 from schuss.engines import loop
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.contents import Member, Needs
@@ -18,7 +17,8 @@ from schuss.engines.cohorts.tensors import own_tensors
 from schuss.engines.devices.device import keeps_numbers
 from schuss.engines.errors import NoDeviceKernelError, Request, UnfusableError
 from schuss.engines.foreach.batch import Call, ForeachBatch, planned
-from schuss.engines.groups import called_with, name_of, options_of, wanted
+from schuss.engines.groups import called_with, wanted
+from schuss.engines.known import Known
 from schuss.engines.memory import has_memory, strided_like, unshared
 from schuss.engines.stacked.step import StackedStep
 from schuss.storage.codecs import parts_of
@@ -68,82 +68,12 @@ class Planned(NamedTuple):
     bound: FusedBatch | ForeachBatch | None = None
     stacked: StackedStep | None = None
 
-
-REMEMBERED = 16
-"""How many rules and options are known to be tried; a schedule may switch between a few."""
-
-
-class Known:
-    """The knowledge of a group from earlier steps, by its list of parameters.
-
-    All of it is either looked at again in every step, or only saves the time of finding it anew.
-
-    Args:
-        params: The list.
-        said: Warnings that are not to be given again, whatever group they are about.
-
-    Attributes:
-        params: The list, so that no other one is taken for it.
-        needs: The needs of the rule that were found so far.
-        bound: The parameters, bound to memory, unless the loop runs them.
-        options: The options of the group when they were bound.
-        passed_over: Why engines that the group would allow cannot run it.
-        may_be_faster: Whether one of these was passed over for another reason than its device.
-        is_stackable: Whether the rule was tried on stacks.
-        tried: The rules and the options with which the loop has taken a step.
-    """
-
-    def __init__(self, params: object, said: set[str] | None = None) -> None:
-        self.params = params
-        self._said: set[str] = set() if said is None else said
-        self.needs = Needs()
-        self.bound: FusedBatch | ForeachBatch | None = None
-        self.options: object = None
-        self.passed_over: dict[str, str] = {}
-        self.may_be_faster = False
-        self.is_stackable = False
-        self.tried: set[object] = set()
-        self._asked: tuple[object, object] | None = None
-        self._warned = False
-
-    def is_bound_for(self, group: Group) -> bool:
-        """Tell whether a step may go on with the parameters as they were bound."""
-        bound = self.bound
-        return bound is not None and not bound.is_broken() and self.options == options_of(group)
-
-    def write_scalars(self) -> None:
-        """Write the numbers of all cohorts into the states."""
-        for cohort in self.bound.cohorts if self.bound else ():
-            cohort.write_scalars()
-
-    @property
-    def is_untried(self) -> bool:
-        """Whether the loop has yet to take a step with what the last plan was asked for."""
-        return self._asked is not None and self._asked[0] not in self.tried
-
-    def note_tried(self) -> None:
-        """Note that the loop has taken a step with that."""
-        if self._asked is not None and self.is_untried:
-            self.tried = {*list(self.tried)[:REMEMBERED], self._asked[0]}
-
-    def look_again(self, asked: tuple[object, object]) -> None:
-        """Forget why engines were passed over, if they were asked for something else then."""
-        if asked != self._asked:
-            self._asked = asked
-            self.passed_over = {}
-            self.may_be_faster = False
-            self.is_stackable = False
-
-    def warn(self, optimizer: Stateful, error: UnfusableError) -> None:
-        """Say once why a group is not run by the fastest engine."""
-        if not self._warned:
-            self._warned = True
-            which = name_of(optimizer, {"params": self.params})
-            which = f"{type(optimizer).__name__} cannot run {which}"
-            message = f"{which} on the fastest engine, but on a slower one: {error}"
-            if message not in self._said:
-                self._said.add(message)
-                warnings.warn(message, stacklevel=2)
+    def call(self) -> None:
+        """Call the functions, and write the numbers that cohorts keep into the states."""
+        for call in self.calls:
+            call()
+        for piece in self.pieces:
+            piece.cohort.write_scalars()
 
 
 class Planner:
@@ -164,6 +94,20 @@ class Planner:
         self._optimizer = optimizer
         self._work = work
         self._states = states
+
+    def planned(self, known: Known, dense: Batch, sparse: Batch) -> Planned:
+        """Plan a step anew: on the fastest engine, and on the loop where gradients are sparse.
+
+        Raises:
+            RuntimeError: The group asks for an engine that cannot run the rule.
+        """
+        planned = self.on_fastest(known, dense)
+        if sparse.params:
+            call = loop.planned(self._optimizer, self._states, self._work, sparse)
+            planned = planned._replace(calls=[*planned.calls, call], bound=None)
+            for step in planned.kernels:
+                step.binding.cohort.is_broken = True  # it is not kept
+        return planned._replace(states=self._states)
 
     def on_fastest(self, known: Known, batch: Batch) -> Planned:
         """Plan a step anew on the fastest engine that can, and write nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,18 @@ class Kept:
         self._kinds: dict[Tensor, Kind] = {}
         self._before: list[tuple[State, State]] = []
         self._new: dict[Tensor, None] = {}
+
+    def is_held(self, states: Sequence[State]) -> bool:
+        """Tell whether somebody else refers to the dictionaries: to that of all, or to a state.
+
+        Args:
+            states: The states that cohorts hold, too.
+        """
+        # By the attribute and the argument.
+        if sys.getrefcount(self.states) > 2:
+            return True
+        # By the dictionary of all, the cohort, the list of the caller, the argument.
+        return any(count > 4 for count in map(sys.getrefcount, states))
 
     def begin(self) -> None:
         """Begin to remember what is done here to states, and which are adopted."""

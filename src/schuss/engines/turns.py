@@ -11,8 +11,9 @@ from torch import Tensor
 from schuss.contract import Group, States
 from schuss.engines.foreach.batch import Call
 from schuss.engines.groups import options_of
+from schuss.engines.known import Known
 from schuss.engines.memory import share_memory
-from schuss.engines.planning import Known, Planned
+from schuss.engines.planning import Planned
 from schuss.engines.states import Kept, tensors_of, whole
 from schuss.engines.uninterrupted import uninterrupted
 
@@ -52,7 +53,7 @@ class Turns:
     """
 
     def __init__(
-        self, kept: Kept, turns: Sequence[Turn], run: Callable[[list[FusedStep]], None]
+        self, kept: Kept, turns: Sequence[Turn], run: Callable[[list[FusedStep]], object]
     ) -> None:
         self._kept = kept
         self._turns = turns

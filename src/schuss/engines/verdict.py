@@ -44,6 +44,17 @@ class Verdict:
         self.tensor = self.flags.any().to(FLAG)
         self._notes = [note for _, note in refusals]
 
+    @classmethod
+    def on_device(
+        cls,
+        refusals: Sequence[tuple[Tensor, Callable[[], None]]],
+        found_inf: Tensor | None,
+    ) -> Verdict | None:
+        """Return what a device decides on a step while the host goes on, if it has to decide."""
+        numbers = [number for number, _ in refusals] + ([] if found_inf is None else [found_inf])
+        on_device = any(keeps_numbers(number.device) for number in numbers)
+        return cls(refusals, found_inf) if on_device else None
+
     def is_refusal(self) -> bool:
         """Wait for the device, tell whether the step is to be left out, and have it noted.
 

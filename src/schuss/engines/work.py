@@ -12,7 +12,8 @@ from schuss.engines.cohorts.traces import Part
 from schuss.engines.engine import Engine
 from schuss.engines.errors import UnfusableError
 from schuss.engines.groups import wanted
-from schuss.engines.planning import Known, Piece, Planned, Planner
+from schuss.engines.known import Known
+from schuss.engines.planning import Piece, Planned, Planner
 from schuss.engines.program.operations import Form
 from schuss.engines.program.program import COUNT, GRAD, STATE, Place, Program
 from schuss.engines.program.schedule import schedule

@@ -74,12 +74,6 @@ def test_some_take_new_numbers_and_the_others_keep_theirs(states, data):
         assert len({repr(state[key]) for state in expected}) > 1
 
 
-def test_all_may_take_the_same():
-    scalars = Scalars([{"step": 1}, {"step": 2}])
-    scalars.take_for_all({"step": 3})
-    assert list(scalars.of_each()) == [{"step": 3}, {"step": 3}]
-
-
 @pytest.mark.parametrize(
     ("after", "columns", "accepted"),
     [

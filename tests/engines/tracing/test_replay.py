@@ -93,7 +93,7 @@ def cohort_of(optimizer: schuss.Optimizer) -> Cohort:
     for _ in range(2):
         param.grad = torch.ones_like(param)
         optimizer.step()
-    (known,) = optimizer._engine._known.values()
+    (known,) = optimizer._engine._known
     member = Member(param, optimizer.state[param], param.dtype)
     (cohort,) = divided(group, [member], known.needs)
     return cohort

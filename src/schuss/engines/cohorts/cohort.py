@@ -55,6 +55,7 @@ class Cohort:
         codecs: The codec of each key of the state that is encoded.
         unseen: The tensors, by their `id`, that steps write to without raising their versions,
             because nobody can reach them to compare these.
+        replays: The traces that can be repeated.
         is_broken: A step has made their states unlike each other, or unlike `inputs`.
     """
 
@@ -97,7 +98,7 @@ class Cohort:
         self._stale = False
         self._together = True
         self._on_device = NumbersOnDevice(first.device) if group["capturable"] else None
-        self._replays = Replays()
+        self.replays = Replays()
 
     @property
     def is_capturable(self) -> bool:
@@ -146,7 +147,7 @@ class Cohort:
         tracing = partial(self._traced_anew, work)
         if work.pure is None:
             return tracing(scalars, group, work.grad_scale)
-        return self._replays.trace(work.pure, tracing, scalars, group, work.grad_scale)
+        return self.replays.trace(work.pure, tracing, scalars, group, work.grad_scale)
 
     def _traced_anew(
         self,
@@ -192,21 +193,17 @@ class Cohort:
     def take(self, taken: Sequence[Part], skip: Tensor | None = None) -> bool:
         """Take the numbers that a step has left; the states may hold old ones from here on.
 
-        To take the same numbers twice is to take them once.
+        To take the same numbers twice is to take them once. Tells whether this is a cohort still.
 
         Args:
             taken: The parts that have taken the step.
             skip: A number on the device that is not 0 if it has left the step out.
-
-        Returns:
-            Whether the parameters are a cohort still.
         """
         if self._on_device is not None:
             return self._take_on_device(self._on_device, taken, skip)
         for part in taken:
             if part.indices is None and part.which is None:
-                self.scalars.take_for_all(part.after)
-                self._stale = True
+                self.take_for_all(part.after)
                 continue
             indices = self.indices_of(part)
             which = np.zeros(len(indices), dtype=np.int64) if part.which is None else part.which
@@ -216,6 +213,10 @@ class Cohort:
             self.scalars.take(indices, part.after, part.columns, which)
             self._stale = True
         return True
+
+    def take_for_all(self, after: State) -> None:
+        """Take the numbers that a step has left for all parameters, where these are on the host."""
+        self.scalars.same, self.scalars.own, self._stale = after, {}, True
 
     def _take_on_device(
         self, numbers: NumbersOnDevice, taken: Sequence[Part], skip: Tensor | None

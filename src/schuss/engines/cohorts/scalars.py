@@ -76,10 +76,6 @@ class Scalars:
             return False
         return all(is_own(value) or value is self.same.get(key) for key, value in after.items())
 
-    def take_for_all(self, after: State) -> None:
-        """Take what a step has made of the numbers of all parameters, the same for all."""
-        self.same, self.own = after, {}
-
     def take(self, indices: Indices, after: State, columns: Columns, which: Indices) -> None:
         """Take what a step has made of the numbers of some parameters.
 

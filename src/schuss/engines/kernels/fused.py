@@ -42,6 +42,9 @@ class FusedBatch:
         params: The parameters of the group, those without a gradient and a state too.
         begun: Those that have a state.
 
+    Attributes:
+        missing: How many parameters had no gradient in the last look.
+
     Raises:
         UnfusableError: There is no kernel for such tensors.
     """
@@ -59,6 +62,8 @@ class FusedBatch:
         states = [tensor for binding in self._bindings for tensor in binding.hidden_tensors()]
         fitting = [likes[id(param)] for param in batch]
         self._gradients = Gradients(params, batch, own, fitting, states, begun)
+        self._begins: list[NDArray[np.int64]] | None = None
+        self.missing = 0
         self._unseen: Sequence[Tensor] = ()
         self._shown: set[Binding] = set()
 
@@ -70,8 +75,34 @@ class FusedBatch:
         return False
 
     def release(self) -> None:
-        """Let go of the gradients that `plan` and `sums` have kept alive."""
+        """Let go of the gradients that `begins` has kept alive."""
+        self._begins = None
         self._gradients.release()
+
+    def begins(self, params: list[Tensor]) -> list[NDArray[np.int64]] | None:
+        """Return where the gradients of each cohort begin, 0 where there is none.
+
+        They are kept alive until `release`, and looked at once until then.
+
+        Args:
+            params: The parameters of the group, as they are now.
+
+        Returns:
+            None, if anything but gradients has changed since the batch was made, or a gradient is
+            not as a kernel takes it.
+        """
+        if self._begins is not None:
+            return self._begins
+        found = self._gradients.look(params)
+        self.missing = self._gradients.missing
+        if found is None:
+            return None
+        if self._gradients.unseen is not self._unseen:
+            self._unseen = self._gradients.unseen
+            for binding in self._bindings:
+                binding.hide(self._unseen)
+        self._begins = [found] if len(self._bindings) == 1 else [found[at] for at in self._indices]
+        return self._begins
 
     def plan(self, work: Work, group: Group) -> Prepared | None:
         """Prepare a step: trace and compile, but write nothing.
@@ -81,18 +112,12 @@ class FusedBatch:
             group: The group.
 
         Returns:
-            The step. Or None, if anything but gradients has changed since the batch was made, or a
-            gradient is not as a kernel takes it.
+            The step. Or None, where `begins` has none.
         """
-        found = self._gradients.look(group["params"])
-        if found is None:
+        begins = self.begins(group["params"])
+        if begins is None:
             return None
-        if self._gradients.unseen is not self._unseen:
-            self._unseen = self._gradients.unseen
-            for binding in self._bindings:
-                binding.hide(self._unseen)
-        begins = [found] if len(self._bindings) == 1 else [found[at] for at in self._indices]
-        return self._planned(work, group, begins, None, whole=not self._gradients.missing)
+        return self._planned(work, group, begins, None, whole=not self.missing)
 
     def plan_with(
         self,

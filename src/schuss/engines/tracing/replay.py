@@ -43,13 +43,25 @@ class Replay:
 
     Attributes:
         source: The function that computes the numbers, as text.
+        draws: Whether random numbers are among these.
     """
 
     def __init__(self, trace: Trace, source: str, constants: dict[str, object]) -> None:
         self.source = source
+        self.draws = any(each is drawn for each in constants.values())
         self._trace = trace
         exec(compile(source, "<calculation>", "exec"), constants)  # of our own text
         self._function: Any = constants["calculation"]
+
+    def numbers(
+        self, group: Group, numbers: State, scale: float | Tensor | None = None
+    ) -> tuple[list[Any], State] | None:
+        """Return the arguments and the numbers that the rule leaves; takes what `again` does."""
+        try:
+            found: tuple[list[Any], State] | None = self._function(group, numbers, scale)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            return None  # the rule raises that too, and may catch it; or it does other things now
+        return found
 
     def again(self, group: Group, numbers: State, scale: float | Tensor | None) -> Trace | None:
         """Return the trace with other numbers, or None if the rule would have done other things.
@@ -59,10 +71,7 @@ class Replay:
             numbers: The numbers of the state; one that differs among parameters is a `Several`.
             scale: The factor of the gradients, or None.
         """
-        try:
-            found = self._function(group, numbers, scale)
-        except (ArithmeticError, LookupError, TypeError, ValueError):
-            return None  # the rule raises that too, and may catch it; or it does other things now
+        found = self.numbers(group, numbers, scale)
         if found is None:
             return None
         arguments, after = found
@@ -79,9 +88,13 @@ class Replays:
 
     A rule may do other things for other numbers (before and after a warm-up, say), and each has a
     trace of its own.
+
+    Attributes:
+        last: The replay of the last trace that was asked for, if it has one.
     """
 
     def __init__(self) -> None:
+        self.last: Replay | None = None
         self._known: list[tuple[object, Replay]] = []
         self._unrepeatable: object = None
 
@@ -106,7 +119,9 @@ class Replays:
             if of == pure:
                 found = replay.again(group, numbers, scale)
                 if found is not None:
+                    self.last = replay
                     return found
+        self.last = None
         if self._unrepeatable == pure:
             return tracing(numbers, group, scale, drawn)
         try:
@@ -117,6 +132,7 @@ class Replays:
             trace = tracing(numbers, group, scale, drawn)
             self._unrepeatable = pure
             return trace
+        self.last = replay
         self._known = [(pure, replay), *self._known[: KEPT - 1]]
         return trace
 

@@ -47,6 +47,8 @@ class Run:
         self._address = self._job.ctypes.data
         self._has_threads = bool(self._job[RUN_PARALLEL])
         self._steps = 0
+        self._compiled: Any = None
+        self._raises = False
 
     @property
     def is_done(self) -> bool:
@@ -63,15 +65,20 @@ class Run:
         Args:
             skip: Nothing: what the CPU has computed is read before a step.
         """
-        self._steps += 1
-        is_time = self._steps >= PATIENCE or compiled.cache_info().currsize
-        if is_time and (self._has_threads or all(each.threads == 1 for each in self.launches)):
-            compiled()[0](self._address)
-            return torch_layout() is not None
+        if self._compiled is None and self._is_time():
+            self._compiled, self._raises = compiled()[0], torch_layout() is not None
+        has_threads = self._has_threads or all(each.threads == 1 for each in self.launches)
+        if self._compiled is not None and has_threads:
+            self._compiled(self._address)
+            return self._raises
         for launch in self.launches:
             _run_in_python(launch)
         self._job[RUN_DONE] = 1
         return False
+
+    def _is_time(self) -> bool:
+        self._steps += 1
+        return self._steps >= PATIENCE or bool(compiled.cache_info().currsize)
 
 
 def _run_in_python(launch: Launch) -> None:

@@ -108,8 +108,9 @@ def test_codes_of_a_map_change_at_the_same_number_in_a_kernel(name, in_registers
     rows = torch.cat([rows, torch.ones(len(rows), 1)], dim=1)  # the largest number is 1
     codes, _ = codec.encoded(rows)
     for row, expected in zip(rows, codes.view(len(rows), -1), strict=True):
-        room, back, scale = row.clone(), torch.zeros(ROOM), torch.zeros(1)
+        room, back, scale = torch.zeros(ROOM), torch.zeros(ROOM), torch.zeros(1)
+        room[: len(row)] = row
         found = torch.zeros(codec.block, dtype=codec.code)
-        run(*(each.data_ptr() for each in (found, scale, room, back)), len(room))
+        run(*(each.data_ptr() for each in (found, scale, room, back)), len(row))
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
         torch.testing.assert_close(back[: len(row)], torch.tensor(codec.map)[expected.long()])

@@ -57,21 +57,6 @@ _vector = _room(_INT8, WIDTH)
 _factors = _room(_FLOAT, PORTION // LANES)
 
 
-def _largest_of(count: int) -> Any:
-    """Return an intrinsic that returns the largest absolute value in some vectors of numbers."""
-
-    @intrinsic
-    def largest(typing_context: Any, numbers: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            vectors = Vectors(builder)
-            places = range(0, LANES * _NUMBER * count, LANES * _NUMBER)
-            return vectors.largest([vectors.load(arguments[0], _FLOAT, at) for at in places])
-
-        return types.float32(types.int64), generate
-
-    return largest
-
-
 def _copier_of_bytes() -> Any:
     """Return an intrinsic that copies the byte at an index."""
 
@@ -89,6 +74,20 @@ def _copier_of_bytes() -> Any:
     return copy
 
 
+def _largest_of(count: int) -> Any:
+    """Return an intrinsic that returns the largest absolute value in some vectors of numbers."""
+
+    @intrinsic
+    def largest(typing_context: Any, numbers: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            vectors = Vectors(builder)
+            return vectors.largest(_loaded(vectors, arguments[0], count))
+
+        return types.float32(types.int64), generate
+
+    return largest
+
+
 def _storer_of_largest() -> Any:
     """Return an intrinsic that stores the largest absolute value of each vector of a portion."""
 
@@ -97,14 +96,18 @@ def _storer_of_largest() -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             numbers, found = arguments
             vectors = Vectors(builder)
-            places = range(0, PORTION * _NUMBER, LANES * _NUMBER)
-            several = [vectors.load(numbers, _FLOAT, at) for at in places]
+            several = _loaded(vectors, numbers, PORTION // LANES)
             vectors.store(found, vectors.largest_of_each(several), 0)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64), generate
 
     return store
+
+
+def _loaded(vectors: Vectors, numbers: Any, count: int) -> list[Any]:
+    places = range(0, LANES * _NUMBER * count, LANES * _NUMBER)
+    return [vectors.load(numbers, _FLOAT, at) for at in places]
 
 
 _store_largest, _copy_byte = _storer_of_largest(), _copier_of_bytes()
@@ -155,36 +158,59 @@ def _map_decoder(coding: Coding) -> Any:
     return decode_strip
 
 
-def _strip_encoder(coding: Coding) -> Any:
-    encode, factor = coding.encode, coding.factor
-    scale_of, is_exact = coding.scale_of, coding.is_exact
-    per_byte, per_block = coding.per_byte, coding.per_block
+def _scaler(coding: Coding) -> Any:
+    """Return a function that stores the scales of a portion, and the factors of its blocks."""
+    factor, scale_of, is_exact = coding.factor, coding.scale_of, coding.is_exact
     load_scale = getattr(in_memory, f"load_{coding.scale}")
     store_scale = getattr(in_memory, f"store_{coding.scale}")
+    in_block = coding.per_byte * coding.per_block
+    is_short, block, largest = in_block == 1, in_block * LANES, _largest_of(in_block)
+
+    @numba.njit(inline="always")
+    def scaled(number: int, largest: Any, scales: int, factors: int) -> None:
+        scale = scale_of(largest)
+        store_scale(scales, number, scale)
+        by = factor(scale if is_exact else load_scale(scales, number))
+        in_memory.store_float32(factors, number, by)
+
+    @numba.njit(inline="always")
+    def of_vectors(numbers: int, scales: int, factors: int, blocks: int) -> None:
+        _store_largest(numbers, factors)
+        for n in range(blocks):  # of which the compiler makes vectors
+            scaled(n, in_memory.load_float32(factors, n), scales, factors)
+
+    @numba.njit(inline="always")
+    def of_blocks(numbers: int, scales: int, factors: int, blocks: int) -> None:
+        for n in range(blocks):
+            scaled(n, largest(numbers + n * block * _NUMBER), scales, factors)
+
+    return of_vectors if is_short else of_blocks
+
+
+def _encoder(coding: Coding) -> Any:
+    """Return an encoder of portions.
+
+    All factors are found before the first number is encoded. A vector of numbers that waits for the
+    factor of its block would keep those behind it waiting.
+    """
+    encode, per_byte, per_block = coding.encode, coding.per_byte, coding.per_block
     step = per_byte * LANES
     block = step * per_block
-    largest = _largest_of(per_byte * per_block)
+    scale = _scaler(coding)
 
     @numba.njit(inline="always")
     def encode_strip(codes: int, scales: int, numbers: int, count: int) -> None:
-        whole = count // step
-        vectors = (count + step - 1) // step
-        blocks = (count + block - 1) // block
-        for i in range(count, blocks * block):
+        whole, vectors = count // step, (count + step - 1) // step
+        for i in range(count, PORTION):
             in_memory.store_float32(numbers, i, _ZERO)
-        tail = _vector()
-        for number in range(blocks):
-            first, last = number * per_block, (number + 1) * per_block
-            last = last if last < vectors else vectors  # noqa: FURB136  # min raises
-            scale = scale_of(largest(numbers + number * block * _NUMBER))
-            store_scale(scales, number, scale)
-            by = factor(scale if is_exact else load_scale(scales, number))
-            for n in range(first, last):
-                at = tail if n == whole else codes + n * LANES
-                encode(at, by, numbers + n * step * _NUMBER)
-        if vectors > whole:
-            for i in range((count - whole * step + per_byte - 1) // per_byte):
-                _copy_byte(codes + whole * LANES, tail, i)
+        factors, tail = _factors(), _vector()
+        scale(numbers, scales, factors, (count + block - 1) // block)
+        for n in range(vectors):
+            at = tail if n == whole else codes + n * LANES
+            by = in_memory.load_float32(factors, n // per_block)
+            encode(at, by, numbers + n * step * _NUMBER)
+        for i in range((count - whole * step + per_byte - 1) // per_byte):
+            _copy_byte(codes + whole * LANES, tail, i)
 
     return encode_strip
 
@@ -207,44 +233,12 @@ def _short_decoder(coding: Coding) -> Any:
     return decode_strip
 
 
-def _short_encoder(coding: Coding) -> Any:
-    """Return an encoder of portions for blocks of one vector.
-
-    All blocks have their largest number found first, and their factors then: a loop makes vectors
-    of roots and quotients, of which there would be as many as there are vectors of numbers.
-    """
-    encode, factor = coding.encode, coding.factor
-    scale_of, is_exact = coding.scale_of, coding.is_exact
-    load_scale = getattr(in_memory, f"load_{coding.scale}")
-    store_scale = getattr(in_memory, f"store_{coding.scale}")
-
-    @numba.njit(inline="always")
-    def encode_strip(codes: int, scales: int, numbers: int, count: int) -> None:
-        whole, blocks = count // LANES, (count + LANES - 1) // LANES
-        for i in range(count, PORTION):
-            in_memory.store_float32(numbers, i, _ZERO)
-        factors, tail = _factors(), _vector()
-        _store_largest(numbers, factors)
-        for n in range(blocks):
-            scale = scale_of(in_memory.load_float32(factors, n))
-            store_scale(scales, n, scale)
-            by = factor(scale if is_exact else load_scale(scales, n))
-            in_memory.store_float32(factors, n, by)
-        for n in range(blocks):
-            at = tail if n == whole else codes + n * LANES
-            encode(at, in_memory.load_float32(factors, n), numbers + n * LANES * _NUMBER)
-        for i in range(count - whole * LANES):
-            _copy_byte(codes + whole * LANES, tail, i)
-
-    return encode_strip
-
-
 def coders(coding: Coding) -> tuple[Any, Any]:
     """Return the decoder and the encoder of a codec."""
-    if coding.per_block == coding.per_byte == 1:
-        return _short_decoder(coding), _short_encoder(coding)
     decoder = _map_decoder if coding.look_up else _strip_decoder
-    return decoder(coding), _strip_encoder(coding)
+    if coding.per_block == coding.per_byte == 1:
+        decoder = _short_decoder
+    return decoder(coding), _encoder(coding)
 
 
 for _name, _coding in CODINGS.items():

@@ -8,6 +8,7 @@ the processor needs, and computes the same bits on all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -207,28 +208,27 @@ class Vectors:
         The bits of positive numbers are in the order of these, those of infinity and NaN behind
         them.
         """
-        build = self.builder
-        bits, *others = (build.and_(self.bits(each), self.whole(_ABSOLUTE)) for each in several)
-        for other in others:
-            bits = self._larger_bits(bits, other)
+        bits = reduce(self._larger_bits, self._absolute_bits(several))
         kind = ir.FunctionType(_INT32, [_LANES])
         largest = self._called(f"llvm.vector.reduce.smax.v{LANES}i32", kind, bits)
         return self.builder.bitcast(largest, _FLOAT)
 
     def largest_of_each(self, several: Sequence[Any]) -> Any:
-        """Return a vector of the largest absolute values in each of 16 vectors.
+        """Return a vector of the largest absolute value in each of 16 vectors.
 
-        Two vectors become one that has as many lanes for each of the two as there are in half of
-        it, until 16 have one lane each. Most lanes are exchanged within quarters, which takes less
-        than an exchange across a register.
+        Two vectors become one that has half as many lanes for each of the two, until each has one
+        lane. Most lanes are exchanged within quarters, which takes less than an exchange across a
+        register.
         """
-        build = self.builder
-        bits = [build.and_(self.bits(each), self.whole(_ABSOLUTE)) for each in several]
+        bits = self._absolute_bits(several)
         found = [self._merged(each, each, range(_HALF), _HALF) for each in bits]
         for order, far in _EXCHANGES:
             pairs = zip(found[::2], found[1::2], strict=True)
             found = [self._merged(*pair, order, far) for pair in pairs]
-        return build.bitcast(found[0], ir.VectorType(_FLOAT, _HALF))
+        return self.builder.bitcast(found[0], ir.VectorType(_FLOAT, _HALF))
+
+    def _absolute_bits(self, several: Sequence[Any]) -> list[Any]:
+        return [self.builder.and_(self.bits(each), self.whole(_ABSOLUTE)) for each in several]
 
     def _merged(self, first: Any, second: Any, order: Sequence[int], far: int) -> Any:
         one, other = order, [lane + far for lane in order]

@@ -60,6 +60,7 @@ def test_a_tensor_that_all_share_is_repeated_for_each():
         (torch.mul, [SHAPE, SHAPE[1:]]),  # a row of each tensor would meet rows of others
         (torch.add, [SHAPE, ()]),
         (torch.matmul, [SHAPE, SHAPE[1:]]),  # a vector of each tensor would be one row of a stack
+        (torch.matmul, [SHAPE[1:], SHAPE[1:]]),
         (torch.mv, [SHAPE, SHAPE[1:]]),
         (torch.dot, [SHAPE[1:], SHAPE[1:]]),
         (torch.sum, [SHAPE]),

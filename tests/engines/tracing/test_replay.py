@@ -246,8 +246,8 @@ def test_every_optimizer_computes_the_same_numbers_for_a_thousand_steps(name, mo
 
 COMPARING = frozenset(
     """
-    adamwschedulefree asgd dadaptadam dadaptlion dadaptsgd madgrad prodigy radamschedulefree
-    sgdschedulefree
+    adafactor adamwschedulefree asgd dadaptadam dadaptlion dadaptsgd madgrad prodigy
+    radamschedulefree sgdschedulefree
     """.split()  # noqa: SIM905  # a list of names to be read
 )
 """Optimizers that compare their learning rate, or keep what they make of it in the state."""
@@ -296,6 +296,32 @@ def test_a_rate_is_traced_anew_where_it_becomes_another_kind_of_tensor(monkeypat
         (part,) = cohort.trace(Work(rule, pure="rule"), {**group, "lr": lr})
         assert part.trace.arguments == [-float(lr * 3.3)]
         assert counted.repeated == times
+
+
+GIVEN: dict[str, Callable[[Any], Any]] = {
+    "root": torch.sqrt,
+    "tensor": torch.tensor,
+    "array": lambda lr: lr.numpy().item(),
+    "choice": lambda lr: torch.where(lr > 0.2, lr, 0.5),
+    "stack": lambda lr: torch.stack([lr, lr]).sum(),
+    "product": lambda lr: torch.ones(()).mul(lr),
+    "kind": lambda lr: lr if isinstance(lr, (int, float)) else lr * 2,
+    "bound": lambda lr: lr.clamp(max=0.2),
+}
+"""Functions that a rule gives its learning rate to. Those of torch take whatever says that it is a
+tensor for one, and read its memory."""
+
+
+@pytest.mark.filterwarnings("ignore:.*copy construct from a tensor")
+@pytest.mark.parametrize("name", GIVEN)
+def test_what_torch_does_with_a_rate_is_done_in_every_step(name):
+    def rule(state, group, grad, param):
+        param.sub_(grad * GIVEN[name](group["lr"]))
+
+    optimizer = Ruled([nn.Parameter(torch.ones(2))], rule, lambda s, p: None, foreach=True)
+    group = optimizer.param_groups[0]
+    group["lr"] = torch.tensor(0.1)
+    compare(cohort_of(optimizer), Work(rule, pure="rule"), group, 12, with_tensors("lr"))
 
 
 @pytest.mark.parametrize("engine", ["fused", "foreach"])

@@ -125,8 +125,8 @@ class Number:
 
     @property  # type: ignore[misc]  # so that isinstance finds a number
     def __class__(self) -> type:
-        """The type of the value."""
-        return self.value.__class__  # type: ignore[no-any-return]
+        """The type of the value; of a tensor its own, because torch would take it for memory."""
+        return Number if self.is_tensor else self.value.__class__
 
     def __getattr__(self, name: str) -> Callable[..., Number]:
         """Return a function of a tensor, and refuse what is not known."""
@@ -152,14 +152,6 @@ class Number:
     def is_tensor(self) -> bool:
         """Whether torch computes with it."""
         return self.value.__class__ is Tensor
-
-    def numel(self) -> int:
-        """Return how many numbers it is, if it is a tensor."""
-        return 1
-
-    def dim(self) -> int:
-        """Return how many dimensions it has, if it is a tensor."""
-        return 0
 
     def cos(self) -> Number:
         """Return the cosine, as `schuss.scalar_math` asks for it."""

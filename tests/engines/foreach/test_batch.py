@@ -176,24 +176,26 @@ def test_numbers_that_differ_take_one_call_for_all():
     assert set(counted(optimizer.step).on_lists.values()) <= {2, 4}
 
 
-def test_a_step_makes_tensors_of_numbers_that_have_changed_alone(monkeypatch):
+def test_a_step_makes_no_tensors_of_numbers_and_writes_those_that_have_changed(monkeypatch):
     optimizer, params = created()
     for seed in range(3):
         stepped(optimizer, params, seed=seed)
-    made: list[float] = []
-
-    def single(number: float, dtype: torch.dtype) -> Tensor:
-        made.append(number)
-        return torch.scalar_tensor(number, dtype=dtype)
-
-    monkeypatch.setattr(kept, "single", single)
+    monkeypatch.setattr(kept, "single", None)
     monkeypatch.setattr(step, "instructions", None)  # nor are instructions looked up
+    written: list[float] = []
+    fill = Tensor.fill_
+
+    def noted(tensor: Tensor, number: float) -> Tensor:
+        written.append(number)
+        return fill(tensor, number)
+
+    monkeypatch.setattr(Tensor, "fill_", noted)
     stepped(optimizer, params)
-    assert made == [1 - 0.999**4] * 2  # of matrices, and of numbers without dimensions
-    made.clear()
+    assert written == [1 - 0.999**4] * 2  # of matrices, and of numbers without dimensions
+    written.clear()
     optimizer.param_groups[0]["lr"] = 0.25
     stepped(optimizer, params)
-    assert sorted(made) == [1 - 0.999**5] * 2 + [1 - 0.25 * 0.01] * 2
+    assert sorted(written) == [1 - 0.999**5] * 2 + [1 - 0.25 * 0.01] * 2
 
 
 def test_another_program_has_other_instructions():

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from schuss.engines.foreach.contracted import Contracted, contracted
 from schuss.engines.foreach.lists import function_of, has_function, takes_tensor
 from schuss.engines.program.operations import SIZES, SPREADS
-from schuss.engines.program.program import Node, Place, Program
+from schuss.engines.program.program import PARAM, Node, Place, Program
 
 _COMMUTATIVE = frozenset({"add", "maximum", "minimum", "mul"})
 
@@ -64,6 +64,8 @@ class Instructions(NamedTuple):
         outputs: The places that are written, and the numbers of their values.
         contracted: The operations, and the numbers beside the arguments.
         singles: The numbers that are needed as tensors.
+        param: The number of the parameter among the values.
+        values: How many values there are.
     """
 
     inputs: dict[int, Place]
@@ -71,6 +73,8 @@ class Instructions(NamedTuple):
     outputs: tuple[Output, ...]
     contracted: Contracted
     singles: tuple[int, ...]
+    param: int
+    values: int
 
 
 @lru_cache(maxsize=1024)
@@ -114,7 +118,9 @@ class _Memory:
             home = self._homes.get(number)
             outputs.append(Output(place, number, home not in (None, place), home == place))
         inputs = {n: p for n, p in enumerate(self._program.inputs) if n in self._last}
-        return Instructions(inputs, calls, tuple(outputs), self._contracted, tuple(self._singles))
+        param = self._program.inputs.index(Place(PARAM))
+        ends = tuple(outputs), self._contracted, tuple(self._singles)
+        return Instructions(inputs, calls, *ends, param, len(self._program.values))
 
     def _call(self, number: int, node: Node) -> Instruction:
         operation, *operands = node

@@ -52,13 +52,17 @@ class Plan:
         return found
 
     def _single(self, at: int, number: float, dtype: torch.dtype) -> Tensor:
-        """Return a number as a tensor: that of the step before, if it is the same number."""
-        before = self._singles.get(at)
-        if before is not None and before[0] == number and number:  # two zeros differ in their signs
-            return before[1]
-        made = single(number, dtype)
-        self._singles[at] = number, made
-        return made
+        """Return a number as a tensor, the same one in each step, which nobody reads after it.
+
+        New small tensors between the large ones of a step would make the heap grow and shrink.
+        """
+        before, found = self._singles.get(at, (None, None))
+        if found is None:
+            found = single(number, dtype)
+        elif before != number or not number:  # two zeros differ in their signs
+            found.fill_(number)
+        self._singles[at] = number, found
+        return found
 
 
 class Kept:

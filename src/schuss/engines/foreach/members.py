@@ -30,7 +30,8 @@ ELSEWHERE = 1 << 24
 class Members:
     """Parameters of a cohort, with the lists that a program is played on.
 
-    The lists may be kept as long as nobody has put other tensors into the states.
+    They may be kept as long as nobody has put other tensors into the states, and gradients have the
+    dtypes that the first ones had.
 
     Args:
         cohort: The cohort.
@@ -58,6 +59,7 @@ class Members:
         self.done = positions.stop if is_last else positions.start
         self._stretch = stretch
         self._lists: dict[Place, list[Tensor]] = {}
+        self._sees_gradients: bool | None = None  # as they are; found with the first ones
 
     def tensors(self, place: Place) -> list[Tensor]:
         """Return the tensors at a place of the parameters or of the states."""
@@ -88,7 +90,10 @@ class Members:
         if place.name == GRAD:
             own = [grad for index in self.indices if (grad := grads[index]) is not None]
             own = self._stretched(own)
-            if not self.params[0].is_complex() and _are(own, self.cohort.like.dtype):
+            if self._sees_gradients is None:
+                is_real = not self.params[0].is_complex()
+                self._sees_gradients = is_real and _are(own, self.cohort.like.dtype)
+            if self._sees_gradients:
                 return own
             pairs = zip(own, self.params, strict=True)
             return [gradient(grad.detach(), param) for grad, param in pairs]

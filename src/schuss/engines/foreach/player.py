@@ -34,7 +34,10 @@ def play(
     Returns:
         The value of each output, none of it in memory that another one goes to.
     """
-    values: dict[int, Any] = {**inputs, **{~k: number for k, number in enumerate(numbers)}}
+    values: list[Any] = [None] * instructions.values
+    for number, tensors in inputs.items():
+        values[number] = tensors
+    values += reversed(numbers)  # so that the operand `~k` is the number `k`
     for call in instructions.calls:
         operands = [values[operand] for operand in call.operands]
         if call.function is None:
@@ -46,13 +49,12 @@ def play(
             values[call.number] = operands[call.over]
         del operands
         for number in call.last:
-            del values[number]
-    return [
-        [tensor.clone() for tensor in values[output.number]]
-        if output.cloned
-        else values[output.number]
-        for output in instructions.outputs
-    ]
+            values[number] = None
+    return [_end(values[output.number], cloned=output.cloned) for output in instructions.outputs]
+
+
+def _end(tensors: list[Tensor], *, cloned: bool) -> list[Tensor]:
+    return [tensor.clone() for tensor in tensors] if cloned else tensors
 
 
 def _alone(

@@ -24,6 +24,8 @@ from schuss.storage.codecs import Encoded, copy_all
 from schuss.storage.kinds import CODES
 from schuss.storage.precision import HALF, stored
 
+_PARAM = Place(PARAM)
+
 _COPIED = HALF | CODES.keys()
 """The dtypes of tensors that a rule sees copies of."""
 
@@ -123,11 +125,11 @@ class Playing:
         def seen(place: Place) -> list[Tensor]:
             if blocks is not None and place.name.startswith(TEMPORARY):
                 return _seen(views, place, blocks.taken(place.name))
-            return _seen(views, place, members.seen(place, self._grads))
+            found = members.seen(place, self._grads)
+            return _seen(views, place, found) if views else found
 
         inputs = {number: seen(place) for number, place in plan.inputs.items()}
-        param = Place(PARAM)
-        like = inputs.get(trace.program.inputs.index(param)) or seen(param)
+        like = inputs.get(plan.param) or seen(_PARAM)
         values = play(plan, numbers, inputs, like, self._generators, views)
         made: dict[str, list[Tensor]] = {}
         for output, value in zip(plan.outputs, values, strict=True):

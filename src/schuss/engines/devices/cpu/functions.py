@@ -69,14 +69,14 @@ def _atan2(y: Any, x: Any) -> Callable[..., Any]:
         steep = up > right
         long = up if steep else right
         short = right if steep else up
-        ratio = short / long if short != long else _ONE  # also of infinity and infinity
-        ratio = ratio if long > _ZERO else _ZERO
+        equal = _ONE if long > _ZERO else _ZERO  # also of infinity and infinity
+        ratio = short / long if short != long else equal  # NaN, if one of both is
         s = ratio * ratio
         p = _C4 + s * (_C5 + s * (_C6 + s * (_C7 + s * _C8)))
         angle = ratio * (_C0 + s * (_C1 + s * (_C2 + s * (_C3 + s * p))))
         angle = _HALF_PI - angle if steep else angle
         angle = _PI - angle if math.copysign(_ONE, x) < _ZERO else angle
-        return math.copysign(angle, y) if x == x and y == y else x + y
+        return math.copysign(angle, y)
 
     return in_lanes if y == types.float32 else atan2
 

@@ -77,6 +77,19 @@ def test_a_group_with_numbers_of_python_is_refused_and_counts_nothing(transforms
     assert str(optimizer.state_dict()) == str(before)
 
 
+@pytest.mark.parametrize("engine", ["fused", "foreach"])
+def test_a_step_that_would_be_that_of_before_is_refused(engine, captured_on):
+    params = with_gradients("cpu", "cpu")
+    optimizer = made(params, **{engine: True})
+    for _ in range(6):
+        optimizer.step()
+    before = [param.tolist() for param in params]
+    captured_on("cuda:0")
+    with pytest.raises(RuntimeError, match="parameter group 0 is on cpu"):
+        optimizer.step()
+    assert [param.tolist() for param in params] == before
+
+
 def test_a_group_elsewhere_is_refused_beside_one_that_can_be_captured(captured_on):
     params = with_gradients("meta", "cpu")
     groups = [{"params": params[:1], "capturable": True}, {"params": params[1:]}]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from schuss.contract import Group, Measure, Pass, Rule, State, Stateful, Work
-from schuss.engines.capturing import captured_device
+from schuss.engines import capturing
 from schuss.engines.errors import Request, UnfusableError
 from schuss.engines.foreach.batch import ForeachBatch
 from schuss.engines.groups import apart, check_captured, filled, with_gradient, works_of
@@ -179,7 +179,7 @@ class Engine:
     def _repeated(self, rules: Sequence[tuple[Rule, object]], groups: Sequence[Group]) -> bool:
         """Take the step before again, with other numbers and gradients, if nothing else differs."""
         repetition, self._repetition = self._repetition, None
-        if repetition is None or self._is_stepping or captured_device() is not None:
+        if repetition is None or self._is_stepping or capturing.captured_device() is not None:
             return False
         self._running.settle()
         self._is_stepping = True

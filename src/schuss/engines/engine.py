@@ -179,7 +179,7 @@ class Engine:
     def _repeated(self, rules: Sequence[tuple[Rule, object]], groups: Sequence[Group]) -> bool:
         """Take the step before again, with other numbers and gradients, if nothing else differs."""
         repetition, self._repetition = self._repetition, None
-        if repetition is None or self._is_stepping or capturing.captured_device() is not None:
+        if not repetition or self._exposed or self._is_stepping or capturing.captured_device():
             return False
         self._running.settle()
         self._is_stepping = True
@@ -210,7 +210,8 @@ class Engine:
     def _replanned(self, work: Work, known: Known, group: Group) -> Turn | None:
         """Plan a step with the parameters as they were bound, or return None if that is not so."""
         bound = known.bound
-        if bound is None or self._exposed or not known.is_bound_for(group):
+        reached = self.kept.states if self._exposed else None
+        if bound is None or not known.is_bound_for(group, reached):
             return None
         try:
             if isinstance(bound, ForeachBatch):

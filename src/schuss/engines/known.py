@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from schuss.contract import Group, Stateful
+from schuss.contract import Group, Stateful, States
 from schuss.engines.cohorts.contents import Needs
 from schuss.engines.errors import UnfusableError
 from schuss.engines.groups import name_of, options_of
@@ -52,10 +52,17 @@ class Known:
         self._asked: tuple[object, object] | None = None
         self._warned = False
 
-    def is_bound_for(self, group: Group) -> bool:
-        """Tell whether a step may go on with the parameters as they were bound."""
+    def is_bound_for(self, group: Group, reached: States | None = None) -> bool:
+        """Tell whether a step may go on with the parameters as they were bound.
+
+        Args:
+            group: The group.
+            reached: The states of all parameters, if somebody else could reach them; else None.
+        """
         bound = self.bound
-        return bound is not None and not bound.is_broken() and self.options == options_of(group)
+        if bound is None or bound.is_broken() or self.options != options_of(group):
+            return False
+        return reached is None or bound.is_untouched(reached)
 
     def write_scalars(self) -> None:
         """Write the numbers of all cohorts into the states."""

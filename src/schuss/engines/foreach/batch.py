@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from torch import Tensor
 
-from schuss.contract import Group, Work
+from schuss.contract import Group, States, Work
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.scalars import Indices
 from schuss.engines.cohorts.traces import Part
+from schuss.engines.cohorts.untouched import Looking, are_untouched
 from schuss.engines.foreach.kept import Kept
 from schuss.engines.foreach.staged import run_stages
 from schuss.engines.foreach.step import run
@@ -24,7 +25,7 @@ Call = Callable[[], None]
 """Takes a part of a step."""
 
 
-class Look(Protocol):
+class Look(Looking, Protocol):
     """Looks at the memory of all tensors of a group; `kernels/gradients.py` has it."""
 
     missing: int
@@ -55,6 +56,10 @@ class ForeachBatch:
     def is_broken(self) -> bool:
         """Tell whether some cohort is none any more."""
         return any(cohort.is_broken for cohort in self.cohorts)
+
+    def is_untouched(self, states: States) -> bool:
+        """Tell whether a step may go on, though somebody else could reach the states."""
+        return are_untouched(self.cohorts, self._look, states)
 
     def release(self) -> None:
         """Let go of the gradients that `plan` has kept alive."""

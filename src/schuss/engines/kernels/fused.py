@@ -9,15 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from schuss.contract import Group, Work
+from schuss.contract import Group, States, Work
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.tensors import own_tensors
+from schuss.engines.cohorts.untouched import are_untouched
 from schuss.engines.errors import UnfusableError
 from schuss.engines.kernels.binding import Binding
 from schuss.engines.kernels.computed import addresses
 from schuss.engines.kernels.gradients import Gradients
 from schuss.engines.kernels.staged import StagedStep
 from schuss.engines.kernels.step import FusedStep
+
+CALM = 16
+"""Steps without a look at the states by somebody else, until tensors that nobody refers to are not
+looked at in every step any more. A program that reads the states in every few steps stays below."""
 
 
 class Prepared(NamedTuple):
@@ -62,6 +67,7 @@ class FusedBatch:
         states = [tensor for binding in self._bindings for tensor in binding.hidden_tensors()]
         fitting = [likes[id(param)] for param in batch]
         self._gradients = Gradients(params, batch, own, fitting, states, begun)
+        self._calm: int | None = None
         self._begins: list[NDArray[np.int64]] | None = None
         self.missing = 0
         self._unseen: Sequence[Tensor] = ()
@@ -73,6 +79,21 @@ class FusedBatch:
             if cohort.is_broken:
                 return True
         return False
+
+    def is_untouched(self, states: States) -> bool:
+        """Tell whether a step may go on, though somebody else could reach the states.
+
+        Whoever did may come again, and may have kept a tensor. So all tensors are looked at from
+        here on, until `CALM` steps have passed without a question; then the step is planned anew.
+
+        Args:
+            states: The states of all parameters, as they are now.
+        """
+        if not are_untouched(self.cohorts, self._gradients, states):
+            return False
+        self._gradients.show_all()
+        self._calm = 0
+        return True
 
     def release(self) -> None:
         """Let go of the gradients that `begins` has kept alive."""
@@ -93,6 +114,10 @@ class FusedBatch:
         """
         if self._begins is not None:
             return self._begins
+        if self._calm is not None:
+            self._calm += 1
+            if self._calm > CALM:
+                return None
         found = self._gradients.look(params)
         self.missing = self._gradients.missing
         if found is None:

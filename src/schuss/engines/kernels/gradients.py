@@ -58,6 +58,7 @@ class Gradients:
         self._listed = list(listed)
         self._indices = [index.get(id(param), WITHOUT) for param in listed]
         self._own = [*own, *(param for param in listed if not param.numel())]
+        self._count = len(own)
         self._likes = likes
         self._states = list(states)
         self.unseen: Sequence[Tensor] = ()
@@ -104,6 +105,16 @@ class Gradients:
 
     def _is_time(self) -> bool:
         return self._steps == PATIENCE or is_compiled()
+
+    def is_of(self, tensors: Sequence[Tensor]) -> bool:
+        """Tell whether these are the tensors that belong to the optimizer, in their order."""
+        return len(tensors) == self._count and all(map(is_, tensors, self._own))
+
+    def show_all(self) -> None:
+        """Look at all tensors of states from the next look on."""
+        self._states = []
+        if self.unseen:
+            self._fast, self.unseen = None, ()
 
     def show(self, tensors: Sequence[Tensor]) -> None:
         """Look at some tensors of states from the next step on: others may reach them now."""

@@ -185,7 +185,8 @@ def power_iterated(x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
         return found
     columns = basis.mT @ x  # the columns of LQ, as rows, which are sorted without gaps
     order = (basis.mT * columns).sum(-1).argsort(-1, descending=True)
-    return orthonormal(_rows(columns, order).mT), order
+    columns = _rows(columns, order)
+    return orthonormal(columns.mT), order
 
 
 power_iterated.takes_stacks = True  # type: ignore[attr-defined]  # so that engines need no vmap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -29,6 +29,22 @@ from schuss.storage.codecs import parts_of
 FEWEST = 4
 """The parameters of a stack for which `torch.vmap` takes less time than one call for each."""
 
+HELD = 2**24
+"""The bytes of a block that is given back once, see `hold_freed_memory`."""
+
+
+@cache
+def hold_freed_memory() -> None:
+    """Let the C library hold on to the memory of stacks from one chunk of a step to the next.
+
+    The library of GNU gives free memory at the end of its heap back to the system as soon as there
+    is twice as much as in the largest block that was ever freed. Each page costs a fault when it is
+    used again: up to a quarter of a step of SOAP with matrices of 64 rows. A program that has freed
+    a large tensor once, as most trainings have, has no such faults. So one is made here and freed,
+    whose memory is never touched.
+    """
+    torch.empty(HELD, dtype=torch.uint8, device="cpu")
+
 
 class Stacks:
     """The blocks of some parameters, from stage to stage.
@@ -51,6 +67,7 @@ class Stacks:
         grads: Mapping[int, Tensor] | None,
         at: slice,
     ) -> None:
+        hold_freed_memory()
         self.at = at
         self._cohort = cohort
         self._part = part
@@ -161,6 +178,8 @@ class Stacks:
             params = [cohort.params[index] for index in self._indices]
             tensors = [param.grad for param in params if param.grad is not None]
         shape = self._cut.tangle.shapes[block]
+        if len(tensors) > 1 and tuple(tensors[0].shape) == shape:
+            return tensors  # all of them are of one shape, and are copied
         return [tensor.detach().reshape(shape) for tensor in tensors]
 
     def _called(self, run: Run, given: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -17,6 +17,7 @@ def _small(monkeypatch):
     cases = (
         ("4 parameters", (4, 30), (uneven.WHOLE, uneven.COMES)),
         ("5 parameters", (5, 8), (uneven.WHOLE, uneven.COUNTS)),
+        ("6 parameters", (6, 4), (uneven.WHOLE, uneven.SCHEDULED, uneven.READ)),
     )
     monkeypatch.setattr(uneven, "CASES", cases)
     monkeypatch.setattr(uneven, "_BLOCK", 1e-4)
@@ -33,9 +34,11 @@ def test_every_contender_has_a_row_and_the_document_gets_them(tmp_path):
     assert result.exit_code == 0, result.output
     text = document.read_text()
     rows = re.findall(
-        r"^\| (every|half) .* \| (.*) \| [\d.]+ \| [\d.]+ \[.*\] \|$", text, re.MULTILINE
+        r"^\| (every|half|a new|a moment) .* \| (.*) \| [\d.]+ \| [\d.]+ \[.*\] \|$",
+        text,
+        re.MULTILINE,
     )
-    assert [contender for _, contender in rows] == [*uneven.MADE] * 4
+    assert [contender for _, contender in rows] == [*uneven.MADE] * 7
     assert "schuss bench uneven --rounds 3 --threads 1" in text
     assert text.startswith("# Page\n")
     assert text.endswith("End\n")
@@ -60,3 +63,15 @@ def test_half_of_the_gradients_are_missing_and_all_have_their_turn():
         params = optimizer.param_groups[0]["params"]
         counts.append(sum(param.grad is not None for param in params))
     assert all(5 < count < 35 for count in counts)
+
+
+def test_a_schedule_gives_every_step_another_rate():
+    step = uneven._step((3, 8), f"schuss fused: {uneven.SCHEDULED}")
+    rates = []
+    for _ in range(3):
+        step()
+        (optimizer,) = (
+            cell.cell_contents for cell in step.__closure__ if isinstance(cell.cell_contents, AdamW)
+        )
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == [1e-3, 1e-3 / 2, 1e-3 / 3]

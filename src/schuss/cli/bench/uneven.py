@@ -1,10 +1,11 @@
-"""Parameters that come and go: gradients that are missing, and step counts that differ."""
+"""Steps unlike the one before: gradients that come and go, counts, a schedule, a look at state."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import count as count_from
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final
@@ -25,6 +26,9 @@ COMING: Final = (60, 120_000)
 COUNTED: Final = (500, 288)
 """How many parameters have a step count of their own, and how many numbers each has."""
 
+MANY: Final = (2000, 16)
+"""How many parameters a schedule and a look at the state are tried with, and their numbers."""
+
 MADE: Final[dict[str, Callable[..., torch.optim.Optimizer]]] = {
     "schuss fused": lambda params: AdamW(params, fused=True),
     "torch foreach": lambda params: torch.optim.AdamW(params, foreach=True),
@@ -37,15 +41,18 @@ _BLOCK: Final = 0.04  # seconds, as for single steps
 
 COMES: Final = "half of the gradients, at random"
 COUNTS: Final = "every gradient, 500 counts"
+SCHEDULED: Final = "a new learning rate in every step"
+READ: Final = "a moment is read after every step"
 
 CASES: Final = (
     ("60 parameters of 120,000 numbers", COMING, (WHOLE, COMES)),
     ("500 parameters of 288 numbers", COUNTED, (WHOLE, COUNTS)),
+    ("2000 parameters of 16 numbers", MANY, (WHOLE, SCHEDULED, READ)),
 )
 
 
 def measure_uneven(settings: Settings, watcher: Watcher) -> list[tuple[str, Heat]]:
-    """Time what steps take of which half of the parameters, or every count, is another."""
+    """Time what steps take that are unlike the one before, beside steps that are alike."""
     found = []
     for title, shape, cases in CASES:
         names = [f"{name}: {case}" for case in cases for name in MADE]
@@ -65,16 +72,22 @@ def _step(shape: tuple[int, int], name: str) -> Step:
         _count_apart(optimizer, params, grads)
     for param, grad in zip(params, grads, strict=True):
         param.grad = grad
-    if case != COMES:
-        return optimizer.step
-    chance = random.Random(0)
+    chance, rates = random.Random(0), count_from(1)
 
-    def step() -> None:
+    def coming() -> None:
         for param, grad in zip(params, grads, strict=True):
             param.grad = grad if chance.random() < 0.5 else None
         optimizer.step()
 
-    return step
+    def scheduled() -> None:
+        optimizer.param_groups[0]["lr"] = 1e-3 / next(rates)
+        optimizer.step()
+
+    def read() -> None:
+        optimizer.step()
+        _ = optimizer.state[params[0]]["exp_avg"]
+
+    return {COMES: coming, SCHEDULED: scheduled, READ: read}.get(case, optimizer.step)
 
 
 def _count_apart(
@@ -97,7 +110,7 @@ def lines(title: str, heat: Heat) -> list[str]:
     found = [
         f"### {title}",
         "",
-        "| gradients | contender | ms | x schuss fused, every gradient |",
+        "| steps | contender | ms | x schuss fused, every gradient |",
         "| --- | --- | --: | --: |",
     ]
     for name, runner in heat.runners.items():
@@ -117,7 +130,7 @@ def measured(settings: Settings, progress: Progress) -> Iterator[str]:
 
 
 def launch_uneven(rounds: int, threads: int | None, document: Path | None) -> None:
-    """Measure steps of parameters that come and go, and show what came of it.
+    """Measure steps unlike the one before, and show what came of it.
 
     Args:
         rounds: How often every contender has its turn.

@@ -186,3 +186,22 @@ def test_gradients_that_go_and_come_back_find_their_state(count):
         assert [optimizer.state[p]["step"] for p in params] == [12 * count, 8 * count]
         ends.append(numbers(optimizer))
     torch.testing.assert_close(ends[1], ends[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"foreach": True}, {"foreach": False}])
+@pytest.mark.parametrize("cls", [schuss.AdamW, schuss.SGD])
+@pytest.mark.parametrize("reads", [(0,), (3,), (0, 4), (0, 1, 2, 3, 4, 5)])
+def test_to_ask_for_the_state_of_a_parameter_without_one_is_not_to_begin_it(reads, cls, options):
+    params = [nn.Parameter(torch.ones(3)) for _ in range(2)]
+    optimizer = cls(params, lr=0.1, **options)
+    for number in range(7):
+        params[0].grad = torch.ones(3)
+        params[1].grad = torch.ones(3) if number >= 5 else None
+        if number in reads:
+            assert optimizer.state[params[1]] == {} or number >= 5
+        optimizer.step()
+    alone = cls([nn.Parameter(torch.ones(3))], lr=0.1)
+    for _ in range(2):
+        first(alone).grad = torch.ones(3)
+        alone.step()
+    torch.testing.assert_close(params[1].detach(), first(alone).detach())

@@ -201,8 +201,9 @@ class Steps:
 
     def _run_eagerly(self, optimizer: Stepped, rule: Rule | None, passes: Sequence[Pass]) -> bool:
         self._compiled.take_numbers(optimizer, self._engine)
-        scale: Tensor | None = getattr(optimizer, "grad_scale", None)
-        found_inf: Tensor | None = getattr(optimizer, "found_inf", None)
+        given = vars(optimizer)  # by a GradScaler
+        scale: Tensor | None = given.get("grad_scale")
+        found_inf: Tensor | None = given.get("found_inf")
         is_alone = not (self._chain.transforms or passes) and scale is found_inf is None
         was_enabled = torch.is_grad_enabled()
         torch._C._set_grad_enabled(False)  # noqa: FBT003  # less than torch.no_grad() takes

@@ -41,9 +41,9 @@ def pure(optimizer: Repeatable, rule: Rule) -> object:
     decay, transforms = optimizer.weight_decay, optimizer.transforms
     if not _methods(cls).isdisjoint(vars(optimizer)):  # a method of an instance may be anything
         return None
-    classes: list[Any] = [cls, type(decay), *map(type, transforms)]
-    if not are_traced_once(*classes):
-        return None
+    for kind in map(type, (optimizer, decay, *transforms)):
+        if not is_traced_once(kind):
+            return None
     function = getattr(rule, "__func__", rule)
     return function, cls.step_param, cls.update, cls.get_lr, cls.group_for, decay, transforms
 
@@ -53,12 +53,6 @@ def _methods(cls: Any) -> frozenset[str]:
     """Return the names of the methods that a rule may consist of: all but those of torch."""
     names = {name for base in cls.__mro__ for name, value in vars(base).items() if callable(value)}
     return frozenset(names.difference(dir(TorchOptimizer)))
-
-
-@lru_cache(maxsize=1024)
-def are_traced_once(*classes: Any) -> bool:
-    """Tell whether the methods of all these classes are functions."""
-    return all(map(is_traced_once, classes))
 
 
 @lru_cache(maxsize=1024)

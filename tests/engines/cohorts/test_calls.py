@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -248,30 +244,3 @@ def test_the_reason_of_a_function_that_fails_is_told_and_not_that_of_the_stack()
         torch.linalg.LinAlgError, match=r"linalg.inv: The diagonal element 1 is zero"
     ):
         stacks.call([Run((0,), (0,), (1,))])
-
-
-FAULTS = """
-import resource
-import torch
-from schuss.engines.cohorts.calls import hold_freed_memory
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    stacks = [torch.zeros(1 << 20, dtype=torch.uint8) for _ in range(10)]
-    del stacks
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-first = [faults() for _ in range(4)]
-hold_freed_memory()
-print(first[-1], [faults() for _ in range(4)][-1])
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the C library of GNU alone")
-def test_pages_of_stacks_are_taken_from_the_system_once():
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC", "GLIBC", "LD_"))}
-    ran = subprocess.run(
-        [sys.executable, "-c", FAULTS], env=environ, capture_output=True, text=True, check=True
-    )
-    before, after = map(int, ran.stdout.split())
-    assert after < 100 < before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from schuss.engines.batching import vmapped
 from schuss.engines.cohorts.cohort import Cohort
 from schuss.engines.cohorts.traces import Part
+from schuss.engines.heap import hold_freed_memory
 from schuss.engines.program.program import GRAD
 from schuss.engines.program.stages import (
     Argument,
@@ -28,22 +29,6 @@ from schuss.storage.codecs import parts_of
 
 FEWEST = 4
 """The parameters of a stack for which `torch.vmap` takes less time than one call for each."""
-
-HELD = 2**24
-"""The bytes of a block that is given back once, see `hold_freed_memory`."""
-
-
-@cache
-def hold_freed_memory() -> None:
-    """Let the C library hold on to the memory of stacks from one chunk of a step to the next.
-
-    The library of GNU gives free memory at the end of its heap back to the system as soon as there
-    is twice as much as in the largest block that was ever freed. Each page costs a fault when it is
-    used again: up to a quarter of a step of SOAP with matrices of 64 rows. A program that has freed
-    a large tensor once, as most trainings have, has no such faults. So one is made here and freed,
-    whose memory is never touched.
-    """
-    torch.empty(HELD, dtype=torch.uint8, device="cpu")
 
 
 class Stacks:

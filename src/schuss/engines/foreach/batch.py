@@ -17,6 +17,7 @@ from schuss.engines.cohorts.untouched import Looking, are_untouched
 from schuss.engines.foreach.kept import Kept
 from schuss.engines.foreach.staged import run_stages
 from schuss.engines.foreach.step import run
+from schuss.engines.heap import hold_freed_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +48,7 @@ class ForeachBatch:
     """
 
     def __init__(self, cohorts: Sequence[Cohort], params: Sequence[Tensor], look: Look) -> None:
+        hold_freed_memory()
         self.cohorts = cohorts
         index = {id(param): number for number, param in enumerate(params)}
         self._indices = [np.array([index[id(param)] for param in c.params]) for c in cohorts]

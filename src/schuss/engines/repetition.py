@@ -59,7 +59,7 @@ class Repetition:
 
         Args:
             rules: The rule of each group, and what stands for it.
-            groups: The groups, as they are now. Whatever a plan depends on is looked at.
+            groups: The groups, as they are now. All that a plan depends on is looked at.
         """
         if len(groups) != len(self._of_groups):
             return False

@@ -87,7 +87,7 @@ class Kept:
             RuntimeError: A parameter has another dtype or shape than its state. Nothing has been
                 changed then.
         """
-        # Whoever asks for the state of a parameter that has none makes an empty one.
+        # A caller that asks for the state of a parameter without one makes an empty one.
         begun = {p: self.states[p] for p in group["params"] if p in self.states}
         found = {p: state for p, state in begun.items() if state or p in self._kinds}
         for param in stepped:

@@ -52,15 +52,19 @@ def test_counts_are_those_of_parameters_that_came_one_after_another():
     assert [optimizer.state[param]["step"] for param in params] == [2, 3, 4]
 
 
+def optimizer_of(step):
+    (optimizer,) = (
+        cell.cell_contents for cell in step.__closure__ if isinstance(cell.cell_contents, AdamW)
+    )
+    return optimizer
+
+
 def test_half_of_the_gradients_are_missing_and_all_have_their_turn():
     step = uneven._step((40, 8), f"schuss fused: {uneven.COMES}")
     counts = []
     for _ in range(3):
         step()
-        (optimizer,) = (
-            cell.cell_contents for cell in step.__closure__ if isinstance(cell.cell_contents, AdamW)
-        )
-        params = optimizer.param_groups[0]["params"]
+        params = optimizer_of(step).param_groups[0]["params"]
         counts.append(sum(param.grad is not None for param in params))
     assert all(5 < count < 35 for count in counts)
 
@@ -70,8 +74,5 @@ def test_a_schedule_gives_every_step_another_rate():
     rates = []
     for _ in range(3):
         step()
-        (optimizer,) = (
-            cell.cell_contents for cell in step.__closure__ if isinstance(cell.cell_contents, AdamW)
-        )
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append(optimizer_of(step).param_groups[0]["lr"])
     assert rates == [1e-3, 1e-3 / 2, 1e-3 / 3]

@@ -83,7 +83,7 @@ class FusedBatch:
     def is_untouched(self, states: States) -> bool:
         """Tell whether a step may go on, though somebody else could reach the states.
 
-        Whoever did may come again, and may have kept a tensor. So all tensors are looked at from
+        The same caller may come again, and may have kept a tensor. So all are looked at from
         here on, until `CALM` steps have passed without a question; then the step is planned anew.
 
         Args:
